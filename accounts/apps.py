@@ -1,0 +1,15 @@
+"""The app of people and teams."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+    verbose_name = "People and teams"
+
+    def ready(self) -> None:
+        from accounts import email_address, sessions, sign_in_audit
+
+        email_address.connect()
+        sessions.connect()
+        sign_in_audit.connect()

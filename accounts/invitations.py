@@ -1,0 +1,140 @@
+"""Links that let somebody join a team: for one person, for a week, with a role.
+
+Whoever holds the link may use it once, with an account or by making one; only its hash is kept. An
+invitation to an e-mail address is the same link, sent there.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
+from django.core.validators import validate_email
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import audit, services
+from accounts.models import Invitation, Membership, Team, User
+from accounts.outgoing_mail import send_soon
+from accounts.policy import Caller
+from dgxsite.errors import Conflict, Invalid, NotFound
+from dgxsite.mail import sends_mail
+
+LIFETIME = timedelta(days=7)
+_GONE = "This invitation was used, withdrawn or is too old. Ask for a new one."
+
+
+def open_ones(team: Team) -> QuerySet[Invitation]:
+    """The invitations of a team that still work, newest first."""
+    return _usable().filter(team=team).order_by("-created_at", "pk")
+
+
+def create(caller: Caller, team_id: UUID, role: str, email: str = "") -> tuple[Invitation, str]:
+    """A new invitation and its secret, which is never shown again; `Invalid` for an odd address."""
+    team = services.find_team(caller, team_id, "member.invite")
+    if email:
+        try:
+            validate_email(email)
+        except ValidationError as error:
+            raise Invalid.field("email", "This is no e-mail address.") from error
+    secret = secrets.token_urlsafe(32)
+    row = Invitation(
+        team=team,
+        role=role,
+        email=email,
+        digest=_digest(secret),
+        created_by=caller.user,
+        expires_at=timezone.now() + LIFETIME,
+    )
+    with transaction.atomic():
+        audit.record(caller, "invitation.create", row, role=role, email=email)
+        row.save(force_insert=True)
+    return row, secret
+
+
+def send(row: Invitation, link: str) -> bool:
+    """Send the link to the invitation's address; False where the site sends no mail."""
+    if not row.email or not sends_mail():
+        return False
+    inviter = row.created_by.get_username() if row.created_by else "An administrator"
+    text = (
+        f"{inviter} invites you to the team “{row.team}” as {row.role}.\n\n{link}\n\n"
+        f"The link works once, until {row.expires_at:%Y-%m-%d %H:%M} UTC."
+    )
+    send_soon(EmailMessage(f"Invitation to {row.team}", text, to=[row.email]))
+    return True
+
+
+def revoke(caller: Caller, team_id: UUID, invitation_id: UUID) -> None:
+    """The link works no more."""
+    team = services.find_team(caller, team_id, "member.invite")
+    with transaction.atomic():
+        audit.take_turn()
+        row = open_ones(team).select_for_update(of=("self",)).filter(pk=invitation_id).first()
+        if row is None:
+            raise NotFound
+        audit.record(caller, "invitation.revoke", row)
+        row.revoked_at = timezone.now()
+        row.save(update_fields=["revoked_at"])
+
+
+def find(secret: str) -> Invitation | None:
+    """The invitation behind a link, if it still works."""
+    return _usable().select_related("team").filter(digest=_digest(secret)).first()
+
+
+def accept(caller: Caller, secret: str) -> Membership:
+    """Join with the caller's account; `Conflict` for a member, `NotFound` for a used link."""
+    with transaction.atomic():
+        audit.take_turn()
+        row = _locked(secret)
+        if row.team.memberships.filter(user=caller.user).exists():
+            raise Conflict("You are a member of this team already.")
+        return _join(caller, row)
+
+
+def accept_as_new(secret: str, username: str, password: str, address: str | None) -> User:
+    """Make an account and join with it; what is wrong leaves the link as it was."""
+    with transaction.atomic():
+        audit.take_turn()
+        row = _locked(secret)
+        user = services.new_user(username, row.email, password)
+        user.save(force_insert=True)
+        caller = Caller(user, address=address)
+        audit.record(caller, "user.create", user, username=user.username, by="invitation")
+        _join(caller, row)
+    return user
+
+
+def _join(caller: Caller, row: Invitation) -> Membership:
+    audit.record(caller, "invitation.accept", row, role=row.role, member=caller.user.get_username())
+    row.accepted_by, row.accepted_at = caller.user, timezone.now()
+    row.save(update_fields=["accepted_by", "accepted_at"])
+    return Membership.objects.create(team=row.team, user=caller.user, role=row.role)
+
+
+def _locked(secret: str) -> Invitation:
+    row = (
+        _usable()
+        .select_related("team")
+        .select_for_update(of=("self",))
+        .filter(digest=_digest(secret))
+        .first()
+    )
+    if row is None:
+        raise NotFound(_GONE)
+    return row
+
+
+def _usable() -> QuerySet[Invitation]:
+    return Invitation.objects.filter(
+        accepted_at=None, revoked_at=None, expires_at__gt=timezone.now()
+    )
+
+
+def _digest(secret: str) -> str:
+    """The secret has 256 random bits, so one unsalted hash is enough."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,134 @@
+"""Who may do what: the one table that pages, API, admin and sockets ask.
+
+A caller is a person, perhaps through a token. A right is the smaller of the role in the machine's
+team and the token's scope. An action that is not in the table is refused. `accounts.routes` says
+which action each address and each topic asks for.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+
+from accounts.models import ApiToken, Membership, Role, Scope, Team, User
+from dgxsite.errors import Forbidden
+
+_RANK: dict[str, int] = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
+_SCOPE_RANK: dict[str, int] = {Scope.READ: 1, Scope.OPERATE: 2, Scope.ADMIN: 3}
+
+
+class Right(StrEnum):
+    """What an action needs that belongs to no team."""
+
+    ANYONE = "anyone"
+    PERSON = "person"  # any login, for what is one's own
+    STAFF = "staff"  # Django's admin, whose own permissions say more
+    SUPERUSER = "superuser"
+
+
+# The least role, or the right, that may do it; contract section 6.
+ACTIONS: dict[str, Role | Right] = {
+    "site.enter": Right.ANYONE,
+    "site.machine": Right.PERSON,
+    "site.documents": Right.PERSON,
+    "self.view": Right.PERSON,
+    "self.change": Right.PERSON,
+    "admin.use": Right.STAFF,
+    "user.view": Right.SUPERUSER,
+    "user.create": Right.SUPERUSER,
+    "user.change": Right.SUPERUSER,
+    "team.list": Right.PERSON,
+    "team.create": Right.SUPERUSER,
+    "team.change": Role.ADMINISTRATOR,
+    "team.leave": Role.VIEWER,
+    "notification.view": Right.PERSON,
+    "channel.manage": Role.ADMINISTRATOR,
+    "connection.list": Right.PERSON,
+    "connection.view": Role.VIEWER,
+    "connection.connect": Role.OPERATOR,
+    "connection.test": Role.OPERATOR,
+    "connection.create": Role.ADMINISTRATOR,
+    "connection.change": Role.ADMINISTRATOR,
+    "connection.delete": Role.ADMINISTRATOR,
+    "connection.host_key": Role.ADMINISTRATOR,
+    "metrics.view": Role.VIEWER,
+    "member.view": Role.VIEWER,
+    "member.change": Role.ADMINISTRATOR,
+    "member.invite": Role.ADMINISTRATOR,
+    "audit.view": Role.ADMINISTRATOR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the person, the token if one was used, and the address it came from."""
+
+    user: User
+    token: ApiToken | None = None
+    address: str | None = None
+
+    @property
+    def ceiling(self) -> int:
+        """The rank that the token's scope allows at most."""
+        return _SCOPE_RANK[self.token.scope] if self.token else _RANK[Role.ADMINISTRATOR]
+
+
+def may(caller: Caller, action: str, team: Team | None = None) -> bool:
+    """Whether the caller may do `action`, to something of `team` if it is a matter of roles.
+
+    Unknown actions are refused, also to superusers.
+    """
+    least = ACTIONS.get(action)
+    if isinstance(least, Right):
+        return _has(caller, least)
+    if least is None or team is None or caller.ceiling < _RANK[least]:
+        return False
+    if caller.user.is_superuser:
+        return True
+    return Membership.objects.filter(
+        team=team, user=caller.user, role__in=roles_from(least)
+    ).exists()
+
+
+def forbidden(action: str) -> Forbidden:
+    """The refusal that says which role is missing, and who can grant it."""
+    least = ACTIONS.get(action)
+    if isinstance(least, Role):
+        return Forbidden(
+            f"This needs the role {least.value}. An administrator of the team can grant it."
+        )
+    return Forbidden("Only a superuser does this." if least is Right.SUPERUSER else "")
+
+
+def _has(caller: Caller, right: Right) -> bool:
+    if right is Right.SUPERUSER:
+        return caller.user.is_superuser and caller.ceiling == _RANK[Role.ADMINISTRATOR]
+    # A token opens no back office.
+    return right is not Right.STAFF or (caller.user.is_staff and caller.token is None)
+
+
+def roles_from(least: Role) -> list[str]:
+    """The roles that are at least `least`."""
+    return [role for role, rank in _RANK.items() if rank >= _RANK[least]]
+
+
+def teams_with(user: User | AnonymousUser, least: Role) -> Q:
+    """A filter for rows with a `team` in which the user has at least this role.
+
+    Raises nothing for anonymous users: they match no row.
+    """
+    if not isinstance(user, User) or not user.is_active:
+        return Q(pk__in=())
+    if user.is_superuser:
+        return Q()
+    memberships = Membership.objects.filter(user=user, role__in=roles_from(least))
+    return Q(team_id__in=memberships.values("team_id"))
+
+
+def role_in(user: User, team: Team) -> str | None:
+    """The person's role name in the team: a superuser is administrator everywhere."""
+    if user.is_superuser:
+        return Role.ADMINISTRATOR
+    membership = Membership.objects.filter(team=team, user=user).first()
+    return membership.role if membership else None

@@ -1,0 +1,189 @@
+"""The grammar of what clients send about people, and the shape of what they get."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    field_validator,
+)
+
+from dgxsite.schemas import Input, Name, Output, printable
+
+Scope = Literal["read", "operate", "admin"]
+Role = Literal["viewer", "operator", "administrator"]
+Login = Annotated[
+    StrictStr, StringConstraints(min_length=1, max_length=150), AfterValidator(printable)
+]
+Email = Annotated[StrictStr, StringConstraints(max_length=254), AfterValidator(printable)]
+Password = Annotated[StrictStr, StringConstraints(max_length=1024)]
+
+
+class TokenIn(Input):
+    """A token for scripts; without `days` it does not expire."""
+
+    name: Name
+    scope: Scope = "read"
+    days: Annotated[StrictInt, Field(ge=1, le=3650)] | None = None
+
+
+class TeamIn(Input):
+    name: Name
+
+
+class MemberIn(Input):
+    """Who joins, by one of the two, and what they may do."""
+
+    username: Login | None = None
+    email: Email | None = None
+    role: Role = "viewer"
+
+
+class RoleIn(Input):
+    role: Role
+
+
+class InvitationIn(Input):
+    """A link for one person; with an address it is sent there too."""
+
+    role: Role = "viewer"
+    email: Email = ""
+
+
+class AuditQuery(BaseModel):
+    """Which rows of the audit trail; a time is ISO 8601 with its zone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    actor: Annotated[str, StringConstraints(max_length=150)] = ""
+    action: Annotated[str, StringConstraints(max_length=60)] = ""
+    object: Annotated[str, StringConstraints(max_length=255)] = ""
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+    @field_validator("actor", "action", "object")
+    @classmethod
+    def _no_nul(cls, text: str) -> str:
+        """PostgreSQL has no text with a NUL in it."""
+        return printable(text)
+
+
+class UserIn(Input):
+    """A person; without a password they cannot log in until one is set."""
+
+    username: Login
+    email: Email = ""
+    password: Password | None = None
+
+
+class UserPatch(Input):
+    is_active: StrictBool
+
+
+class TokenOut(Output):
+    id: UUID
+    name: str
+    scope: str
+    hint: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class NewTokenOut(TokenOut):
+    """The only answer that ever holds the secret."""
+
+    token: str
+
+
+class TeamOut(Output):
+    id: UUID
+    name: str
+    role: str | None
+    created_at: str
+
+
+class MemberOut(Output):
+    user_id: int
+    username: str
+    email: str
+    role: str
+    is_active: bool
+    created_at: str
+
+
+class InvitationOut(Output):
+    id: UUID
+    role: str
+    email: str | None
+    created_at: str
+    expires_at: str
+
+
+class NewInvitationOut(InvitationOut):
+    """The only answer that ever holds the link."""
+
+    link: str
+    sent: bool
+
+
+class InvitationList(Output):
+    items: list[InvitationOut]
+    count: int
+
+
+class UserOut(Output):
+    id: int
+    username: str
+    email: str
+    is_active: bool
+    is_superuser: bool
+    last_login: str | None
+    created_at: str
+
+
+class AuditOut(Output):
+    id: int
+    at: str
+    actor: str
+    token: str | None
+    team_id: UUID | None
+    action: str
+    object_type: str | None
+    object_id: str | None
+    object_name: str | None
+    address: str | None
+    detail: dict[str, object]
+
+
+class TokenList(Output):
+    items: list[TokenOut]
+    count: int
+
+
+class TeamList(Output):
+    items: list[TeamOut]
+    count: int
+
+
+class MemberList(Output):
+    items: list[MemberOut]
+    count: int
+
+
+class UserList(Output):
+    items: list[UserOut]
+    count: int
+
+
+class AuditList(Output):
+    items: list[AuditOut]
+    count: int

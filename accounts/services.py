@@ -1,0 +1,219 @@
+"""What administrators do with people and teams.
+
+Teams and people are made by superusers, members are managed by the team's administrators. A team
+that the caller is not in does not exist for them. Every change is audited first, in the same
+transaction. A team keeps an administrator, and the site a superuser.
+"""
+
+from uuid import UUID
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from accounts import audit
+from accounts.models import Membership, Role, Team, User
+from accounts.policy import Caller, forbidden, may
+from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
+
+
+def teams(caller: Caller) -> QuerySet[Team]:
+    """The caller's teams; all of them for a superuser."""
+    rows = Team.objects.order_by("name")
+    return rows if caller.user.is_superuser else rows.filter(memberships__user=caller.user)
+
+
+def find_team(caller: Caller, team_id: UUID, action: str) -> Team:
+    team = teams(caller).filter(pk=team_id).first()
+    if team is None:
+        raise NotFound
+    if not may(caller, action, team):
+        raise forbidden(action)
+    return team
+
+
+def create_team(caller: Caller, name: str) -> Team:
+    """A new team, with the caller as its first administrator."""
+    _require(caller, "team.create")
+    try:
+        with transaction.atomic():
+            team = Team(name=name)
+            audit.record(caller, "team.create", team)
+            team.save(force_insert=True)
+            Membership.objects.create(team=team, user=caller.user, role=Role.ADMINISTRATOR)
+            return team
+    except IntegrityError as error:
+        raise _taken("name", "There is already a team of this name.") from error
+
+
+def rename_team(caller: Caller, team_id: UUID, name: str) -> Team:
+    team = find_team(caller, team_id, "team.change")
+    before, team.name = team.name, name
+    try:
+        with transaction.atomic():
+            audit.record(caller, "team.rename", team, before=before)
+            team.save(update_fields=["name"])
+            return team
+    except IntegrityError as error:
+        raise _taken("name", "There is already a team of this name.") from error
+
+
+def leave_team(caller: Caller, team_id: UUID) -> Team:
+    """Go; the last administrator cannot, and who is no member has nothing to leave."""
+    team = find_team(caller, team_id, "team.leave")
+    with transaction.atomic():
+        audit.take_turn()
+        membership = _locked_member(team, caller.user.pk)
+        _keep_an_administrator(team, membership)
+        audit.record(caller, "member.leave", caller.user, team=team, role=membership.role)
+        membership.delete()
+    return team
+
+
+def members(team: Team) -> QuerySet[Membership]:
+    return team.memberships.select_related("user").order_by("user__username")
+
+
+def add_member(
+    caller: Caller, team_id: UUID, username: str | None, email: str | None, role: str
+) -> Membership:
+    """Let an existing person join, found by user name or e-mail address."""
+    team = find_team(caller, team_id, "member.change")
+    user = _person(username, email)
+    try:
+        with transaction.atomic():
+            audit.record(caller, "member.add", user, team=team, role=role)
+            return Membership.objects.create(team=team, user=user, role=role)
+    except IntegrityError as error:
+        raise Conflict("This person is already a member.") from error
+
+
+def change_member(caller: Caller, team_id: UUID, user_id: int, role: str) -> Membership:
+    team = find_team(caller, team_id, "member.change")
+    with transaction.atomic():
+        audit.take_turn()
+        membership = _locked_member(team, user_id)
+        if role != Role.ADMINISTRATOR:
+            _keep_an_administrator(team, membership)
+        audit.record(
+            caller, "member.change", membership.user, team=team, before=membership.role, role=role
+        )
+        membership.role = role
+        membership.save(update_fields=["role"])
+    return membership
+
+
+def remove_member(caller: Caller, team_id: UUID, user_id: int) -> None:
+    team = find_team(caller, team_id, "member.change")
+    with transaction.atomic():
+        audit.take_turn()
+        membership = _locked_member(team, user_id)
+        _keep_an_administrator(team, membership)
+        audit.record(caller, "member.remove", membership.user, team=team, role=membership.role)
+        membership.delete()
+
+
+def users(caller: Caller) -> QuerySet[User]:
+    """Everybody; for superusers."""
+    if not caller.user.is_superuser:
+        raise forbidden("user.view")
+    return User.objects.order_by("username")
+
+
+def create_user(caller: Caller, username: str, email: str, password: str | None) -> User:
+    """A new person without rights; they get some by joining a team."""
+    _require(caller, "user.create")
+    user = new_user(username, email, password)
+    with transaction.atomic():
+        audit.record(caller, "user.create", user, username=user.username)
+        user.save(force_insert=True)
+    return user
+
+
+def new_user(username: str, email: str, password: str | None) -> User:
+    """An unsaved person; `Invalid` for a bad name or password, `Conflict` for a taken one."""
+    user = User(
+        username=User.normalize_username(username), email=User.objects.normalize_email(email)
+    )
+    _check_free(user)
+    try:
+        user.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        raise _invalid(error) from error
+    if password is None:
+        user.set_unusable_password()
+    else:
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            raise Invalid.field("password", " ".join(error.messages)) from error
+        user.set_password(password)
+    return user
+
+
+def set_active(caller: Caller, user_id: int, *, active: bool) -> User:
+    """Let a person in or keep them out; their sessions and tokens follow at once."""
+    _require(caller, "user.change")
+    with transaction.atomic():
+        audit.take_turn()
+        superusers = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
+        others = [user for user in superusers if user.pk != user_id]
+        user = User.objects.select_for_update().filter(pk=user_id).first()
+        if user is None:
+            raise NotFound
+        if not active and user.is_superuser and not others:
+            raise Conflict("The last superuser stays.")
+        audit.record(caller, "user.enable" if active else "user.disable", user)
+        user.is_active = active
+        user.save(update_fields=["is_active"])
+    return user
+
+
+def _require(caller: Caller, action: str) -> None:
+    if not may(caller, action):
+        raise forbidden(action)
+
+
+def _person(username: str | None, email: str | None) -> User:
+    if (username is None) == (email is None):
+        raise Invalid.field("username", "Give either a user name or an e-mail address.")
+    wanted = Q(username=username) if username is not None else Q(email__iexact=email)
+    found = list(User.objects.filter(wanted, is_active=True)[:2]) if username or email else []
+    if len(found) != 1:
+        field = "username" if username is not None else "email"
+        raise Invalid.field(field, "There is no such person.")
+    return found[0]
+
+
+def _locked_member(team: Team, user_id: int) -> Membership:
+    """One membership, with all administrators of the team locked: two cannot leave at once."""
+    list(team.memberships.select_for_update().filter(role=Role.ADMINISTRATOR))
+    row = team.memberships.select_related("user").filter(user_id=user_id).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _keep_an_administrator(team: Team, leaving: Membership) -> None:
+    others = team.memberships.filter(role=Role.ADMINISTRATOR).exclude(pk=leaving.pk)
+    if leaving.role == Role.ADMINISTRATOR and not others.exists():
+        raise Conflict("The last administrator of a team stays.")
+
+
+def _check_free(user: User) -> None:
+    if User.objects.filter(username__iexact=user.username).exists():
+        raise _taken("username", "There is already a person of this name.")
+    if user.email and User.objects.filter(email__iexact=user.email).exists():
+        raise _taken("email", "There is already a person with this address.")
+
+
+def _taken(field: str, message: str) -> Conflict:
+    return Conflict(message, errors=(FieldError(field, message),))
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    found = tuple(
+        FieldError(field, " ".join(messages)) for field, messages in error.message_dict.items()
+    )
+    return Invalid(found[0].message, errors=found)

@@ -1,0 +1,15 @@
+"""Celery's door to what the accounts do by the clock: a name and one call each."""
+
+from celery import shared_task
+
+from accounts import refusals, sessions
+
+
+@shared_task(name="accounts.write_down_refusals")
+def write_down_refusals() -> None:
+    refusals.write_down()
+
+
+@shared_task(name="accounts.forget_ended_sessions")
+def forget_ended_sessions() -> None:
+    sessions.forget_ended()

@@ -1,0 +1,107 @@
+"""What was done, for those who may read it: by person, action, object and time, or as CSV."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from accounts import refusals
+from accounts.models import AuditEvent, Role, Scope
+from accounts.policy import Caller, forbidden, roles_from, teams_with
+from dgxsite.errors import Forbidden
+from dgxsite.times import iso
+
+# A spreadsheet takes a cell that begins so for a formula, or for something to fetch.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
+_COLUMNS = (
+    "id", "at", "actor", "token", "action", "object_type", "object_id", "object_name", "team_id",
+    "address", "detail",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows: parts of names, the start of an action, a half-open span of time."""
+
+    actor: str = ""
+    action: str = ""
+    object: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def rows(caller: Caller, choice: Choice | None = None) -> QuerySet[AuditEvent]:
+    """What was done in the teams that the caller administers, all of it for a superuser.
+
+    Newest first. Raises `Forbidden` for everybody else and for a token of a smaller scope.
+    """
+    _check(caller)
+    refusals.write_down()
+    found = AuditEvent.objects.order_by("-id")
+    if not caller.user.is_superuser:
+        found = found.filter(teams_with(caller.user, Role.ADMINISTRATOR))
+    return found.filter(_wanted(choice or Choice()))
+
+
+def may_read(caller: Caller) -> bool:
+    """Whether there is a trail that the caller reads."""
+    try:
+        _check(caller)
+    except Forbidden:
+        return False
+    return True
+
+
+def as_csv(events: QuerySet[AuditEvent]) -> Iterator[str]:
+    """The rows as lines of RFC 4180, no cell of which is a formula."""
+    writer = csv.writer(_Line())
+    yield writer.writerow(_COLUMNS)
+    for event in events.iterator(chunk_size=1000):
+        yield writer.writerow([_cell(value) for value in _values(event)])
+
+
+class _Line:
+    """A file for `csv.writer` whose `write` hands the line back."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _check(caller: Caller) -> None:
+    if caller.token is not None and caller.token.scope != Scope.ADMIN:
+        raise Forbidden("A token needs the scope admin to read the audit trail.")
+    administers = caller.user.memberships.filter(role__in=roles_from(Role.ADMINISTRATOR))
+    if not caller.user.is_superuser and not administers.exists():
+        raise forbidden("audit.view")
+
+
+def _wanted(choice: Choice) -> Q:
+    wanted = Q()
+    if choice.actor:
+        wanted &= Q(actor_name__icontains=choice.actor)
+    if choice.action:
+        wanted &= Q(action__startswith=choice.action)
+    if choice.object:
+        wanted &= Q(object_name__icontains=choice.object) | Q(object_id=choice.object)
+    if choice.since:
+        wanted &= Q(at__gte=choice.since)
+    if choice.until:
+        wanted &= Q(at__lt=choice.until)
+    return wanted
+
+
+def _values(event: AuditEvent) -> tuple[object, ...]:
+    return (
+        event.pk, iso(event.at), event.actor_name, event.token_name, event.action,
+        event.object_type, event.object_id, event.object_name, event.team_id, event.address,
+        event.detail or "",
+    )  # fmt: skip
+
+
+def _cell(value: object) -> object:
+    if value is None or isinstance(value, int):
+        return value
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -1,0 +1,20 @@
+"""Show the state of connections to the browsers that watch them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from uuid import UUID
+
+from connections.models import Connection
+from connections.representation import as_dict
+from dgxsite import live
+
+
+def connections(ids: Iterable[UUID]) -> None:
+    """Publish the rows as they are now, those in the trash as deleted; one message per team."""
+    by_team: dict[UUID, list[live.Item]] = defaultdict(list)
+    for row in Connection.objects.filter(pk__in=list(ids)).select_related("team"):
+        gone = row.deleted_at is not None
+        item = live.deleted_item(row.pk) if gone else live.status_item(as_dict(row))
+        by_team[row.team_id].append(item)
+    for team_id, items in by_team.items():
+        live.publish(team_id, items)

@@ -1,0 +1,153 @@
+"""One thread that reads every stream of a keeper as bytes arrive.
+
+Paramiko's channels announce bytes by setting an event; ours puts the stream on a queue instead. A
+thread per stream would cost twice the memory, polling them would make samples two seconds old.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+logger = logging.getLogger(__name__)
+
+# Bytes of one frame arrive in a few packets, frames of many machines close together: waiting this
+# long after the first makes one round of many. What a round has read leaves in one message, so this
+# is also the most that a sample waits for others.
+COALESCE_SECONDS = 0.2
+READ_BYTES = 262_144
+
+
+class Channel(Protocol):
+    """The part of a Paramiko channel that is used here."""
+
+    in_buffer: Any
+    in_stderr_buffer: Any
+    exit_status: int
+    closed: bool
+    eof_received: int
+
+    def recv(self, nbytes: int) -> bytes: ...
+    def recv_ready(self) -> bool: ...
+    def recv_stderr(self, nbytes: int) -> bytes: ...
+    def recv_stderr_ready(self) -> bool: ...
+    def send(self, s: bytes) -> int: ...
+    def settimeout(self, timeout: float | None) -> None: ...
+    def close(self) -> None: ...
+
+
+class Stream:
+    """A running command on a machine: bytes come by callback, heartbeats go by `send`."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        ready: "queue.SimpleQueue[Stream | None]",
+        on_data: Callable[[bytes], None],
+        on_close: Callable[[int | None], None],
+    ) -> None:
+        self._channel = channel
+        self._ready = ready
+        self._on_data = on_data
+        self._on_close = on_close
+        self._queued = False
+        self._ended = False
+
+    # The two methods that make it an event for Paramiko's buffers.
+    def set(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._ready.put(self)
+
+    def clear(self) -> None:
+        """Nothing to do: the queue empties itself."""
+
+    def send(self, data: bytes, timeout: float = 5.0) -> None:
+        """Write to the command's stdin; raises OSError when it cannot."""
+        self._channel.settimeout(timeout)
+        self._channel.send(data)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def read(self) -> None:
+        """Hand over what has arrived, at most `READ_BYTES`: a machine that prints without end
+        waits for its next turn. Only the drain's thread calls this.
+        """
+        self._queued = False  # before reading: bytes that come now queue it again
+        channel = self._channel
+        if self._ended:
+            return
+        over = channel.closed or channel.eof_received
+        if channel.recv_stderr_ready():
+            channel.recv_stderr(READ_BYTES)
+        if channel.recv_ready():
+            self._on_data(channel.recv(READ_BYTES))
+        if channel.recv_ready() or channel.recv_stderr_ready():
+            self.set()
+        elif over:
+            self._ended = True
+            self._on_close(channel.exit_status if channel.exit_status >= 0 else None)
+
+
+class Drain:
+    """The reading thread. `on_round` runs on it after each round, at least every `idle_seconds`."""
+
+    def __init__(self, on_round: Callable[[], None], idle_seconds: float = 0.1) -> None:
+        self._ready: queue.SimpleQueue[Stream | None] = queue.SimpleQueue()
+        self._on_round = on_round
+        self._idle_seconds = idle_seconds
+        self._thread = threading.Thread(target=self._loop, name="drain", daemon=True)
+        self._stopping = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._ready.put(None)
+        self._thread.join(timeout=5)
+
+    def watch(
+        self,
+        channel: Channel,
+        *,
+        on_data: Callable[[bytes], None],
+        on_close: Callable[[int | None], None],
+    ) -> Stream:
+        """Read this channel from now on, and what has already arrived."""
+        stream = Stream(channel, self._ready, on_data, on_close)
+        channel.in_stderr_buffer.set_event(stream)
+        channel.in_buffer.set_event(stream)
+        stream.set()
+        return stream
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            try:
+                first = self._ready.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                self._round_done()
+                continue
+            time.sleep(COALESCE_SECONDS)
+            self._read(first)
+            for _ in range(self._ready.qsize()):
+                self._read(self._ready.get())
+            self._round_done()
+
+    def _read(self, stream: Stream | None) -> None:
+        if stream is None:
+            return
+        try:
+            stream.read()
+        except Exception:  # one machine's nonsense never stops the others
+            logger.exception("a stream could not be read")
+            stream.close()
+
+    def _round_done(self) -> None:
+        try:
+            self._on_round()
+        except Exception:
+            logger.exception("the end of a round failed")

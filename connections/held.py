@@ -1,0 +1,38 @@
+"""What a keeper keeps in mind of each machine that it has leased."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from connections.link import Link
+from connections.states import State
+
+
+class Row(NamedTuple):
+    """What the deciding thread reads of each machine it owns, every tick."""
+
+    id: UUID
+    team_id: UUID
+    name: str
+    transport: str
+    epoch: int
+    revision: int
+    is_active: bool
+    deleted_at: datetime | None
+    retry_now_at: datetime | None
+    status: str
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A leased machine, as this keeper knows it. Only the deciding thread changes it."""
+
+    row: Row
+    link: Link | None = None
+    connecting: bool = False
+    failures: int = 0
+    retry_at: float | None = None  # monotonic
+    stopped: bool = False
+    number: int = 0  # of the running attempt; answers of older ones are dropped
+    unwritten: State | None = None  # what the database did not take; the next tick writes it

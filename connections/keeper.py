@@ -1,0 +1,414 @@
+"""A keeper holds the sessions of the machines that it has leased, and makes the rows come true.
+
+One thread decides (`_loop`): it renews the lease, claims machines, compares what each row wishes
+with what is held, and writes what it finds under the machine's epoch. Everything slow – logging
+in – runs in a bounded pool and reports back through the inbox; reading runs on the drain. Neither
+Redis nor Celery is needed to keep sessions alive: they only wake the thread earlier.
+"""
+
+import gc
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+
+from connections import leases, ssh
+from connections.attempts import open_link
+from connections.drain import Drain
+from connections.held import Held, Row
+from connections.link import Link, LinkCallback
+from connections.models import Connection, Reason, Status
+from connections.retries import after_failure
+from connections.states import LeaseLost, State, write_state
+
+logger = logging.getLogger(__name__)
+
+CONNECT_THREADS = 24
+GC_THRESHOLDS = (7_000, 20, 20)
+PULSE_SECONDS = 10.0
+# A login shell that has shown nothing of our program by then cannot be used.
+SHELL_SECONDS = 12.0
+STALE_INTERVALS = 3
+LOST_INTERVALS = 5
+LOOKS_PER_TICK = 4
+# A session that lived this long makes the next failure a first one again.
+PROVEN_SECONDS = 30.0
+
+_attachments: list[LinkCallback] = []
+_rounds: list[Callable[[], None]] = []
+_current: "Keeper | None" = None
+
+
+def on_connected(callback: LinkCallback) -> None:
+    """Call `callback(link)` for every session, on a pool thread, before it counts as connected.
+
+    The session is connected once something calls `link.progress()`.
+    """
+    _attachments.append(callback)
+
+
+def on_round(callback: Callable[[], None]) -> None:
+    """Call `callback()` on the reading thread after each round, at least every 0.1 s."""
+    _rounds.append(callback)
+
+
+def current() -> "Keeper | None":
+    """The keeper of this process, if it is one."""
+    return _current
+
+
+def start() -> "Keeper":
+    """Make this process a keeper."""
+    global _current
+    # What is loaded by now stays; of what comes and goes every two seconds almost nothing is
+    # circular, so looking for circles a tenth as often saves a twentieth of the keeper's time.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    _current = Keeper(holds_local=settings.HOLDS_LOCAL)
+    _current.start()
+    return _current
+
+
+def stop() -> None:
+    """Close every session and give the leases back."""
+    global _current
+    if _current is not None:
+        _current.stop()
+        _current = None
+
+
+class Keeper:
+    """Leases, sessions and their threads, of one process."""
+
+    def __init__(self, *, holds_local: bool = False) -> None:
+        self.id = uuid.uuid4()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.holds_local = holds_local
+        self._held: dict[UUID, Held] = {}
+        self._epochs: dict[UUID, int] = {}
+        self._renewed = 0.0
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        # Something is to be done before the next tick; `_asked`: that tick itself.
+        self._wake = threading.Event()
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(CONNECT_THREADS, thread_name_prefix="connect")
+        self._drain = Drain(self._round)
+        self._threads = [
+            threading.Thread(target=self._loop, name="keeper", daemon=True),
+            threading.Thread(target=self._pulse_loop, name="pulse", daemon=True),
+        ]
+
+    # --- From other threads ---------------------------------------------------------------
+
+    def start(self) -> None:
+        self._drain.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Close all sessions and give the machines to the others; takes at most a few seconds."""
+        self._stopping.set()
+        self._wake.set()
+        self._threads[0].join(timeout=2)
+        self._drop_all()
+        self._drain.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            leases.retire(self.id)
+        except DatabaseError as error:
+            logger.warning("leases not given back, they end by themselves: %s", error)
+
+    def wake(self) -> None:
+        """Look at the rows now."""
+        self._asked.set()
+        self._wake.set()
+
+    def watch(self) -> None:
+        """Look for silent machines now; asks nothing of the database unless there is one."""
+        self._wake.set()
+
+    def holdings(self) -> dict[UUID, int]:
+        """Connection id → epoch of what this keeper may write about.
+
+        Empty when the lease could not be renewed for a TTL: somebody else may hold it all.
+        """
+        return self._epochs if self._lease_is_valid() else {}
+
+    # --- The deciding thread ----------------------------------------------------------------
+
+    def _loop(self) -> None:
+        next_tick = 0.0
+        while not self._stopping.is_set():
+            if self._inbox.empty():
+                # Silence is looked for between the ticks as well: it costs no query.
+                longest = settings.SAMPLE_SECONDS / LOOKS_PER_TICK
+                self._wake.wait(timeout=min(longest, max(0.0, next_tick - time.monotonic())))
+            self._wake.clear()
+            try:
+                # While hundreds of machines connect there is always a report, and each writes to
+                # the database: the lease has to be renewed in between.
+                self._handle_inbox(until=max(next_tick, time.monotonic() + 0.5))
+                if self._asked.is_set() or time.monotonic() >= next_tick:
+                    self._asked.clear()
+                    next_tick = time.monotonic() + settings.SAMPLE_SECONDS
+                    self._tick()
+                self._watch()
+            except DatabaseError as error:
+                logger.error("keeper: the database does not answer: %s", error)
+                next_tick = time.monotonic() + settings.SAMPLE_SECONDS
+            except Exception:
+                logger.exception("keeper: a tick failed")
+            finally:
+                close_old_connections()
+
+    def _handle_inbox(self, until: float) -> None:
+        while not self._inbox.empty() and time.monotonic() < until:
+            report = self._inbox.get()
+            try:
+                report()
+            except LeaseLost as lost:
+                self._drop(lost.connection_id)
+
+    def _tick(self) -> None:
+        if self._held and not self._lease_is_valid():
+            logger.warning("keeper: the lease ended; closing %d sessions", len(self._held))
+            self._drop_all()
+        self._renew()
+        leases.settle(self.id, holds_local=self.holds_local)
+        self._reconcile(self._own_rows())
+
+    def _renew(self) -> None:
+        asked_at = time.monotonic()
+        leases.renew(self.id, self.name, holds_local=self.holds_local)
+        self._renewed = asked_at
+
+    def _own_rows(self) -> dict[UUID, Row]:
+        rows = Connection.objects.filter(owner_id=self.id).values_list(*Row._fields)
+        return {row[0]: Row(*row) for row in rows}
+
+    def _reconcile(self, rows: dict[UUID, Row]) -> None:
+        """Make what is held what the rows say."""
+        for gone in self._held.keys() - rows.keys():
+            self._drop(gone)
+        for row in rows.values():
+            # Opening hundreds of machines writes hundreds of states, which takes its time.
+            if time.monotonic() - self._renewed > settings.SAMPLE_SECONDS:
+                if not self._lease_is_valid():
+                    return  # the next tick closes everything
+                self._renew()
+            try:
+                self._reconcile_one(row)
+            except LeaseLost:
+                self._drop(row.id)
+        self._epochs = {id_: held.row.epoch for id_, held in self._held.items()}
+
+    def _reconcile_one(self, row: Row) -> None:
+        if not row.is_active or row.deleted_at is not None:
+            self._end(row)
+            return
+        held = self._held.get(row.id)
+        if held is None or held.row.epoch != row.epoch:
+            self._drop(row.id)
+            held = self._held[row.id] = Held(row)
+            self._open(held)
+            return
+        before, held.row = held.row, row
+        if held.unwritten is not None:
+            self._write(held, held.unwritten)
+        if row.revision != before.revision or (
+            row.retry_now_at != before.retry_now_at and held.link is None
+        ):
+            self._forget_attempts(held)
+            self._open(held)
+        elif self._retry_is_due(held):
+            self._open(held)
+
+    def _retry_is_due(self, held: Held) -> bool:
+        if held.connecting or held.stopped or held.link is not None:
+            return False
+        return held.retry_at is None or time.monotonic() >= held.retry_at
+
+    def _end(self, row: Row) -> None:
+        """The wish is gone: close, say so, and let go of the machine."""
+        held = self._held.pop(row.id, None)
+        if held is not None and held.link is not None:
+            held.link.close()
+        if row.status != Status.DISCONNECTED:
+            write_state(self.id, row.id, row.epoch, State(Status.DISCONNECTED))
+        leases.give_back(self.id, [row.id])
+
+    def _open(self, held: Held) -> None:
+        """Start an attempt; it reports back through the inbox."""
+        self._close_link(held)
+        held.number += 1
+        held.connecting, held.stopped, held.retry_at = False, False, None
+        if held.row.status != Status.CONNECTING:
+            self._write(held, State(Status.CONNECTING))
+        held.connecting = True  # not before: without the database the next tick tries again
+        self._pool.submit(self._attempt, held, held.row, held.number)
+
+    def _opened(self, held: Held, number: int, link: Link) -> None:
+        if self._held.get(held.row.id) is not held or held.number != number:
+            link.close()
+            return
+        held.connecting, held.link = False, link
+        if link.is_ready:
+            self._ready(link)
+        if link.session is not None:
+            Connection.objects.filter(pk=held.row.id, host_key_type="").update(
+                host_key_type=link.session.host_key_type
+            )
+
+    def _ready(self, link: Link) -> None:
+        held = self._held.get(link.connection_id)
+        if held is None or held.link is not link:  # `_opened` has yet to come, or it is over
+            return
+        if link.is_counted:  # `_opened` saw it before the report came
+            return
+        link.is_counted = True
+        logger.info("connected %s", link)
+        self._write(held, State(Status.CONNECTED))
+
+    def _failed(self, held: Held, number: int, error: ssh.ConnectError) -> None:
+        if self._held.get(held.row.id) is not held or held.number != number:
+            return
+        held.connecting = False
+        self._retry_or_stop(held, error)
+
+    def _lost(self, link: Link, reason: str, detail: str) -> None:
+        link.close()
+        held = self._held.get(link.connection_id)
+        if held is None or held.link is not link:
+            return
+        held.link = None
+        if time.monotonic() - link.opened > PROVEN_SECONDS * settings.TIME_SCALE:
+            held.failures = 0
+        self._retry_or_stop(held, ssh.ConnectError(reason, detail))
+
+    def _retry_or_stop(self, held: Held, error: ssh.ConnectError) -> None:
+        held.failures += 1
+        retry = after_failure(error.reason, held.failures, settings.RECONNECT_SECONDS)
+        held.stopped = retry.seconds is None
+        held.retry_at = None if retry.seconds is None else time.monotonic() + retry.seconds
+        logger.warning(
+            "connection=%s %s: %s (retry in %s s)",
+            held.row.id,
+            error.reason,
+            error.detail,
+            None if retry.seconds is None else round(retry.seconds, 1),
+        )
+        self._write(
+            held,
+            State(
+                Status.ERROR if held.stopped else Status.CONNECTING,
+                error.reason,
+                error.detail,
+                retry.seconds,
+                error.offered_host_key,
+            ),
+        )
+        if retry.seconds is not None:
+            threading.Timer(retry.seconds, self.wake).start()
+
+    def _watch(self) -> None:
+        """Find the machines that went silent; the machine's own pulse is the only proof."""
+        interval = settings.SAMPLE_SECONDS
+        for held in list(self._held.values()):
+            if held.link is None:
+                continue
+            try:
+                self._watch_one(held, held.link, interval)
+            except LeaseLost:
+                self._drop(held.row.id)
+
+    def _watch_one(self, held: Held, link: Link, interval: float) -> None:
+        silence = link.silence()
+        if not link.is_ready:
+            if silence > SHELL_SECONDS:
+                self._lost(link, Reason.UNUSABLE_SHELL, "The login shell does not run commands.")
+        elif silence > LOST_INTERVALS * interval:
+            self._lost(link, Reason.UNREACHABLE, f"No data for {silence:.0f} s.")
+        elif (silence > STALE_INTERVALS * interval) != link.stale:
+            link.stale = not link.stale
+            reason = Reason.STALE if link.stale else ""
+            self._write(held, State(Status.CONNECTED, reason))
+
+    def _write(self, held: Held, state: State) -> None:
+        held.unwritten = state
+        write_state(self.id, held.row.id, held.row.epoch, state)
+        held.unwritten = None
+        held.row = held.row._replace(status=state.status)
+
+    def _forget_attempts(self, held: Held) -> None:
+        held.failures, held.stopped, held.retry_at = 0, False, None
+
+    def _close_link(self, held: Held) -> None:
+        if held.link is not None:
+            held.link.close()
+            held.link = None
+
+    def _drop(self, connection_id: UUID) -> None:
+        """No longer ours: close without a word."""
+        held = self._held.pop(connection_id, None)
+        if held is not None:
+            self._close_link(held)
+            held.number += 1
+
+    def _drop_all(self) -> None:
+        self._epochs = {}
+        for connection_id in list(self._held):
+            self._drop(connection_id)
+
+    def _lease_is_valid(self) -> bool:
+        return time.monotonic() - self._renewed < settings.KEEPER_TTL_SECONDS
+
+    # --- Pool, drain and pulse threads --------------------------------------------------------
+
+    def _report(self, report: Callable[[], None]) -> None:
+        self._inbox.put(report)
+        self._wake.set()
+
+    def _attempt(self, held: Held, row: Row, number: int) -> None:
+        """Log in and let the apps attach (pool thread)."""
+        link = Link(
+            connection_id=row.id,
+            team_id=row.team_id,
+            name=row.name,
+            transport=row.transport,
+            epoch=row.epoch,
+            drain=self._drain,
+            on_ready=lambda link: self._report(lambda: self._ready(link)),
+            on_lost=lambda link, reason, detail: self._report(
+                lambda: self._lost(link, reason, detail)
+            ),
+        )
+        try:
+            open_link(link, _attachments)
+        except ssh.ConnectError as error:
+            failure = error
+            self._report(lambda: self._failed(held, number, failure))
+        else:
+            self._report(lambda: self._opened(held, number, link))
+
+    def _round(self) -> None:
+        for callback in _rounds:
+            callback()
+
+    def _pulse_loop(self) -> None:
+        """A pulse to every machine; a frozen one holds this thread for at most five seconds."""
+        while not self._stopping.wait(PULSE_SECONDS):
+            for held in list(self._held.values()):
+                link = held.link
+                if link is not None and link.silence() < LOST_INTERVALS * settings.SAMPLE_SECONDS:
+                    link.pulse()

@@ -1,0 +1,115 @@
+"""Which keeper holds which machine: rows, database time, and an epoch that fences the past.
+
+A keeper is alive while its heartbeat is younger than the TTL. It claims free machines up to a fair
+share of the living keepers; claiming raises the machine's epoch, and every later write names it,
+so that a keeper which slept through its TTL changes nothing any more.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+
+from connections.models import Connection, Keeper, Status, Transport
+
+# A keeper that is gone this long is forgotten (a multiple of the TTL).
+FORGET_AFTER_TTLS = 30
+
+
+def renew(keeper_id: UUID, name: str, *, holds_local: bool) -> None:
+    """Say that this keeper lives, in the database's time."""
+    if not Keeper.objects.filter(id=keeper_id).update(heartbeat_at=Now()):
+        Keeper.objects.create(id=keeper_id, heartbeat_at=Now(), name=name, holds_local=holds_local)
+
+
+def retire(keeper_id: UUID) -> None:
+    """Give everything back at once: the others need not wait for the TTL."""
+    with transaction.atomic():
+        Connection.objects.filter(owner_id=keeper_id).update(owner=None)
+        Keeper.objects.filter(id=keeper_id).delete()
+
+
+def settle(keeper_id: UUID, *, holds_local: bool) -> None:
+    """Forget keepers that have long been gone, and hold the fair share: no more, no less.
+
+    Every keeper asks this with every tick, so the usual answer – nothing to do – takes two queries.
+    """
+    gone = Q(heartbeat_at__lt=_oldest_heartbeat(FORGET_AFTER_TTLS))
+    keepers = Keeper.objects.aggregate(
+        living=Count("pk", filter=alive()), gone=Count("pk", filter=gone)
+    )
+    if keepers["gone"]:
+        Keeper.objects.filter(gone).delete()
+    if keepers["living"] > 1:
+        release_surplus(keeper_id, holds_local=holds_local)
+    if _room(keeper_id, max(1, keepers["living"]), _claimable(holds_local)) > 0:
+        claim(keeper_id, holds_local=holds_local)
+
+
+def alive() -> Q:
+    """A filter for living keepers."""
+    return Q(heartbeat_at__gte=_oldest_heartbeat(1))
+
+
+def claim(keeper_id: UUID, *, holds_local: bool) -> int:
+    """Take free machines up to this keeper's share; how many were taken.
+
+    Free is: wished, or not yet tidied up, and owned by no living keeper.
+    """
+    living = max(1, Keeper.objects.filter(alive()).count())
+    wanted = _claimable(holds_local)
+    room = _room(keeper_id, living, wanted)
+    if room <= 0:
+        return 0
+    with transaction.atomic():
+        free = (
+            wanted.filter(Q(owner=None) | ~Q(owner__in=Keeper.objects.filter(alive())))
+            .order_by("pk")
+            .select_for_update(skip_locked=True, of=("self",))
+            .values_list("pk", flat=True)[:room]
+        )
+        return _take(keeper_id, list(free))
+
+
+def release_surplus(keeper_id: UUID, *, holds_local: bool) -> int:
+    """Give back what is above the fair share, so that a new keeper gets work; how many."""
+    living = max(1, Keeper.objects.filter(alive()).count())
+    if living == 1:
+        return 0
+    share = math.ceil(_claimable(holds_local).count() / living)
+    mine = Connection.objects.filter(owner_id=keeper_id).exclude(transport=Transport.LOCAL)
+    surplus = list(mine.order_by("pk").values_list("pk", flat=True)[share:])
+    return Connection.objects.filter(pk__in=surplus, owner_id=keeper_id).update(owner=None)
+
+
+def give_back(keeper_id: UUID, ids: Sequence[UUID]) -> None:
+    """No longer hold these."""
+    Connection.objects.filter(pk__in=ids, owner_id=keeper_id).update(owner=None)
+
+
+def _claimable(holds_local: bool) -> QuerySet[Connection]:
+    rows = Connection.objects.filter(
+        Q(is_active=True, deleted_at=None) | ~Q(status=Status.DISCONNECTED)
+    )
+    return rows if holds_local else rows.exclude(transport=Transport.LOCAL)
+
+
+def _room(keeper_id: UUID, living: int, wanted: QuerySet[Connection]) -> int:
+    """How many machines this keeper is short of its share."""
+    counts = wanted.aggregate(all=Count("pk"), mine=Count("pk", filter=Q(owner_id=keeper_id)))
+    share: int = math.ceil(counts["all"] / living)
+    return share - int(counts["mine"])
+
+
+def _take(keeper_id: UUID, ids: list[UUID]) -> int:
+    return Connection.objects.filter(pk__in=ids).update(owner_id=keeper_id, epoch=F("epoch") + 1)
+
+
+def _oldest_heartbeat(ttls: int) -> CombinedExpression:
+    return Now() - timedelta(seconds=settings.KEEPER_TTL_SECONDS * ttls)

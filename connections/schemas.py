@@ -1,0 +1,152 @@
+"""The grammar of what clients send about connections, and the shape of what they get."""
+
+import re
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, StringConstraints
+
+from dgxsite.schemas import Input, Name, Output, printable
+
+_USERNAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}")
+
+
+def username(text: str) -> str:
+    """A POSIX account name; `ValueError` otherwise. Nothing in it can act in a command line."""
+    if not _USERNAME.fullmatch(text):
+        raise ValueError(
+            "A user name starts with a lower-case letter or _, then letters, digits, . _ or -, "
+            "64 at most."
+        )
+    return text
+
+
+def without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("It holds a NUL.")
+    return text
+
+
+def distinct(tags: list[str]) -> list[str]:
+    """Each tag once, in the given order."""
+    return list(dict.fromkeys(tags))
+
+
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+Username = Annotated[StrictStr, AfterValidator(username)]
+# Its grammar is `connections.addresses.check_hostname`, which also gives hints.
+Hostname = Annotated[StrictStr, StringConstraints(max_length=1000)]
+Tag = Annotated[
+    StrictStr, StringConstraints(min_length=1, max_length=50), AfterValidator(printable)
+]
+Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(distinct)]
+KeyText = Annotated[StrictStr, StringConstraints(max_length=64 * 1024)]
+Secret = Annotated[StrictStr, StringConstraints(max_length=1024), AfterValidator(without_nul)]
+KeyPath = Annotated[StrictStr, StringConstraints(max_length=500), AfterValidator(printable)]
+HostKey = Annotated[StrictStr, StringConstraints(max_length=16 * 1024)]
+
+
+class ConnectionIn(Input):
+    """A machine to add. Secrets are written and never read back; an empty one is none."""
+
+    name: Name
+    transport: Literal["ssh", "local"] = "ssh"
+    hostname: Hostname = ""
+    port: Port = 22
+    username: Username | Literal[""] = ""
+    auth_method: Literal["key", "password", "agent"] = "key"
+    private_key: KeyText | None = None
+    passphrase: Secret | None = None
+    password: Secret | None = None
+    ssh_key_path: KeyPath | None = None
+    generate_key: StrictBool = False
+    jump_connection_id: UUID | None = None
+    host_key: HostKey | None = None
+    ollama_port: Port = 11434
+    auto_connect: StrictBool = True
+    tags: Tags = Field(default_factory=list)
+    team_id: UUID | None = None
+
+
+class ConnectionPatch(ConnectionIn):
+    """What is to change; a field that is not sent stays as it is."""
+
+    name: Name = ""
+
+
+class HostKeyIn(Input):
+    """The fingerprint that a person has compared and accepts."""
+
+    fingerprint: Annotated[StrictStr, StringConstraints(max_length=200)]
+
+
+class ConnectionOut(Output):
+    id: UUID
+    team_id: UUID
+    name: str
+    tags: list[str]
+    transport: str
+    hostname: str
+    port: int
+    username: str
+    auth_method: str
+    ssh_key_path: str | None
+    public_key: str | None
+    jump_connection_id: UUID | None
+    host_key: str | None
+    offered_host_key: str | None
+    ollama_port: int
+    auto_connect: bool
+    is_active: bool
+    status: str
+    reason: str | None
+    detail: str | None
+    since: str | None
+    retry_at: str | None
+    uptime_seconds: int | None
+    last_connected_at: str | None
+    created_at: str
+    updated_at: str
+
+
+class ConnectionList(Output):
+    items: list[ConnectionOut]
+    count: int
+
+
+class StatusOut(Output):
+    status: str
+    reason: str | None
+    detail: str | None
+    connected: bool
+    uptime_seconds: int | None
+    since: str | None
+    retry_at: str | None
+    host_key: str | None
+    offered_host_key: str | None
+
+
+class EventOut(Output):
+    at: str
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+    reason: str | None
+    detail: str | None
+    actor: str
+
+
+class EventList(Output):
+    items: list[EventOut]
+    count: int
+
+
+class StepOut(Output):
+    name: str
+    ok: bool
+    detail: str | None
+    hint: str | None
+
+
+class StepsOut(Output):
+    ok: bool
+    steps: list[StepOut]

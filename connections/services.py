@@ -1,0 +1,231 @@
+"""What people do with connections: called alike by pages, the API and the admin.
+
+Each action finds the row among those the caller may see, asks the policy, writes the audit row and
+the wish in one transaction, and nudges the keepers when that is committed. An action on a row that
+the caller may not see raises `NotFound`; one that the role does not allow, `Forbidden`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Role
+from accounts.policy import Caller, forbidden, may, teams_with
+from connections import drafts, host_keys, nudge
+from connections.models import Connection, ConnectionEvent, Status, Transport
+from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
+
+TRASH = timedelta(days=30)
+
+# What a PATCH may write, besides the columns that follow from these.
+_COLUMNS = (
+    "name",
+    "team_id",
+    "tags",
+    "transport",
+    "hostname",
+    "port",
+    "username",
+    "auth_method",
+    "ssh_key_path",
+    "private_key_encrypted",
+    "passphrase_encrypted",
+    "password_encrypted",
+    "public_key",
+    "jump_connection_id",
+    "ollama_port",
+    "auto_connect",
+    "host_key",
+    "host_key_type",
+)
+_HARMLESS = frozenset({"name", "tags", "ollama_port", "auto_connect", "public_key"})
+
+
+def visible(caller: Caller) -> QuerySet[Connection]:
+    """The rows that the caller may see, ready to be shown."""
+    return Connection.objects.visible_to(caller.user).select_related("team")
+
+
+def find(caller: Caller, connection_id: UUID, action: str = "connection.view") -> Connection:
+    """One row for one action."""
+    row = visible(caller).filter(pk=connection_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, action, row.team):
+        raise forbidden(action)
+    return row
+
+
+def create(caller: Caller, fields: drafts.Fields) -> Connection:
+    """Add a machine; with `auto_connect` it is wished connected at once."""
+    return add(caller, drafts.new(caller, fields))
+
+
+def add(caller: Caller, row: Connection) -> Connection:
+    """Store what `drafts.new` made; `Conflict` for a name the team already has."""
+    row.is_active = row.auto_connect
+    with _unique_name(), transaction.atomic():
+        if row.transport == Transport.LOCAL:
+            _refuse_second_local()
+        audit.record(caller, "connection.create", row)
+        row.save(force_insert=True)
+        if row.is_active:
+            _note_wish(caller, row, Status.CONNECTING)
+        _nudge(row)
+    return row
+
+
+def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connection:
+    """Change what was sent; a session that no longer fits is opened anew by its keeper."""
+    row = find(caller, connection_id, "connection.change")
+    before = _columns(row)
+    if fields.get("team_id"):
+        _move(caller, row, fields["team_id"])
+    drafts.fill(caller, row, fields)
+    changed = [name for name, value in _columns(row).items() if value != before[name]]
+    if not changed:
+        return row
+    with _unique_name(), transaction.atomic():
+        audit.record(caller, "connection.change", row, fields=[_told(name) for name in changed])
+        row.save(update_fields=[*changed, "updated_at"])
+        if not _HARMLESS.issuperset(changed):
+            row.session_changed()
+        _nudge(row)
+    return row
+
+
+def delete(caller: Caller, connection_id: UUID) -> None:
+    """Put it into the trash for 30 days and let go of the machine."""
+    row = find(caller, connection_id, "connection.delete")
+    with transaction.atomic():
+        if Connection.objects.living().filter(jump_connection=row).exists():
+            raise Conflict("Other machines are reached through this one.")
+        audit.record(caller, "connection.delete", row)
+        row.deleted_at = timezone.now()
+        row.save(update_fields=["deleted_at"])
+        row.wish(active=False)
+        _nudge(row)
+
+
+def restore(caller: Caller, connection_id: UUID) -> Connection:
+    """Take it out of the trash, disconnected."""
+    row = _in_trash(caller).filter(pk=connection_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, "connection.delete", row.team):
+        raise forbidden("connection.delete")
+    with _unique_name(), transaction.atomic():
+        if row.transport == Transport.LOCAL:
+            _refuse_second_local()
+        if row.jump_connection and row.jump_connection.deleted_at:
+            raise Conflict("Its jump host is in the trash; restore that first.")
+        audit.record(caller, "connection.restore", row)
+        row.deleted_at = None
+        row.save(update_fields=["deleted_at", "updated_at"])
+        _nudge(row)
+    return row
+
+
+def trash(caller: Caller) -> QuerySet[Connection]:
+    """What the caller may take out of the trash again, the newest first."""
+    return (
+        _in_trash(caller)
+        .filter(teams_with(caller.user, Role.ADMINISTRATOR))
+        .order_by("-deleted_at")
+    )
+
+
+def connect(caller: Caller, connection_id: UUID) -> Connection:
+    """Wish it held, and try at once if it waits for a retry."""
+    return _wish(caller, connection_id, active=True)
+
+
+def disconnect(caller: Caller, connection_id: UUID) -> Connection:
+    """Wish it let go."""
+    return _wish(caller, connection_id, active=False)
+
+
+def accept_host_key(caller: Caller, connection_id: UUID, fingerprint: str) -> Connection:
+    """Pin exactly this key; the machine is tried again with it."""
+    row = find(caller, connection_id, "connection.host_key")
+    host_keys.check_fingerprint(fingerprint, "fingerprint")
+    if row.transport != Transport.SSH:
+        raise Invalid.field("fingerprint", "The site's own machine has no host key.")
+    with transaction.atomic():
+        audit.record(caller, "connection.host_key", row, before=row.host_key, accepted=fingerprint)
+        row.host_key, row.host_key_type, row.offered_host_key = fingerprint, "", ""
+        row.save(update_fields=["host_key", "host_key_type", "offered_host_key", "updated_at"])
+        row.session_changed()
+        _nudge(row)
+    return row
+
+
+def _wish(caller: Caller, connection_id: UUID, *, active: bool) -> Connection:
+    row = find(caller, connection_id, "connection.connect")
+    with transaction.atomic():
+        audit.record(caller, "connection.connect" if active else "connection.disconnect", row)
+        if row.is_active != active:
+            _note_wish(caller, row, Status.CONNECTING if active else Status.DISCONNECTED)
+        row.wish(active=active)
+        _nudge(row)
+    return row
+
+
+def _note_wish(caller: Caller, row: Connection, wished: Status) -> None:
+    """The line of the history that says who asked; what came of it, the keeper writes."""
+    ConnectionEvent.objects.create(
+        connection=row,
+        from_status=row.status,
+        to_status=wished,
+        detail="Asked to connect." if wished == Status.CONNECTING else "Asked to disconnect.",
+        actor=caller.user.get_username(),
+    )
+
+
+def _move(caller: Caller, row: Connection, team_id: UUID) -> None:
+    if team_id == row.team_id:
+        return
+    row.team = drafts.team_to_administer(caller, team_id)
+    if row.jump_connection_id or row.reached_through.filter(deleted_at=None).exists():
+        raise Invalid.field("team_id", "A machine with jump hosts stays in its team.")
+
+
+def _in_trash(caller: Caller) -> QuerySet[Connection]:
+    return Connection.objects.filter(
+        teams_with(caller.user, Role.VIEWER), deleted_at__gte=timezone.now() - TRASH
+    ).select_related("team", "jump_connection")
+
+
+def _refuse_second_local() -> None:
+    if Connection.objects.living().filter(transport=Transport.LOCAL).exists():
+        raise Conflict("The machine that the site runs on is already there.")
+
+
+def _columns(row: Connection) -> dict[str, object]:
+    return {name: getattr(row, name) for name in _COLUMNS}
+
+
+def _told(column: str) -> str:
+    return column.removesuffix("_encrypted")
+
+
+def _nudge(row: Connection) -> None:
+    transaction.on_commit(lambda: nudge.connections([row.pk]))
+
+
+@contextmanager
+def _unique_name() -> Iterator[None]:
+    """Around a write: the team's second machine of one name is a `Conflict`."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "one_connection_name_per_team" not in str(error):
+            raise
+        message = "The team already has a machine of this name."
+        raise Conflict(message, errors=(FieldError("name", message),)) from error

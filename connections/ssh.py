@@ -1,0 +1,472 @@
+"""The one door to a machine: sessions, commands and streams over SSH, each with a deadline.
+
+The only file of the product that imports Paramiko; none of its types leaves. What happens between
+a caller and a machine ends in one of our values or one of our errors, and never later than its
+deadline: Paramiko by itself waits for ever in `exec_command` and `recv_exit_status`, an hour for
+a channel, and its keep-alive does not notice a dead link.
+"""
+
+import base64
+import contextlib
+import hashlib
+import io
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import paramiko
+
+from connections.drain import Drain, Stream
+
+logger = logging.getLogger(__name__)
+
+# Modern algorithms only, in the order of what they cost; AES-GCM halves the price of a byte.
+CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+)
+MACS = (
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+)
+_RSA = ("rsa-sha2-512", "rsa-sha2-256")
+# A pinned key's own name → the algorithms under which a server offers it.
+HOST_KEY_FAMILIES: dict[str, tuple[str, ...]] = {
+    "ssh-ed25519": ("ssh-ed25519",),
+    "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
+    "ecdsa-sha2-nistp384": ("ecdsa-sha2-nistp384",),
+    "ecdsa-sha2-nistp521": ("ecdsa-sha2-nistp521",),
+    "ssh-rsa": _RSA,
+}
+_ALL_HOST_KEYS = tuple(name for family in HOST_KEY_FAMILIES.values() for name in family)
+
+WINDOW_BYTES = 4 * 1024 * 1024
+PACKET_BYTES = 256 * 1024
+OUTPUT_LIMIT_BYTES = 1024 * 1024
+TCP_USER_TIMEOUT_MS = 10_000
+KEEPALIVE_SECONDS = 15
+# How often an idle transport's thread wakes: ten times a second as shipped, which costs several
+# times the work of reading 500 machines.
+IDLE_WAKE_SECONDS = 5.0
+# Agents may hold many keys; OpenSSH's sshd hangs up after six (MaxAuthTries).
+AGENT_KEYS_TRIED = 5
+
+
+class ConnectError(Exception):
+    """No session: `reason` is one of `connections.models.Reason`, `detail` a sentence."""
+
+    def __init__(
+        self, reason: str, detail: str, offered_host_key: str = "", host_key_type: str = ""
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.offered_host_key = offered_host_key
+        self.host_key_type = host_key_type
+
+
+class SessionLost(Exception):
+    """The session ended, or does not answer any more and was closed."""
+
+
+class CommandTimeout(Exception):
+    """The command did not end within its deadline; its channel was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in: exactly one of the three is used. Never printed."""
+
+    private_key: str | None = field(default=None, repr=False)  # without a passphrase
+    password: str | None = field(default=None, repr=False)
+    agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A machine to log in to. `address` is the pinned IP; empty behind a jump host."""
+
+    hostname: str
+    port: int
+    username: str
+    credentials: Credentials
+    address: str = ""
+    host_key: str = ""
+    host_key_type: str = ""
+    jump: "Target | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command left behind. `exit_status` is None if the machine did not say."""
+
+    exit_status: int | None
+    stdout: bytes
+    stderr: bytes
+    truncated: bool
+
+
+class Session:
+    """One authenticated connection to a machine. Threads may share it."""
+
+    def __init__(
+        self,
+        transport: paramiko.Transport,
+        host_key: str,
+        host_key_type: str,
+        jump: "Session | None",
+    ) -> None:
+        self._transport = transport
+        self._jump = jump
+        self.host_key = host_key
+        self.host_key_type = host_key_type
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def is_active(self) -> bool:
+        """False once the connection is known to be gone; true proves nothing."""
+        return bool(self._transport.is_active())
+
+    def close(self) -> None:
+        """End it and everything on it; returns at once, also when the machine is frozen."""
+        self._transport.close()
+        if self._jump is not None:
+            self._jump.close()
+
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: float,
+        limit: int = OUTPUT_LIMIT_BYTES,
+        stdin: bytes = b"",
+    ) -> CommandResult:
+        """Run `command` in the login shell and wait for its end.
+
+        At most `limit` bytes of each stream are kept; the rest is read and dropped, so that the
+        command is never blocked. Raises `CommandTimeout` after `timeout` seconds in all, and
+        `SessionLost` when the session goes.
+        """
+        deadline = time.monotonic() + timeout
+        channel = self._open(command, timeout)
+        try:
+            if stdin:
+                channel.settimeout(max(0.1, deadline - time.monotonic()))
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            return _collect(channel, deadline, limit, command)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise SessionLost(str(error)) from error
+        finally:
+            channel.close()
+
+    def open_stream(
+        self,
+        drain: Drain,
+        command: str,
+        stdin: bytes,
+        *,
+        on_data: Callable[[bytes], None],
+        on_close: Callable[[int | None], None],
+        timeout: float = 15.0,
+    ) -> Stream:
+        """Start a long-lived command; `drain`'s thread calls `on_data` and once `on_close`."""
+        deadline = time.monotonic() + timeout
+        channel = self._open(command, timeout)
+        try:
+            channel.settimeout(max(0.1, deadline - time.monotonic()))
+            channel.sendall(stdin)
+        except (OSError, paramiko.SSHException) as error:
+            channel.close()
+            raise SessionLost(str(error)) from error
+        return drain.watch(channel, on_data=on_data, on_close=on_close)
+
+    def _open(self, command: str, timeout: float) -> paramiko.Channel:
+        """A channel on which `command` was started, or `SessionLost`.
+
+        Neither call can be interrupted, so on the deadline the whole transport is closed.
+        """
+        try:
+            with _closing_after(self._transport, timeout):
+                channel = self._transport.open_session(timeout=timeout)
+                channel.exec_command(command)
+                return channel
+        except (OSError, EOFError, paramiko.SSHException, AssertionError) as error:
+            raise SessionLost(f"no channel: {error}") from error
+
+
+def open_session(target: Target, *, timeout: float = 15.0) -> Session:
+    """Log in to `target`, or raise `ConnectError` within about `timeout` seconds.
+
+    The host key is compared before any credential is sent: an unknown or a changed key ends here.
+    """
+    deadline = time.monotonic() + timeout
+    transport, jump = _verified(target, deadline)
+    try:
+        _authenticate(transport, target, deadline)
+    except BaseException:
+        transport.close()
+        if jump is not None:
+            jump.close()
+        raise
+    transport.set_keepalive(KEEPALIVE_SECONDS)
+    transport.sock.settimeout(IDLE_WAKE_SECONDS)
+    key = transport.get_remote_server_key()
+    return Session(transport, fingerprint(key.asbytes()), key.get_name(), jump)
+
+
+def probe_host_key(target: Target, *, timeout: float = 10.0) -> tuple[str, str]:
+    """The fingerprint and the algorithm that the machine offers; no credential is sent."""
+    transport, jump = _handshake(target, time.monotonic() + timeout, _ALL_HOST_KEYS)
+    try:
+        key = transport.get_remote_server_key()
+        return fingerprint(key.asbytes()), key.get_name()
+    finally:
+        transport.close()
+        if jump is not None:
+            jump.close()
+
+
+def fingerprint(blob: bytes) -> str:
+    """`SHA256:…` of a public key blob, as `ssh-keygen -l` prints it."""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
+    return "SHA256:" + digest.rstrip("=")
+
+
+def _verified(target: Target, deadline: float) -> tuple[paramiko.Transport, Session | None]:
+    """A transport whose host key is the pinned one.
+
+    A fingerprint alone does not say which of the server's keys it belongs to: if the first one
+    offered is another, the remaining algorithms are asked for before it is called changed.
+    """
+    wanted = HOST_KEY_FAMILIES.get(target.host_key_type, _ALL_HOST_KEYS)
+    offered = ""
+    offered_type = ""
+    while True:
+        try:
+            transport, jump = _handshake(target, deadline, wanted)
+        except ConnectError:
+            if offered:  # the server has no further key
+                break
+            raise
+        key = transport.get_remote_server_key()
+        print_, kind = fingerprint(key.asbytes()), key.get_name()
+        if target.host_key and print_ == target.host_key:
+            return transport, jump
+        transport.close()
+        if jump is not None:
+            jump.close()
+        if not offered:
+            offered, offered_type = print_, kind
+        wanted = tuple(name for name in wanted if name not in HOST_KEY_FAMILIES.get(kind, ()))
+        if not target.host_key or target.host_key_type or not wanted:
+            break
+    if not target.host_key:
+        raise ConnectError(
+            "host_key_unknown", "Nobody has accepted this host key yet.", offered, offered_type
+        )
+    raise ConnectError(
+        "host_key_changed",
+        "The machine shows another host key than the accepted one.",
+        offered,
+        offered_type,
+    )
+
+
+def _handshake(
+    target: Target, deadline: float, host_keys: tuple[str, ...]
+) -> tuple[paramiko.Transport, Session | None]:
+    """Key exchange with the machine, before any log-in."""
+    sock, jump = _connect(target, deadline)
+    try:
+        transport = paramiko.Transport(
+            sock, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES
+        )
+    except BaseException:
+        sock.close()
+        raise
+    options = transport.get_security_options()
+    options.ciphers, options.digests, options.key_types = CIPHERS, MACS, host_keys
+    remaining = max(0.5, deadline - time.monotonic())
+    transport.banner_timeout = min(8.0, remaining)
+    transport.handshake_timeout = remaining
+    transport.clear_to_send_timeout = 5.0
+    try:
+        transport.start_client(timeout=remaining)
+        if not transport.is_active() or not transport.initial_kex_done:
+            raise paramiko.SSHException("the key exchange did not finish in time")
+        return transport, jump
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        transport.close()
+        if jump is not None:
+            jump.close()
+        raise ConnectError("ssh_unresponsive", _handshake_detail(error)) from error
+
+
+def _handshake_detail(error: Exception) -> str:
+    """A sentence that repeats none of the peer's bytes, which need not be SSH at all."""
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return "The SSH server offers no algorithm that is still considered safe."
+    if "banner" in str(error):
+        return "Something answers on this port, but it does not greet as an SSH server."
+    return "The SSH server hung up or did not finish the key exchange."
+
+
+def _connect(target: Target, deadline: float) -> tuple[socket.socket, Session | None]:
+    """A byte stream to the machine: TCP to the pinned address, or a channel of the jump host."""
+    timeout = max(0.5, deadline - time.monotonic())
+    if target.jump is not None:
+        return _connect_through(target, target.jump, deadline)
+    try:
+        sock = socket.create_connection((target.address, target.port), timeout=min(8.0, timeout))
+    except OSError as error:
+        raise ConnectError("unreachable", _network_detail(error)) from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+    return sock, None
+
+
+def _connect_through(
+    target: Target, jump_target: Target, deadline: float
+) -> tuple[socket.socket, Session]:
+    try:
+        jump = open_session(jump_target, timeout=max(0.5, deadline - time.monotonic()))
+    except ConnectError as error:
+        # The jump host has its own row, where its host key is accepted.
+        reason = "unreachable" if error.reason.startswith("host_key") else error.reason
+        raise ConnectError(reason, f"Jump host: {error.detail}") from error
+    timeout = max(0.5, deadline - time.monotonic())
+    try:
+        with _closing_after(jump._transport, timeout):
+            channel = jump._transport.open_channel(
+                "direct-tcpip",
+                (target.hostname, target.port),
+                ("127.0.0.1", 0),
+                timeout=timeout,
+            )
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        jump.close()
+        raise ConnectError("unreachable", "The jump host cannot reach it.") from error
+    return channel, jump  # type: ignore[return-value]  # Paramiko takes a channel for a socket
+
+
+def _network_detail(error: OSError) -> str:
+    """Equal words for what a firewall drops and what it refuses: this is no port scanner."""
+    del error
+    return "No answer from this address and port."
+
+
+def _authenticate(transport: paramiko.Transport, target: Target, deadline: float) -> None:
+    transport.auth_timeout = max(0.5, deadline - time.monotonic())
+    credentials = target.credentials
+    try:
+        with _closing_after(transport, transport.auth_timeout):
+            if credentials.password is not None:
+                transport.auth_password(target.username, credentials.password)
+            elif credentials.agent:
+                _authenticate_with_agent(transport, target.username)
+            else:
+                transport.auth_publickey(target.username, load_key(credentials))
+    except paramiko.AuthenticationException as error:
+        raise _auth_error(error) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise ConnectError("ssh_unresponsive", "The link broke during the log-in.") from error
+    if not transport.is_authenticated():
+        raise ConnectError("auth_failed", "The server asks for a further log-in step.")
+
+
+def _auth_error(error: paramiko.AuthenticationException) -> ConnectError:
+    text = str(error).lower()
+    if "timeout" in text or "saw eof" in text:
+        return ConnectError("ssh_unresponsive", "The server did not answer the log-in.")
+    if isinstance(error, paramiko.BadAuthenticationType):
+        ways = ", ".join(sorted(str(way) for way in error.allowed_types))[:100]
+        return ConnectError("auth_failed", f"The server accepts only: {ways}.")
+    return ConnectError("auth_failed", "The server refused the user name or the credential.")
+
+
+def _authenticate_with_agent(transport: paramiko.Transport, username: str) -> None:
+    keys = paramiko.Agent().get_keys()
+    if not keys:
+        raise ConnectError("key_unusable", "The SSH agent is not running or holds no key.")
+    for key in keys[:AGENT_KEYS_TRIED]:
+        with contextlib.suppress(paramiko.AuthenticationException):
+            transport.auth_publickey(username, key)
+            return
+    raise ConnectError("auth_failed", "The server refused every key of the SSH agent.")
+
+
+def load_key(credentials: Credentials) -> paramiko.PKey:
+    """The private key, its cost already checked by `connections.keys`; else `key_unusable`."""
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key(io.StringIO(credentials.private_key or ""))
+        except (paramiko.SSHException, ValueError, TypeError, IndexError):
+            continue
+    raise ConnectError("key_unusable", "The private key cannot be used.")
+
+
+def _collect(channel: paramiko.Channel, deadline: float, limit: int, command: str) -> CommandResult:
+    """Drain both streams until the command's end; the exit status is asked for last."""
+    streams: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+    sources = (
+        (streams[0], channel.recv_ready, channel.recv),
+        (streams[1], channel.recv_stderr_ready, channel.recv_stderr),
+    )
+    truncated = False
+    arrived = threading.Event()
+    channel.in_buffer.set_event(arrived)
+    while True:
+        # Asked before reading: what arrives afterwards is read in the next round.
+        ended = channel.closed or (channel.exit_status_ready() and channel.eof_received)
+        quiet = True
+        for kept, ready, receive in sources:
+            while ready():
+                data = receive(65536)
+                quiet = False
+                truncated = truncated or len(kept) + len(data) > limit
+                kept += data[: limit - len(kept)]
+                if time.monotonic() > deadline:
+                    raise CommandTimeout(f"still printing: {command[:60]}")
+        if ended and quiet:
+            break
+        if time.monotonic() > deadline:
+            raise CommandTimeout(f"no end in time: {command[:60]}")
+        if quiet:
+            arrived.wait(0.02)
+    status = channel.exit_status if channel.exit_status >= 0 else None
+    return CommandResult(status, bytes(streams[0]), bytes(streams[1]), truncated)
+
+
+@contextlib.contextmanager
+def _closing_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
+    """Close the transport if the block takes longer; whatever waits inside then lets go."""
+    timer = threading.Timer(seconds + 0.5, transport.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,82 @@
+"""Write what a keeper found: state, event and announcement, under the machine's epoch."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from connections import announce, telling
+from connections.models import Connection, ConnectionEvent, Status
+
+
+class LeaseLost(Exception):
+    """Another keeper holds this machine now; what we know of it no longer counts."""
+
+    def __init__(self, connection_id: UUID) -> None:
+        super().__init__(str(connection_id))
+        self.connection_id = connection_id
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a machine's row is to say. `retry_seconds` from now, None if nothing is planned."""
+
+    status: str
+    reason: str = ""
+    detail: str = ""
+    retry_seconds: float | None = None
+    offered_host_key: str = ""
+
+
+def write_state(keeper_id: UUID, connection_id: UUID, epoch: int, state: State) -> None:
+    """Write `state` if this keeper still holds the machine in this epoch, else `LeaseLost`."""
+    with transaction.atomic():
+        row = (
+            Connection.objects.select_for_update(of=("self",))
+            .select_related("team")
+            .filter(pk=connection_id, owner_id=keeper_id, epoch=epoch)
+            .first()
+        )
+        if row is None:
+            raise LeaseLost(connection_id)
+        if (row.status, row.reason) != (state.status, state.reason):
+            _record_change(row, state)
+            telling.of_change(row, state.status, state.reason, state.detail)
+        changes = _columns(row, state)
+        Connection.objects.filter(pk=connection_id).update(**changes)
+    announce.connections([connection_id])
+
+
+def _record_change(row: Connection, state: State) -> None:
+    ConnectionEvent.objects.create(
+        connection=row,
+        from_status=row.status,
+        to_status=state.status,
+        reason=state.reason,
+        detail=state.detail[:500],
+        actor=settings.SITE_ACTOR,
+    )
+
+
+def _columns(row: Connection, state: State) -> dict[str, Any]:
+    now = timezone.now()
+    changes: dict[str, Any] = {
+        "status": state.status,
+        "reason": state.reason,
+        "detail": state.detail[:500],
+        "retry_at": None,
+        "offered_host_key": state.offered_host_key,
+    }
+    if (row.status, row.reason) != (state.status, state.reason):
+        changes["since"] = now
+    if state.retry_seconds is not None:
+        changes["retry_at"] = now + timedelta(seconds=state.retry_seconds)
+    if state.status == Status.CONNECTED and row.status != Status.CONNECTED:
+        changes["connected_at"] = changes["last_connected_at"] = now
+    if state.status != Status.CONNECTED:
+        changes["connected_at"] = None
+    return changes

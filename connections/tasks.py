@@ -1,0 +1,24 @@
+"""Celery's door to the machines: a name and one call each."""
+
+from celery import shared_task
+from django.db import close_old_connections
+from django.utils import timezone
+
+from connections import keeper, telling
+
+
+@shared_task(name="connections.look_at")
+def look_at() -> None:
+    """A wish has changed: look at the rows now and not at the next tick."""
+    held = keeper.current()
+    if held is not None:
+        held.wake()
+
+
+@shared_task(name="connections.tell_of_absence")
+def tell_of_absence() -> None:
+    """Every minute: tell of machines that stay out of reach."""
+    try:
+        telling.of_absence(timezone.now())
+    finally:
+        close_old_connections()

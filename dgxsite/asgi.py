@@ -1,0 +1,21 @@
+"""The ASGI application: pages and API by Django, sockets by Channels.
+
+Start it with the options of `dgxsite/programs.py`: `--ws-max-size 65536` ends a frame above 64 KiB
+before it is read into memory (the consumers check again, for servers that do not).
+"""
+
+import os
+from typing import cast
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dgxsite.settings")
+pages = get_asgi_application()
+
+from dgxsite.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
+from dgxsite.routing import websocket_urlpatterns  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {"http": BodyLimit(cast("App", pages)), "websocket": URLRouter(websocket_urlpatterns)}
+)

@@ -1,0 +1,32 @@
+"""The cache that holds rate limits: without Redis they pause, the login goes on."""
+
+import logging
+from typing import Any
+
+from django.core.cache.backends.redis import RedisCache
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+
+class PatientRedisCache(RedisCache):
+    """A Redis that is down is an empty cache, said once per failure in the log."""
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        return self._or(default, super().get, key, default, version)
+
+    def set(self, key: Any, value: Any, timeout: Any = 300, version: int | None = None) -> None:
+        self._or(None, super().set, key, value, timeout, version)
+
+    def add(self, key: Any, value: Any, timeout: Any = 300, version: int | None = None) -> bool:
+        return bool(self._or(True, super().add, key, value, timeout, version))
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        return bool(self._or(False, super().delete, key, version))
+
+    def _or(self, otherwise: Any, call: Any, *args: Any) -> Any:
+        try:
+            return call(*args)
+        except (RedisError, OSError) as error:
+            logger.warning("cache unavailable: %s", error)
+            return otherwise

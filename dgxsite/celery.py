@@ -1,0 +1,86 @@
+"""Celery: the clock and the queues. It is never the record, PostgreSQL is.
+
+Run a keeper with `-Q tick`, a worker with `-Q celery`, or both in one process with
+`-Q celery,tick`; always with `-P threads`, because sessions do not survive a fork.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_ready, worker_shutting_down
+from kombu.common import Broadcast
+from kombu.entity import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dgxsite.settings")
+
+from django.conf import settings
+
+from dgxsite import pulse
+from dgxsite.queues import BROADCAST
+
+app = Celery("dgxsite")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.task_default_queue = "celery"
+app.conf.task_queues = [Queue("celery"), Broadcast("tick")]
+app.conf.worker_send_task_events = False
+app.conf.worker_prefetch_multiplier = 1
+app.conf.broker_connection_max_retries = None
+app.autodiscover_tasks()
+
+
+def _tick(task: str, seconds: float) -> dict[str, Any]:
+    """A broadcast that is dropped when it is late: the next one does the same."""
+    return {"task": task, "schedule": seconds, "options": BROADCAST | {"expires": seconds}}
+
+
+def _work(task: str, seconds: float) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+app.conf.beat_schedule = {
+    "poll": _tick("metrics.poll", settings.SAMPLE_SECONDS),
+    "persist": _tick("metrics.persist", settings.PERSIST_SECONDS),
+    "pulse": _work("dgxsite.pulse", 5.0),
+    "absence": _work("connections.tell_of_absence", 60.0),
+    "partitions": _work("metrics.keep_partitions", 3600.0),
+    "deliver": _work("notifications.deliver", 5.0),
+    "forget": _work("notifications.forget", 3600.0),
+    "sessions": _work("accounts.forget_ended_sessions", 3600.0),
+    "refusals": _work("accounts.write_down_refusals", 60.0),
+}
+
+
+@setup_logging.connect
+def _keep_our_logging(**kwargs: Any) -> None:
+    """Django has configured the log; Celery leaves it alone."""
+
+
+@worker_ready.connect
+def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
+    """A worker that hears the tick is a keeper."""
+    from connections import keeper  # these need the apps, which are loaded by now
+    from dgxsite import wiring
+
+    names = {queue.alias or queue.name for queue in _queues_of(sender)}
+    if "tick" in names:
+        wiring.connect()
+        keeper.start()
+    if "celery" in names:
+        pulse.stamp(pulse.WORKER_KEY)
+
+
+@worker_shutting_down.connect
+def _stop_keeping(**kwargs: Any) -> None:
+    from connections import keeper
+
+    keeper.stop()
+
+
+@beat_init.connect
+def _beat_lives(**kwargs: Any) -> None:
+    pulse.stamp(pulse.BEAT_KEY)
+
+
+def _queues_of(consumer: Any) -> list[Any]:
+    return list(consumer.app.amqp.queues.consume_from.values())

@@ -1,0 +1,43 @@
+"""What every page knows; nothing here is looked up before a template asks for it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts import current_team, preferences, trail
+from accounts.authentication import caller_from_page
+from connections.models import Connection
+from dgxsite import version
+from dgxsite.mail import sends_mail
+from notifications import feed
+
+SWITCHER = 30
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """The version, the demo's banner, the person's choices, the switcher and the bell."""
+
+    def machines() -> list[Connection]:
+        visible = Connection.objects.visible_to(request.user).filter(current_team.narrowed(request))
+        return list(visible.only("pk", "name", "status", "reason").order_by("name")[:SWITCHER])
+
+    def unread() -> int:
+        return feed.unread(request.user.pk) if request.user.is_authenticated else 0
+
+    def reads_audit() -> bool:
+        return request.user.is_authenticated and trail.may_read(caller_from_page(request))
+
+    return {
+        "version": settings.VERSION,
+        "demo": settings.DEMO,
+        "sends_mail": sends_mail(),
+        "build": version.build,
+        "preference": SimpleLazyObject(lambda: preferences.of(request.user)),
+        "switcher": SimpleLazyObject(machines),
+        "unread_notifications": SimpleLazyObject(unread),
+        "team_choices": SimpleLazyObject(lambda: current_team.teams_of(request.user)),
+        "chosen_team": SimpleLazyObject(lambda: current_team.chosen(request)),
+        "may_read_audit": SimpleLazyObject(reads_audit),
+    }

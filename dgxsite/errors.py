@@ -1,0 +1,73 @@
+"""The errors that reach a person: a code, a sentence, and the HTTP status that fits.
+
+Apps raise them from services; the API turns them into RFC 9457 problems, pages into messages.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of the input."""
+
+    field: str
+    message: str
+
+
+class SiteError(Exception):
+    """An error with a stable `code`, a sentence for the user (`detail`) and field errors."""
+
+    status = 500
+    code = "internal_error"
+    title = "Something went wrong"
+
+    def __init__(
+        self, detail: str = "", *, code: str | None = None, errors: tuple[FieldError, ...] = ()
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.code = code or self.code
+        self.errors = errors
+
+
+class Unauthorized(SiteError):
+    status, code, title = 401, "unauthorized", "Log in or send a valid token"
+
+
+class Forbidden(SiteError):
+    status, code, title = 403, "forbidden", "Your role does not allow this"
+
+
+class NotFound(SiteError):
+    """Also for what the caller may not see."""
+
+    status, code, title = 404, "not_found", "There is no such thing"
+
+
+class Conflict(SiteError):
+    status, code, title = 409, "conflict", "This conflicts with what is there"
+
+
+class PreconditionFailed(SiteError):
+    status, code, title = 412, "precondition_failed", "It changed in the meantime"
+
+
+class TooLarge(SiteError):
+    status, code, title = 413, "too_large", "That is too large"
+
+
+class Invalid(SiteError):
+    status, code, title = 422, "invalid", "The input is not valid"
+
+    @classmethod
+    def field(cls, name: str, message: str) -> "Invalid":
+        """One wrong field."""
+        return cls(message, errors=(FieldError(name, message),))
+
+
+class TooMany(SiteError):
+    status, code, title = 429, "too_many_requests", "Too many requests; wait a moment"
+
+
+class Unavailable(SiteError):
+    status, code, title = 503, "unavailable", "A part of the site is not available"

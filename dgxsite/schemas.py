@@ -1,0 +1,50 @@
+"""The grammar that inputs of all apps share: strict types, no unknown fields, printable text."""
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr, StringConstraints
+
+from dgxsite.errors import SiteError
+
+# Overrides and isolates that make the rest of a line read backwards (UAX 9).
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class UnsupportedMedia(SiteError):
+    status, code, title = 415, "unsupported_media_type", "This kind of body is not understood"
+
+
+class Input(BaseModel):
+    """What a client sends: an unknown field is an error, not a typo that goes unseen."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def printable(text: str) -> str:
+    """`text`, if no character of it acts on what stands around it; `ValueError` otherwise."""
+    for character in text:
+        if unicodedata.category(character) in _CONTROL_CATEGORIES:
+            raise ValueError("It holds a control character.")
+        if character in _REORDERING:
+            raise ValueError("It holds a character that reverses the direction of text.")
+    return text
+
+
+def name(text: str) -> str:
+    """A name without outer blanks, 1 to 100 characters; `ValueError` otherwise."""
+    text = printable(text).strip()
+    if not 1 <= len(text) <= 100:
+        raise ValueError("It has 1 to 100 characters.")
+    return text
+
+
+Name = Annotated[StrictStr, AfterValidator(name)]
+Text = Annotated[StrictStr, StringConstraints(max_length=500), AfterValidator(printable)]
+
+
+class Output(BaseModel):
+    """What the API answers; a key that is not declared is a mistake of ours and shows in tests."""
+
+    model_config = ConfigDict(extra="forbid")

@@ -1,0 +1,340 @@
+"""Django settings, all of them read from the environment once; `.env.example` lists the names."""
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from dgxsite import embedded
+from dgxsite.addresses import celery_broker, database_settings, redis_database
+from dgxsite.env import env_bool, env_int, env_list, env_str
+from dgxsite.mail import mail_settings
+from dgxsite.sign_in import provider_settings, session_seconds
+
+VERSION = "0.1.0"
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env_str("DGX_DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+
+# --- Where the two servers are --------------------------------------------------------------
+EMBEDDED_DATABASE = not env_str("DATABASE_URL")
+EMBEDDED_REDIS = not env_str("REDIS_URL")
+DATABASE_URL = env_str("DATABASE_URL") or embedded.database_url(DATA_DIR)
+REDIS_URL = env_str("REDIS_URL") or embedded.redis_url(DATA_DIR)
+
+# A request that finds no free or no living database answers 503 within this time, in seconds.
+DATABASE_TIMEOUT_SECONDS = 3
+DATABASES = {
+    "default": database_settings(
+        DATABASE_URL,
+        {
+            "pool": {
+                "min_size": 1,
+                "max_size": env_int("DGX_DATABASE_POOL", 8),
+                "timeout": DATABASE_TIMEOUT_SECONDS,
+                "max_lifetime": 600,
+            },
+            "connect_timeout": DATABASE_TIMEOUT_SECONDS,
+            "application_name": "dgxsite",
+        },
+    )
+    | {"CONN_HEALTH_CHECKS": True}
+}
+REDIS_SAMPLES_URL = redis_database(REDIS_URL, 2)
+# A Redis that hangs costs a request at most this long.
+REDIS_TIMEOUT_SECONDS = 2.0
+
+# --- Keys -----------------------------------------------------------------------------------
+
+
+def _key(name: str, file: str) -> str:
+    """A key from the environment; embedded mode makes a missing one, a server refuses to start."""
+    value = env_str(name)
+    if value:
+        return value
+    if EMBEDDED_DATABASE:
+        return embedded.stored_key(DATA_DIR, file)
+    raise ImproperlyConfigured(f"{name} is not set; with DATABASE_URL set it has to be given")
+
+
+SECRET_KEY = _key("DGX_SECRET_KEY", "secret_key")
+ENCRYPTION_KEYS = [
+    key.strip()
+    for key in _key("DGX_ENCRYPTION_KEYS", embedded.ENCRYPTION_KEYS).split(",")
+    if key.strip()
+]
+
+# --- Who may call, under which name ----------------------------------------------------------
+DEBUG = False
+BASE_URL = env_str("DGX_BASE_URL").rstrip("/")
+HTTPS = BASE_URL.startswith("https://")
+ALLOWED_HOSTS = env_list("DGX_ALLOWED_HOSTS") or [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    socket.gethostname().lower(),
+]
+if BASE_URL:
+    ALLOWED_HOSTS.append(urlsplit(BASE_URL).hostname or "")
+    CSRF_TRUSTED_ORIGINS = [BASE_URL]
+CORS_ORIGINS = env_list("DGX_CORS_ORIGINS")
+# Connections may point at loopback only in tests and the demo.
+ALLOW_LOOPBACK = env_bool("DGX_ALLOW_LOOPBACK")
+SSH_KEY_DIR = Path(env_str("DGX_SSH_KEY_DIR", "~/.ssh")).expanduser()
+TERMINAL = env_bool("DGX_TERMINAL", default=True)
+# Set by `manage.py up` for its own keeper, which then holds the machine the site runs on.
+HOLDS_LOCAL = env_bool("DGX_HOLDS_LOCAL")
+DEMO = env_bool("DGX_DEMO")
+# The name of the site itself where an event or an audit row asks who did it.
+SITE_ACTOR = "dgxsite"
+
+# --- Django ---------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.forms",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "channels",
+    "csp",
+    "django_htmx",
+    "lucide",
+    "ninja",
+    "dgxsite",
+    "accounts",
+    "notifications",
+    "connections",
+    "metrics",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "dgxsite.static.StaticFiles",
+    "dgxsite.middleware.PrivateResponses",
+    "dgxsite.cors.ForeignReaders",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "accounts.gates.SessionLimits",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.gates.SecondFactorFirst",
+    "accounts.preferences.OwnTimeZone",
+    "accounts.doors.DeclaredRoutes",
+    "dgxsite.middleware.UnavailableDatabase",
+]
+ROOT_URLCONF = "dgxsite.urls"
+ASGI_APPLICATION = "dgxsite.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "dgxsite.context.site",
+            ]
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- People ---------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.login_backend.OneCheck"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+# EMAIL_BACKEND and what belongs to it.
+globals().update(mail_settings(env_str("EMAIL_URL")))
+ACCOUNT_ADAPTER = "accounts.adapter.SiteAccounts"
+ACCOUNT_FORMS = {"login": "accounts.sign_in_forms.NameAndPassword"}
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+# Addresses are verified when they change; see accounts/email_address.py.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[dgxsite] "
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+# Who has no account here gets no mail from here either.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "accounts.second_factor.SecondFactors"
+MFA_FORMS = {
+    "authenticate": "accounts.sign_in_forms.SecondStep",
+    "reauthenticate": "accounts.sign_in_forms.SecondStepAgain",
+    "add_webauthn": "accounts.passkey_forms.NewPasskey",
+    "login_webauthn": "accounts.passkey_forms.PasskeyAlone",
+    "authenticate_webauthn": "accounts.passkey_forms.PasskeyAsSecondStep",
+    "reauthenticate_webauthn": "accounts.passkey_forms.PasskeyAgain",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Accounts are made by administrators: nobody signs up with somebody else's address.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# 1: operators, administrators and superusers set up a second factor before anything else.
+REQUIRE_MFA = env_bool("DGX_REQUIRE_MFA")
+SOCIALACCOUNT_ADAPTER = "accounts.provider.Provider"
+SOCIALACCOUNT_PROVIDERS = provider_settings()
+# Whom the provider knows and the site does not gets an account without any rights.
+OIDC_SIGNUP = env_bool("DGX_OIDC_SIGNUP")
+USERSESSIONS_ADAPTER = "accounts.sessions.SessionList"
+# A login that is not used, and one that is; seconds.
+SESSION_COOKIE_AGE, SESSION_LIMIT_SECONDS = session_seconds()
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "dgxsite.pages.csrf_failure"
+# `make run` serves plain HTTP on loopback, where a Secure cookie would never come back.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
+MESSAGE_STORAGE = "dgxsite.notices.Cookie"
+# The rate limits of the login live here, shared by all web processes.
+CACHES = {
+    "default": {
+        "BACKEND": "dgxsite.cache.PatientRedisCache",
+        "LOCATION": REDIS_SAMPLES_URL,
+        "OPTIONS": {
+            "socket_timeout": REDIS_TIMEOUT_SECONDS,
+            "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+        },
+    }
+}
+
+# --- Headers --------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SECURE_SSL_REDIRECT = False  # the proxy in front does it; the health check comes in plain
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # asks for the line above to be otherwise
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "form-action": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "report-uri": ["/csp-reports"],
+    }
+}
+if HTTPS:
+    # Browsers report so over TLS alone, and then ignore the older `report-uri`.
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["report-to"] = ["csp"]
+
+# --- Static files ---------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "dgxsite.static.HashedFiles"},
+}
+
+# --- Celery and Channels --------------------------------------------------------------------
+CELERY_BROKER_URL = celery_broker(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+    "visibility_timeout": 60,
+    # kombu looks for a dead worker's messages only about every 100 s unless told otherwise.
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [redis_database(REDIS_URL, 1)]},
+    }
+}
+
+# --- Time: every wait of the machine room hangs on these few figures (seconds) ----------------
+# Tests shorten all of them together, so that their ratios hold.
+TIME_SCALE = float(env_str("DGX_TIME_SCALE", "1"))
+SAMPLE_SECONDS = 2.0 * TIME_SCALE
+PERSIST_SECONDS = 20.0 * TIME_SCALE
+KEEPER_TTL_SECONDS = 8.0 * TIME_SCALE
+RECONNECT_SECONDS = (1.0 * TIME_SCALE, 30.0 * TIME_SCALE)
+
+# --- Logs -----------------------------------------------------------------------------------
+LOG_LEVEL = env_str("DGX_LOG_LEVEL", "INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"one_line": {"()": "dgxsite.logs.OneLine"}},
+    "formatters": {"line": {"()": "dgxsite.logs.LineFormatter"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["one_line"],
+        }
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        # Both tell each transport's life at INFO; ours say it once, with the machine's id.
+        "paramiko": {"level": "CRITICAL"},
+        # A Redis that is down is said once, by the socket's hub.
+        "channels_redis": {"level": "CRITICAL"},
+        "asyncssh": {"level": "CRITICAL"},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+        "django.server": {"level": "WARNING"},
+        "uvicorn.access": {"level": "WARNING"},
+        # A database that is down is said by whoever asked it.
+        "psycopg.pool": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,25 @@
+"""Every address of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from dgxsite import csp_reports, pages
+from dgxsite.palette import palette
+from dgxsite.version import version
+
+urlpatterns = [
+    path("", include("metrics.urls")),
+    path("", include("accounts.urls")),
+    path("machines/", include("connections.urls")),
+    path("accounts/", include("accounts.sign_in_urls")),
+    path("notifications/", include("notifications.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("favicon.ico", pages.favicon),
+    path("csp-reports", csp_reports.view),
+    path("palette", palette, name="palette"),
+    path("version", version, name="version"),
+    path("admin/", admin.site.urls),
+    path("api/", include("dgxsite.api")),
+]
+
+handler500 = "dgxsite.pages.server_error"

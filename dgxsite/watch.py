@@ -1,0 +1,79 @@
+"""Ask every two seconds, once for all sockets of the process, who may still be there."""
+
+import asyncio
+import logging
+from typing import Protocol
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from dgxsite.access import Principal, standing
+from dgxsite.outbox import StateUnreadable
+from dgxsite.states import read
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 2.0
+
+
+class Guarded(Protocol):
+    """A socket whose right to be there is asked again and again."""
+
+    principal: Principal
+
+    async def withdraw(self) -> None:
+        """The login no longer stands."""
+
+    async def set_teams(self, teams: frozenset[UUID]) -> None:
+        """The teams that the person belongs to now."""
+
+
+class Watch:
+    """The sockets of one event loop."""
+
+    def __init__(self) -> None:
+        self._sockets: set[Guarded] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, socket: Guarded) -> None:
+        self._sockets.add(socket)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    def remove(self, socket: Guarded) -> None:
+        self._sockets.discard(socket)  # the task ends by itself: it may be the one that calls
+
+    def count(self, user_id: int) -> int:
+        """How many sockets this person has open here."""
+        return sum(1 for socket in self._sockets if socket.principal.user_id == user_id)
+
+    async def _run(self) -> None:
+        while self._sockets:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                await self._check()
+            except StateUnreadable:
+                continue  # nobody can be shut out while the database is down, nor let in
+            except Exception:
+                logger.exception("the right to be there could not be checked")
+
+    async def _check(self) -> None:
+        sockets = list(self._sockets)
+        teams = await read(standing, {socket.principal for socket in sockets})
+        # Side by side: a client that does not even take its close must not hold up the others'.
+        await asyncio.gather(
+            *(
+                socket.set_teams(teams[socket.principal])
+                if socket.principal in teams
+                else socket.withdraw()
+                for socket in sockets
+            ),
+            return_exceptions=True,
+        )
+
+
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()
+
+
+def watch() -> Watch:
+    """The watch of the running event loop."""
+    return _watches.setdefault(asyncio.get_running_loop(), Watch())

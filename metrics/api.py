@@ -1,0 +1,47 @@
+"""The newest readings over the REST API, and this machine's own."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from ninja import Query, Router
+
+from accounts.authentication import caller_of, identify
+from connections import services
+from dgxsite.errors import NotFound
+from dgxsite.pagination import Page
+from metrics import live
+from metrics.collectors.this_machine import this_machine
+
+router = Router(tags=["metrics"])
+
+
+@router.get("/{connection_id}/metrics")
+def latest_sample(request: HttpRequest, connection_id: UUID) -> HttpResponse:
+    """The latest sample; 404 `no_sample` before the first."""
+    row = services.find(caller_of(request), connection_id, "metrics.view")
+    found = live.latest_json([row.pk], strict=True).get(row.pk)
+    if found is None:
+        raise NotFound("Nothing has been read from this machine yet.", code="no_sample")
+    # The keeper has written it as JSON already.
+    return HttpResponse(found, content_type="application/json")
+
+
+@router.get("/{connection_id}/metrics/recent")
+def recent_samples(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> HttpResponse:
+    """The last 60 samples, oldest first."""
+    row = services.find(caller_of(request), connection_id, "metrics.view")
+    samples = live.recent(row.pk, strict=True)
+    part = samples[page.offset : page.offset + page.limit]
+    body: dict[str, Any] = {"items": part, "count": len(samples)}
+    return HttpResponse(orjson.dumps(body), content_type="application/json")
+
+
+def this_machine_view(request: HttpRequest) -> HttpResponseBase:
+    """`GET /api/metrics`: the machine that this web process runs on, for any log-in."""
+    if request.method not in {"GET", "HEAD"}:
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    identify(request)
+    return HttpResponse(orjson.dumps(this_machine()), content_type="application/json")

@@ -1,0 +1,95 @@
+"""From a connected machine to samples: the collector's stream is decoded, recorded and flushed.
+
+The keeper hands over bytes and asks for nothing; this file knows what they mean.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+from connections import keeper
+from connections.link import Link
+from connections.models import Reason, Transport
+from metrics.collectors import program
+from metrics.collectors.local import LocalCollector
+from metrics.collectors.readings import Sample
+from metrics.collectors.stream import Collector
+from metrics.live import Recorder
+
+logger = logging.getLogger(__name__)
+
+recorder = Recorder()
+
+
+def attach(link: Link) -> None:
+    """Start collecting on a fresh session."""
+    if link.transport == Transport.LOCAL:
+        threading.Thread(target=_collect_here, args=(link,), name="local", daemon=True).start()
+    else:
+        _collect_there(link)
+
+
+def flush() -> None:
+    """Send everything that was recorded, as far as this keeper may still write about it.
+
+    Called after each round of the keeper's reading: what was read together leaves together.
+    """
+    held = keeper.current()
+    if held is not None:
+        recorder.flush(held.holdings())
+
+
+def _record(link: Link, sample: Sample) -> None:
+    link.progress()
+    recorder.add(link.connection_id, link.team_id, link.epoch, sample)
+
+
+def _collect_there(link: Link) -> None:
+    marker = secrets.token_hex(16)
+    launch = program.launch(marker, interval_seconds=settings.SAMPLE_SECONDS)
+    collector = Collector(marker, interval_seconds=settings.SAMPLE_SECONDS)
+    noise = bytearray()
+
+    def on_data(data: bytes) -> None:
+        if not collector.started and len(noise) < 2000:
+            noise.extend(data[:2000])
+        for sample in collector.feed(data, datetime.now(UTC), time.monotonic()):
+            _record(link, sample)
+
+    def on_close(status: int | None) -> None:
+        if collector.started:
+            link.fail(Reason.UNREACHABLE, "The stream from the machine ended.")
+        else:
+            link.fail(Reason.UNUSABLE_SHELL, _why_unusable(status, bytes(noise)))
+
+    link.open_stream(
+        launch.command, launch.stdin, on_data=on_data, on_close=on_close, pulse=program.HEARTBEAT
+    )
+
+
+def _why_unusable(status: int | None, noise: bytes) -> str:
+    """A sentence with the first words that the machine sent, made harmless."""
+    text = noise.decode("utf-8", errors="replace")
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+    said = f" It said: {words}" if words else ""
+    ended = f" with status {status}" if status is not None else ""
+    return f"The login shell ended{ended} instead of running a command.{said}"
+
+
+def _collect_here(link: Link) -> None:
+    """The site's own machine, on its own clock."""
+    collector = LocalCollector()
+    due = time.monotonic()
+    while not link.closed.wait(max(0.0, due - time.monotonic())):
+        due = max(due + settings.SAMPLE_SECONDS, time.monotonic())
+        try:
+            sample = collector.sample(datetime.now(UTC), time.monotonic())
+        except Exception:
+            logger.exception("this machine cannot be read")
+            link.fail(Reason.UNREACHABLE, "This machine cannot be read; the log says why.")
+            return
+        _record(link, sample)

@@ -1,0 +1,41 @@
+"""Rows of `nvidia-smi --query-compute-apps=… --format=csv,noheader,nounits`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import nvidia
+from .nvidia_csv import split_row
+from .readings import Process
+from .tokens import MEBIBYTES, Refusals, whole
+
+# The pid comes first because the program on the machine looks up its owner; the name comes last
+# because it may hold a comma. Rows of one pass carry one timestamp.
+FIELDS = ("pid", "timestamp", "gpu_uuid", "used_gpu_memory", "process_name")
+INSTEAD = {"used_gpu_memory": ("used_memory",), "process_name": ("name",)}
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One row: the process, and the pass that it belongs to."""
+
+    process: Process
+    timestamp: str
+
+
+def parse_row(line: str, fields: Sequence[str], refusals: Refusals) -> App | None:
+    """One process from one row, or `None` for a row that does not fit."""
+    parts = split_row(line, len(fields))
+    if parts is None:
+        return None
+    tokens = dict(zip(fields, parts, strict=True))
+    pid = tokens.get("pid", "").strip()
+    if not (pid.isascii() and pid.isdigit() and len(pid) <= 10):
+        return None
+    used = tokens.get("used_gpu_memory", tokens.get("used_memory", ""))
+    process = Process(
+        gpu_uuid=nvidia.text(tokens.get("gpu_uuid", "")),
+        pid=int(pid),
+        name=nvidia.text(tokens.get("process_name", tokens.get("name", ""))),
+        memory_used_bytes=whole(used.strip(), MEBIBYTES, "used_gpu_memory", refusals),
+    )
+    return App(process, tokens.get("timestamp", ""))

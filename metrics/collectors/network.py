@@ -1,0 +1,100 @@
+"""Interfaces over time: counters of two frames → rates, with RDMA bytes where they belong.
+
+RDMA traffic passes the kernel by, so /proc/net/dev does not count it. The port counters under
+/sys/class/infiniband do: for RoCE they hold RDMA bytes alone and are added to the interface; an
+InfiniBand port counts everything, IP included, and replaces the interface's own figures. The data
+counters are in units of four bytes (Documentation/ABI/stable/sysfs-class-infiniband).
+"""
+
+import re
+from collections.abc import Iterable
+
+from . import proc
+from .readings import Network
+
+_PORT_LINE = re.compile(
+    r"^/sys/class/infiniband/([^/\s]+)/ports/(\d+)/counters/"
+    r"port_(rcv|xmit)_(data|packets):(\d{1,20})$",
+    re.MULTILINE,
+)
+_FIELD = {
+    ("rcv", "data"): ("rx_bytes", 4),
+    ("xmit", "data"): ("tx_bytes", 4),
+    ("rcv", "packets"): ("rx_packets", 1),
+    ("xmit", "packets"): ("tx_packets", 1),
+}
+_NOTHING = proc.Counters(0, 0, 0, 0)
+
+
+class NetworkFeed:
+    """Remembers the counters of the frame before, and which interfaces are hardware."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, proc.Counters] = {}
+        self._uptime: float | None = None
+        self._physical: frozenset[str] | None = None
+        self._ports: dict[str, tuple[str, str]] = {}
+
+    def hardware(self, names: Iterable[str]) -> None:
+        """The interfaces that have a device behind them."""
+        self._physical = frozenset(names) or None
+
+    def port(self, payload: str) -> None:
+        """An RDMA port: `device/port interface link-layer`."""
+        words = payload.split()
+        if len(words) == 3 and len(self._ports) < proc.MAX_INTERFACES:
+            self._ports[words[0]] = (words[1], words[2])
+
+    def networks(self, frame: str, uptime: float | None) -> tuple[Network, ...]:
+        """Every interface of the frame; rates by the machine's own clock, so no delay bends them.
+
+        The first frame has no rate, nor has an interface whose counters went backwards.
+        """
+        now = self._with_rdma(proc.networks(frame), frame)
+        seconds = None
+        if uptime is not None and self._uptime is not None and uptime > self._uptime:
+            seconds = uptime - self._uptime
+        before, physical = self._before, self._physical
+        self._before, self._uptime = now, uptime
+        found = []
+        for name, counters in now.items():
+            past = before.get(name)
+            rx = tx = None
+            if past is not None and seconds is not None:
+                rx = _rate(past.rx_bytes, counters.rx_bytes, seconds)
+                tx = _rate(past.tx_bytes, counters.tx_bytes, seconds)
+            is_physical = None if physical is None else name in physical
+            rx_bytes, rx_packets, tx_bytes, tx_packets = counters
+            found.append(
+                Network(name, rx_bytes, tx_bytes, rx_packets, tx_packets, rx, tx, is_physical)
+            )
+        return tuple(found)
+
+    def _with_rdma(self, found: dict[str, proc.Counters], frame: str) -> dict[str, proc.Counters]:
+        if not self._ports or "\n/sys/class/infiniband/" not in frame:
+            return found
+        ports: dict[str, proc.Counters] = {}
+        for device, port, way, what, value in _PORT_LINE.findall(frame):
+            name, factor = _FIELD[way, what]
+            counters = ports.get(f"{device}/{port}", _NOTHING)
+            ports[f"{device}/{port}"] = counters._replace(**{name: int(value) * factor})
+        for port, counters in ports.items():
+            interface, link = self._ports.get(port, ("", ""))
+            if interface in found:
+                found[interface] = (
+                    _sum(found[interface], counters) if link == "Ethernet" else counters
+                )
+        return found
+
+
+def _rate(before: int, now: int, seconds: float) -> float | None:
+    return round((now - before) / seconds, 1) if now >= before else None
+
+
+def _sum(one: proc.Counters, other: proc.Counters) -> proc.Counters:
+    return proc.Counters(
+        one.rx_bytes + other.rx_bytes,
+        one.rx_packets + other.rx_packets,
+        one.tx_bytes + other.tx_bytes,
+        one.tx_packets + other.tx_packets,
+    )

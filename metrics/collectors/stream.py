@@ -1,0 +1,265 @@
+"""The bytes of one collector program → samples, one per frame.
+
+`Collector` holds what one machine said last; it reads no clock and does no I/O. Tags of the
+program's records (see `collector.sh`), and who understands them, stand in `Collector.__init__`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from . import amd_smi, df, docker_ps, power_supply, proc, rocm_smi
+from .framing import Framing, Record
+from .health import Source, frames_in
+from .network import NetworkFeed
+from .nvidia_feed import NvidiaFeed
+from .readings import Battery, Cpu, Disk, Gpu, Health, Sample
+from .tokens import MEGAHERTZ, Refusals, number
+
+MAX_DOCUMENT_CHARACTERS = 8 * 1024 * 1024
+# How long a word holds: slow facts come every 10 s, AMD's tools answer every 4 s.
+SLOW_SECONDS = 40.0
+AMD_SECONDS = 16.0
+FREQUENCY_KHZ = (0.0, 1e8, 1)
+
+
+class Collector:
+    """One machine's stream. `feed` returns a sample per completed frame, and never raises."""
+
+    def __init__(self, marker: str, interval_seconds: float = 2.0) -> None:
+        self.interval_seconds = interval_seconds
+        self.refusals = Refusals()
+        self.frames = 0
+        self._framing = Framing(marker)
+        self._documents: dict[str, list[str]] = {}
+        self._sizes: dict[str, int] = {}
+        self._nvidia = NvidiaFeed(self.refusals, interval_seconds)
+        self._network = NetworkFeed()
+        self._cpu: proc.CpuTimes | None = None
+        self._frequency_mhz: float | None = None
+        self._disks: dict[str, tuple[Disk, ...]] = {}
+        self._battery: Battery | None = None
+        self._containers: dict[str, str] = {}
+        self._amd: tuple[Gpu, ...] = ()
+        self._amd_static = ""
+        slow = frames_in(SLOW_SECONDS, interval_seconds)
+        self._rocm = Source("rocm", frames_in(AMD_SECONDS, interval_seconds))
+        self._proc = Source("proc", 0)
+        self._disk_source = Source("disks", slow)
+        self._network_source = Source("network", 0)
+        self._battery_source = Source("battery", slow)
+        self._docker = Source("docker", slow)
+        # Tag → what takes each line as it comes.
+        self._lines: dict[str, Callable[[str], None]] = {
+            "G": lambda payload: self._nvidia.stream(payload, self.frames),
+            "P": lambda payload: self._nvidia.apps(payload, self.frames),
+            "U": self._nvidia.owner,
+            "N": lambda payload: self._network.hardware(payload.split()),
+            "I": self._network.port,
+        }
+        # Tag → what takes a whole output, with the exit status of its tool.
+        self._whole: dict[str, Callable[[list[str], str], None]] = {
+            "L": lambda lines, status: self._nvidia.listed(lines),
+            "X": lambda lines, status: self._nvidia.xml("\n".join(lines), self.frames),
+            "D": lambda lines, status: self._df("local", lines, status),
+            "M": lambda lines, status: self._df("network", lines, status),
+            "C": self._docker_ps,
+            "R": self._rocm_smi,
+            "A": self._amd_smi,
+            "B": self._amd_facts,
+            "Q": self._power_supply,
+            "K": self._frequency,
+        }
+        # Tag → the source that a machine may simply not have.
+        self._optional = {"C": self._docker, "R": self._rocm, "D": self._disk_source}
+
+    @property
+    def started(self) -> bool:
+        """Whether the program's marker was seen: the machine runs it."""
+        return self._framing.started
+
+    @property
+    def dropped(self) -> int:
+        """Records and frames that were torn or too large."""
+        return self._framing.dropped
+
+    def feed(self, data: bytes, recorded_at: datetime, monotonic: float) -> list[Sample]:
+        """The samples that `data` completes.
+
+        `recorded_at` is our time of receipt: the machine's wall clock is never used. Rates come
+        from the machine's own uptime, so `monotonic` has no influence on a value.
+        """
+        samples = []
+        for record in self._framing.feed(data):
+            if record.tag == "F":
+                self.frames += 1
+                samples.append(self._sample(record.payload, recorded_at))
+            else:
+                self._record(record)
+        return samples
+
+    # Records between the frames.
+
+    def _record(self, record: Record) -> None:
+        tag, payload = record.tag, record.payload
+        if tag in self._lines:
+            self._lines[tag](payload)
+        elif tag in self._whole:
+            self._document(tag, payload[:1], payload[1:])
+
+    def _document(self, tag: str, kind: str, text: str) -> None:
+        """Gather the lines of one output; "." ends it with the exit status, "-" says no tool."""
+        lines = self._documents.setdefault(tag, [])
+        if kind == " ":
+            size = self._sizes.get(tag, 0) + len(text) + 1
+            self._sizes[tag] = size
+            if size <= MAX_DOCUMENT_CHARACTERS:
+                lines.append(text)
+            return
+        too_large = self._sizes.pop(tag, 0) > MAX_DOCUMENT_CHARACTERS
+        del self._documents[tag]
+        if kind == "." and not too_large:
+            self._whole[tag](lines, text)
+        elif kind == "-" and tag in self._optional:
+            self._optional[tag].missing(self.frames)
+
+    def _df(self, part: str, lines: list[str], status: str) -> None:
+        self._disks[part] = df.parse(lines)
+        if part != "local":
+            return
+        if self._disks[part]:
+            self._disk_source.answered(self.frames)
+        else:
+            self._disk_source.failed(self.frames, " ".join(lines))
+
+    def _docker_ps(self, lines: list[str], status: str) -> None:
+        self._containers = docker_ps.parse(lines)
+        said = " ".join(lines).strip()
+        if status == "0" and (self._containers or not said):
+            self._docker.answered(self.frames)
+        else:
+            self._docker.failed(self.frames, said)
+
+    def _rocm_smi(self, lines: list[str], status: str) -> None:
+        self._amd_gpus(lines, rocm_smi.parse)
+
+    def _amd_smi(self, lines: list[str], status: str) -> None:
+        static = self._amd_static
+        self._amd_gpus(lines, lambda text, refusals: amd_smi.parse(text, static, refusals))
+
+    def _amd_gpus(
+        self, lines: list[str], parse: Callable[[str, Refusals], tuple[Gpu, ...]]
+    ) -> None:
+        text = "\n".join(lines)
+        try:
+            self._amd = parse(text, self.refusals)
+        except ValueError as error:
+            # What the tool prints instead of JSON is its own explanation.
+            said = text if "{" not in text and "[" not in text else f"bad output: {error}"
+            self._rocm.failed(self.frames, said)
+            return
+        self._rocm.answered(self.frames)
+
+    def _amd_facts(self, lines: list[str], status: str) -> None:
+        self._amd_static = "\n".join(lines)
+
+    def _power_supply(self, lines: list[str], status: str) -> None:
+        self._battery = power_supply.parse(lines)
+        self._battery_source.answered(self.frames)
+
+    def _frequency(self, lines: list[str], status: str) -> None:
+        """All clocks in kHz on one line, or as "cpu MHz : n n …" where there is no cpufreq."""
+        told = [value for line in lines for value in _megahertz(line, self.refusals)]
+        known = [value for value in told if value]
+        self._frequency_mhz = round(sum(known) / len(known), 1) if known else None
+
+    # A frame.
+
+    def _sample(self, text: str, recorded_at: datetime) -> Sample:
+        uptime = proc.uptime(text)
+        times = proc.cpu_times(text)
+        cpu = Cpu(
+            proc.utilization_percent(self._cpu, times),
+            proc.cores(text),
+            self._frequency_mhz,
+            proc.load_1m(text),
+        )
+        self._cpu = times
+        memory = proc.memory(text)
+        networks = self._network.networks(text, uptime)
+        self._note(self._proc, times is not None and memory.total_bytes is not None, "/proc")
+        self._note(self._network_source, bool(networks), "/proc/net/dev")
+        gpus = self._nvidia.gpus(self.frames, memory) + self._amd_now()
+        return Sample(
+            recorded_at=recorded_at,
+            gpus=_numbered(gpus),
+            processes=self._nvidia.processes(self.frames, self._containers),
+            cpu=cpu,
+            memory=memory,
+            disks=self._disks_now(),
+            networks=networks,
+            battery=self._battery,
+            health=self._health(),
+        )
+
+    def _note(self, source: Source, is_there: bool, path: str) -> None:
+        if is_there:
+            source.answered(self.frames)
+        else:
+            source.failed(self.frames, f"{path} is not readable")
+
+    def _amd_now(self) -> tuple[Gpu, ...]:
+        if self._rocm.is_fresh(self.frames):
+            return self._amd
+        return tuple(
+            Gpu(
+                index=gpu.index,
+                uuid=gpu.uuid,
+                name=gpu.name,
+                memory_total_bytes=gpu.memory_total_bytes,
+                memory_kind=gpu.memory_kind,
+                power_limit_watts=gpu.power_limit_watts,
+            )
+            for gpu in self._amd
+        )
+
+    def _disks_now(self) -> tuple[Disk, ...]:
+        if not self._disk_source.is_fresh(self.frames):
+            return ()
+        return self._disks.get("local", ()) + self._disks.get("network", ())
+
+    def _health(self) -> tuple[Health, ...]:
+        sources = (
+            self._nvidia.source,
+            self._rocm,
+            self._proc,
+            self._disk_source,
+            self._network_source,
+            self._battery_source,
+            self._docker,
+        )
+        entries = (source.entry(self.frames) for source in sources)
+        return tuple(entry for entry in entries if entry is not None)
+
+
+def _numbered(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """Indices are unique: a machine with cards of both vendors has two cards "0"."""
+    taken: set[int] = set()
+    result = []
+    for gpu in gpus:
+        index = gpu.index
+        if index in taken:
+            index = max(taken) + 1
+            gpu = replace(gpu, index=index)
+        taken.add(index)
+        result.append(gpu)
+    return tuple(result)
+
+
+def _megahertz(line: str, refusals: Refusals) -> list[float | None]:
+    name, colon, value = line.rpartition(":")
+    if colon:
+        words = value.split() if "MHz" in name else []
+        return [number(word, MEGAHERTZ, "cpu MHz", refusals) for word in words]
+    clocks = [number(word, FREQUENCY_KHZ, "cpu kHz", refusals) for word in line.split()]
+    return [None if khz is None else khz / 1000 for khz in clocks]

@@ -1,0 +1,49 @@
+"""The ticks of the metrics: a name and one call each."""
+
+import logging
+
+from celery import shared_task
+from django.db import close_old_connections
+from django.utils import timezone
+
+from connections import keeper
+from dgxsite import pulse
+from metrics import persist, tiers
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="metrics.poll")
+def poll() -> None:
+    """Every 2 s, in every keeper: look for machines that went silent, and show that the clock runs.
+
+    Nothing hangs on it, so that a dead Redis hides no silent machine: the keeper's own thread looks
+    at the same pace, and flushing follows the samples themselves.
+    """
+    held = keeper.current()
+    if held is not None:
+        held.watch()
+    pulse.stamp(pulse.BEAT_KEY)
+
+
+@shared_task(name="metrics.persist")
+def persist_window() -> None:
+    """Every 20 s, in every keeper: write the windows that have ended."""
+    held = keeper.current()
+    if held is None:
+        return
+    try:
+        rows = persist.persist(held.id, held.holdings(), timezone.now())
+        logger.debug("persisted %d rows", rows)
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="metrics.keep_partitions")
+def keep_partitions() -> None:
+    """Every hour: partitions for the days to come, none beyond retention."""
+    try:
+        tiers.ensure_partitions(timezone.now().date())
+        tiers.drop_expired(timezone.now().date())
+    finally:
+        close_old_connections()

@@ -1,0 +1,89 @@
+"""`notify`: the one function with which every other part of the site speaks to people.
+
+The event, the lines in people's lists and the deliveries are written in one transaction, the
+caller's if there is one: what is not committed has not happened and is not told. What follows the
+commit, the push to the browsers and the start of a worker, are hints; a lost one costs seconds.
+"""
+
+import unicodedata
+from datetime import datetime
+
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from accounts.models import Team
+from dgxsite.mail import sends_mail
+from notifications import nudge, recipients
+from notifications.kinds import BY_NAME, Kind, Severity, Way
+from notifications.models import Delivery, Event, Notification
+
+_TITLE, _BODY, _LINK = 200, 1000, 300
+
+
+def notify(
+    team: Team,
+    kind: str,
+    title: str,
+    body: str = "",
+    *,
+    link: str = "",
+    severity: Severity | None = None,
+    subject: models.Model | None = None,
+    dedupe_key: str = "",
+) -> Event | None:
+    """Tell who wants to know; None if an event with this `dedupe_key` is already there.
+
+    `link` is a path of this site, `subject` the row it is about. Texts may come from a machine:
+    they are cut and lose their control characters. Raises `KeyError` for a kind that the table
+    does not have, and what the database raises.
+    """
+    line = BY_NAME[kind]
+    assert not link or link.startswith("/"), "a link leads to a page of this site"
+    event = Event(
+        team=team,
+        kind=kind,
+        severity=severity or line.severity,
+        title=_plain(title, _TITLE),
+        body=_plain(body, _BODY, keep="\n"),
+        link=link[:_LINK],
+        object_type=subject._meta.label_lower if subject is not None else "",
+        object_id=str(subject.pk) if subject is not None else "",
+        dedupe_key=dedupe_key[:200],
+    )
+    try:
+        with transaction.atomic():
+            event.save(force_insert=True)
+            _address(event, line, timezone.now())
+    except IntegrityError as error:
+        if "one_event_per_dedupe_key" not in str(error):
+            raise
+        return None
+    transaction.on_commit(lambda: nudge.event(event.pk))
+    return event
+
+
+def _address(event: Event, kind: Kind, now: datetime) -> None:
+    people = recipients.people(event.team, kind)
+    Notification.objects.bulk_create(
+        Notification(event=event, user=one.user) for one in people if Way.PAGE in one.ways
+    )
+    mailed = [one.user for one in people if Way.EMAIL in one.ways and one.user.email]
+    letters = [
+        Delivery(event=event, user=user, due_at=recipients.quiet_until(user, now) or now)
+        for user in (mailed if sends_mail() else [])  # nothing waits for a server that is not there
+    ]
+    posts = [
+        Delivery(event=event, channel=channel, due_at=now)
+        for channel in recipients.channels(event.team, kind)
+    ]
+    Delivery.objects.bulk_create([*letters, *posts])
+
+
+def _plain(text: str, length: int, keep: str = "") -> str:
+    """`text` without control characters, cut to `length`."""
+    shown = (
+        character if character in keep or unicodedata.category(character)[0] != "C" else " "
+        for character in text[: 4 * length]
+    )
+    text = "".join(shown).strip()
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,63 @@
+"""What the site may tell somebody about: a table with one line per kind.
+
+A new kind is one line here and one call of `events.notify`.
+"""
+
+from dataclasses import dataclass
+
+from django.db import models
+
+from accounts.models import Role
+
+
+class Severity(models.TextChoices):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Way(models.TextChoices):
+    """How an event reaches somebody: people by page and e-mail, a team by its channels."""
+
+    PAGE = "page"
+    EMAIL = "email"
+    CHANNEL = "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One line of the table.
+
+    `least` is the role from which a member hears of it; `ways` are those that are open at all, and
+    `wanted` those of them that are on until somebody chooses otherwise.
+    """
+
+    name: str
+    title: str
+    severity: Severity
+    least: Role = Role.VIEWER
+    ways: frozenset[Way] = frozenset(Way)
+    wanted: frozenset[Way] = frozenset({Way.PAGE, Way.CHANNEL})
+
+
+_ALL = frozenset(Way)
+_PEOPLE = frozenset({Way.PAGE, Way.EMAIL})
+
+KINDS: tuple[Kind, ...] = (
+    Kind("host_key_changed", "A machine shows another host key", Severity.CRITICAL, wanted=_ALL),
+    Kind("auth_failed", "A machine refuses the login", Severity.WARNING, Role.OPERATOR),
+    Kind("unreachable", "A machine stays out of reach", Severity.WARNING),
+    Kind("recovered", "A machine is back", Severity.INFO),
+    # By no channel: what tells of a broken channel must not need one.
+    Kind(
+        "channel_failed",
+        "A channel does not deliver",
+        Severity.WARNING,
+        Role.ADMINISTRATOR,
+        ways=_PEOPLE,
+        wanted=_PEOPLE,
+    ),
+)
+BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
+# What a test of a channel bears in place of one of the above.
+TEST = "test"

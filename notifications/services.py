@@ -1,0 +1,177 @@
+"""What administrators do with channels: called alike by pages, the API and the admin.
+
+Addresses are checked before the transaction, because that asks name servers; the audit row and the
+change are written in one. A channel of a team that the caller does not belong to raises `NotFound`,
+a role that is too small `Forbidden`.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import audit, limits
+from accounts.models import Role, Scope, Team
+from accounts.policy import Caller, may, roles_from, teams_with
+from dgxsite.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from notifications import addresses, delivery, kinds
+from notifications.kinds import KINDS, Severity, Way
+from notifications.models import Channel, ChannelKind, Choice, Delivery, Event
+from notifications.outcome import Outcome
+from notifications.representation import MASK
+
+ACTION = "channel.manage"
+# Each check starts a program or asks a name server, each test sends something.
+CHECKS_PER_MINUTE, TESTS_PER_MINUTE = 30, 10
+
+Fields = dict[str, Any]
+
+
+def manageable(caller: Caller) -> QuerySet[Channel]:
+    """The channels of the teams that the caller administers; `Forbidden` where there is none."""
+    if caller.token is not None and caller.token.scope != Scope.ADMIN:
+        raise Forbidden("A token needs the scope admin to manage channels.")
+    administers = caller.user.memberships.filter(role__in=roles_from(Role.ADMINISTRATOR)).exists()
+    if not administers and not caller.user.is_superuser:
+        raise Forbidden("Only administrators manage channels.")
+    rows = Channel.objects.administered_by(caller.user).select_related("team")
+    return rows.prefetch_related("choices").order_by("name", "pk")
+
+
+def find(caller: Caller, channel_id: UUID) -> Channel:
+    """One channel to manage."""
+    rows = Channel.objects.filter(teams_with(caller.user, Role.VIEWER)).select_related("team")
+    row = rows.filter(pk=channel_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, ACTION, row.team):
+        raise Forbidden
+    return row
+
+
+def draft(caller: Caller, fields: Fields) -> Channel:
+    """An unsaved channel, its address checked; see `add`."""
+    team = _team(caller, fields.get("team_id"))
+    row = Channel(team=team, created_by=caller.user)
+    fill(caller, row, fields)
+    return row
+
+
+def add(caller: Caller, row: Channel, events: Sequence[str] | None = None) -> str | None:
+    """Store what `draft` made; the secret if one was made here, which is never shown again."""
+    made = None
+    if row.kind == ChannelKind.WEBHOOK and not row.secret_encrypted:
+        made = secrets.token_urlsafe(32)
+        row.set_secret("secret", made)
+    with _unique_name(), transaction.atomic():
+        audit.record(caller, "channel.create", row, kind=row.kind, address=row.shown_url)
+        row.save(force_insert=True)
+        _choose(row, events)
+    return made
+
+
+def change(caller: Caller, channel_id: UUID, fields: Fields) -> Channel:
+    """Change what was sent; a masked address or secret that comes back as shown stays."""
+    row = find(caller, channel_id)
+    fill(caller, row, fields)
+    with _unique_name(), transaction.atomic():
+        audit.record(caller, "channel.change", row, fields=sorted(fields))
+        row.save()
+        _choose(row, fields.get("events"))
+    return row
+
+
+def delete(caller: Caller, channel_id: UUID) -> None:
+    """For good: its address, its log, and what still waited to be sent."""
+    row = find(caller, channel_id)
+    with transaction.atomic():
+        audit.record(caller, "channel.delete", row)
+        row.delete()
+
+
+def test(caller: Caller, channel_id: UUID) -> Outcome:
+    """Send one message now and say what came of it."""
+    row = find(caller, channel_id)
+    limits.allow(caller, "channels.test", TESTS_PER_MINUTE)
+    audit.record(caller, "channel.test", row)
+    event = Event(
+        team=row.team,
+        kind=kinds.TEST,
+        severity=Severity.INFO,
+        title="A test from dgxsite",
+        body=f"{caller.user.get_username()} has tested the channel “{row.name}”.",
+        created_at=timezone.now(),
+    )
+    return delivery.through_channel(row, event)
+
+
+def log_of(caller: Caller, channel_id: UUID) -> QuerySet[Delivery]:
+    """The deliveries of a channel, newest first, with their tries."""
+    return find(caller, channel_id).deliveries.order_by("-id").prefetch_related("tries")
+
+
+def _team(caller: Caller, team_id: UUID | None) -> Team:
+    """The named team, or the oldest that the caller administers."""
+    least = Role.VIEWER if team_id else Role.ADMINISTRATOR
+    teams = _teams(caller, least).order_by("created_at")
+    team = teams.filter(pk=team_id).first() if team_id else teams.first()
+    if team is None and team_id:
+        raise NotFound("There is no such team.")
+    if team is None or not may(caller, ACTION, team):
+        raise Forbidden("Only an administrator of a team adds channels.")
+    return team
+
+
+def _teams(caller: Caller, least: Role) -> QuerySet[Team]:
+    if caller.user.is_superuser:
+        return Team.objects.all()
+    return Team.objects.filter(
+        memberships__user=caller.user, memberships__role__in=roles_from(least)
+    )
+
+
+def fill(caller: Caller, row: Channel, fields: Fields) -> None:
+    """Take over what was sent; `Invalid` names the field. Asks name servers."""
+    before = row.kind if row.url_encrypted else None
+    row.name = fields.get("name", row.name)
+    row.kind = fields.get("kind", row.kind)
+    url = fields.get("url")
+    if url is not None and url != row.shown_url:
+        limits.allow(caller, "channels.check", CHECKS_PER_MINUTE)
+        row.shown_url = addresses.check(row.kind, url)
+        row.set_secret("url", url)
+    elif before != row.kind:
+        raise Invalid.field("url", "Give the address.")
+    secret = fields.get("secret")
+    if "secret" in fields and secret != MASK:
+        if secret and row.kind != ChannelKind.WEBHOOK:
+            raise Invalid.field("secret", "Only a webhook has a secret.")
+        row.set_secret("secret", secret or "")
+
+
+def _choose(row: Channel, events: Sequence[str] | None) -> None:
+    """Which kinds of events go there; None leaves it as it is."""
+    if events is None:
+        return
+    offered = [kind.name for kind in KINDS if Way.CHANNEL in kind.ways]
+    Choice.objects.filter(channel=row).delete()
+    Choice.objects.bulk_create(
+        Choice(channel=row, kind=name, way=Way.CHANNEL, wanted=name in events) for name in offered
+    )
+
+
+@contextmanager
+def _unique_name() -> Iterator[None]:
+    """Around a write: the team's second channel of one name is a `Conflict`."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "one_channel_name_per_team" not in str(error):
+            raise
+        message = "The team already has a channel of this name."
+        raise Conflict(message, errors=(FieldError("name", message),)) from error

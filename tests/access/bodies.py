@@ -1,0 +1,39 @@
+"""Bodies that are right, so that what refuses a POST or PATCH is the policy and not the grammar."""
+
+from typing import Any
+
+_MACHINE = {
+    "name": "new",
+    "hostname": "127.0.0.1",
+    "port": 9,
+    "username": "ml",
+    "auth_method": "agent",
+    "auto_connect": False,
+}
+_CHANNEL = {"name": "new", "kind": "webhook", "url": "http://127.0.0.1:9/"}
+_FINGERPRINT = "SHA256:" + "A" * 43
+
+# By method and route; a page's form is sent as a form, the API's body as JSON.
+BODIES: dict[str, dict[str, Any]] = {
+    "POST api/v1/connections": _MACHINE,
+    "POST api/v1/connections/test": _MACHINE,
+    "PATCH api/v1/connections/<connection_id>": {"name": "renamed"},
+    "POST api/v1/connections/<connection_id>/host-key": {"fingerprint": _FINGERPRINT},
+    "POST api/v1/tokens": {"name": "new"},
+    "POST api/v1/teams": {"name": "new"},
+    "POST api/v1/teams/<team_id>/members": {"username": "superuser"},
+    "PATCH api/v1/teams/<team_id>/members/<user_id>": {"role": "operator"},
+    "PATCH api/v1/teams/<team_id>": {"name": "renamed"},
+    "POST api/v1/teams/<team_id>/invitations": {"role": "viewer"},
+    "POST teams/": {"name": "new"},
+    "POST teams/<uuid:team_id>/rename": {"name": "renamed"},
+    "POST teams/<uuid:team_id>/members": {"person": "superuser", "role": "viewer"},
+    "POST teams/<uuid:team_id>/members/<int:user_id>/role": {"role": "operator"},
+    "POST teams/<uuid:team_id>/invitations": {"role": "viewer"},
+    "POST api/v1/users": {"username": "new"},
+    "PATCH api/v1/users/<user_id>": {"is_active": False},
+    "POST api/v1/notifications/read": {"all": True},
+    "POST api/v1/notification-channels": _CHANNEL,
+    "PATCH api/v1/notification-channels/<channel_id>": {"name": "renamed"},
+    "POST machines/<uuid:connection_id>/host-key": {"fingerprint": _FINGERPRINT},
+}

@@ -1,0 +1,118 @@
+"""Health tells the truth about each part, in time, to anybody."""
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+
+from connections.models import Keeper
+from dgxsite import health, pulse
+
+PARTS = {"database", "redis", "keeper", "worker", "beat"}
+
+
+@pytest.fixture
+def whole_site(transactional_db: None, redis_client: redis.Redis) -> redis.Redis:
+    """A keeper, a worker and a clock that have just been seen."""
+    Keeper.objects.create(name="k", heartbeat_at=timezone.now())
+    pulse.stamp(pulse.WORKER_KEY)
+    pulse.stamp(pulse.BEAT_KEY)
+    return redis_client
+
+
+def ask() -> tuple[int, dict[str, Any]]:
+    answer = Client().get("/api/health")
+    return answer.status_code, answer.json()
+
+
+def test_all_is_well(whole_site: redis.Redis) -> None:
+    assert ask() == (200, {"status": "ok", "checks": dict.fromkeys(PARTS, "ok")})
+
+
+def test_needs_no_login_and_no_csrf(whole_site: redis.Redis) -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert client.head("/api/health").status_code == 200
+    assert client.post("/api/health").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "age"),
+    [("worker", pulse.WORKER_KEY, 21), ("beat", pulse.BEAT_KEY, 11), ("beat", pulse.BEAT_KEY, 1e9)],
+)
+def test_an_old_sign_of_life_is_none(
+    whole_site: redis.Redis, part: str, key: str, age: float
+) -> None:
+    whole_site.set(key, time.time() - age)
+    status, said = ask()
+    assert (status, said["status"]) == (503, "degraded")
+    assert {name for name, state in said["checks"].items() if state != "ok"} == {part}
+
+
+def test_nonsense_in_redis_is_no_sign_of_life(whole_site: redis.Redis) -> None:
+    whole_site.set(pulse.WORKER_KEY, "nonsense")
+    assert ask()[1]["checks"]["worker"] != "ok"
+
+
+def test_a_keeper_whose_heartbeat_stopped(whole_site: redis.Redis) -> None:
+    Keeper.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=30))
+    assert ask()[1]["checks"]["keeper"] == "No keeper is running."
+
+
+def test_redis_down_takes_down_what_is_seen_through_it(
+    whole_site: redis.Redis, settings: Any
+) -> None:
+    settings.REDIS_SAMPLES_URL = "redis://127.0.0.1:1/0"
+    status, said = ask()
+    assert status == 503
+    bad = {name for name, state in said["checks"].items() if state != "ok"}
+    assert bad == {"redis", "worker", "beat"}
+    assert "127.0.0.1" not in str(said)
+
+
+def test_database_down_takes_down_what_is_seen_through_it(
+    whole_site: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Down:
+        def cursor(self) -> None:
+            raise OperationalError("secret place of the database")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(health, "connection", Down())
+    status, said = ask()
+    assert status == 503
+    assert {name for name, state in said["checks"].items() if state != "ok"} == {
+        "database",
+        "keeper",
+    }
+    assert "secret place" not in str(said)
+
+
+def test_a_frozen_part_costs_no_more_than_the_deadline_and_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = threading.Event()
+    asked: list[int] = []
+
+    def hang() -> dict[str, str]:
+        asked.append(1)
+        frozen.wait(20)
+        return {"database": "ok", "keeper": "ok"}
+
+    silent = {"database": "silent", "keeper": "silent"}
+    rest = health.Probe(lambda: {"redis": "ok", "worker": "ok", "beat": "ok"}, {})
+    monkeypatch.setattr(health, "PROBES", (health.Probe(hang, silent), rest))
+    began = time.monotonic()
+    first = health.ask_all(deadline_seconds=0.1)
+    second = health.ask_all(deadline_seconds=0.1)
+    assert time.monotonic() - began < 2
+    frozen.set()
+    assert (first["database"], second["database"], second["redis"]) == ("silent", "silent", "ok")
+    assert len(asked) == 1

@@ -1,0 +1,70 @@
+"""The arithmetic behind the table, and what the table says when a part was left out."""
+
+import pytest
+
+from bench.figures import Ages, Figures, Goal, Peer, Scale, goals, per_sample_ms, percentile
+from bench.report import report
+from bench.usage import Memory
+
+MEMORY = Memory(rss_bytes=150 * 1024 * 1024, pss_bytes=None, threads=231)
+
+
+def make_scale(machines: int = 200, execs_ms: float | None = 2.0) -> Scale:
+    others = {"beat": 0.1, "redis": 0.2, "postgres": 0.3}
+    return Scale(machines, 0.8, 0.4, others, 0.995, MEMORY, 4.2, execs_ms)
+
+
+def test_cpu_is_shared_among_the_samples() -> None:
+    assert per_sample_ms(1.5, 1000) == 1.5
+
+
+def test_a_window_without_samples_has_no_figure() -> None:
+    with pytest.raises(ValueError, match="no sample"):
+        per_sample_ms(1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(50, 50.0), (95, 95.0), (99, 99.0), (100, 100.0), (0, 1.0)]
+)
+def test_percentiles_are_values_that_occurred(percent: float, expected: float) -> None:
+    assert percentile([float(value) for value in range(100, 0, -1)], percent) == expected
+
+
+def test_the_only_value_is_every_percentile() -> None:
+    assert percentile([7.0], 95) == 7.0
+
+
+def test_goals_compare_within_one_run() -> None:
+    figures = Figures(
+        [make_scale(50, None), make_scale()],
+        Ages(50, 50, [10.0, 300.0], 0.1),
+        Peer("0.3.0", 50, 1.0, 0.8, 2.0, 2.1),
+    )
+    found = {goal.text: (goal.figure, goal.verdict) for goal in goals(figures)}
+    assert found == {
+        "keeper / floor at 200 machines": (2.0, "met"),
+        "keeper / exec per poll at 200 machines": (0.4, "met"),
+        "keeper / gpustat-web behind real sshds": (1.25, "MISSED"),
+        "keeper's read to browser, p95 in ms": (300.0, "MISSED"),
+    }
+
+
+def test_a_part_that_was_left_out_is_said_and_not_counted() -> None:
+    figures = Figures([make_scale(execs_ms=None)])
+    verdicts = [goal.verdict for goal in goals(figures)]
+    assert verdicts == ["met", "not measured", "not measured", "not measured"]
+
+
+def test_equal_to_the_limit_is_met() -> None:
+    assert Goal("", 2.5, 2.5).verdict == "met"
+
+
+def test_the_table_shows_the_tree_beside_the_keeper() -> None:
+    text = report(Figures([make_scale()]))
+    rows = [line.rsplit(maxsplit=1) for line in text.splitlines() if line]
+    cells = {row[0].strip(): row[1] for row in rows if len(row) == 2}
+    assert cells["whole tree without web, ms"] == "1.40"
+    assert cells["keeper / floor"] == "2.00"
+    assert cells["keeper's memory, RSS MiB"] == "150"
+    assert cells["keeper's memory, PSS MiB"] == "-"
+    assert cells["samples that came, of those due"] == "99.5%"

@@ -1,0 +1,73 @@
+"""A keeper of the test's own, and machines for it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from pytest_django import Settings
+
+from connections import keeper as keeping
+from connections.link import Link
+from connections.models import Connection
+
+
+@pytest.fixture
+def quick(settings: Settings) -> None:
+    """All waits of a keeper at a tenth, the lease at a quarter so that a busy processor does not
+    end it; connections to loopback allowed.
+    """
+    settings.TIME_SCALE = 0.1
+    settings.SAMPLE_SECONDS = 0.2
+    settings.PERSIST_SECONDS = 2.0
+    settings.KEEPER_TTL_SECONDS = 2.0
+    settings.RECONNECT_SECONDS = (0.1, 3.0)
+    settings.ALLOW_LOOPBACK = True
+
+
+@pytest.fixture
+def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., keeping.Keeper]]:
+    """Starts keepers in this process; they end with the test.
+
+    Their machines show life as a collector would, unless `alive` is false.
+    """
+    running: list[keeping.Keeper] = []
+
+    def start(*, holds_local: bool = False, alive: bool = True) -> keeping.Keeper:
+        if alive and show_life not in keeping._attachments:
+            keeping.on_connected(show_life)
+        running.append(keeping.Keeper(holds_local=holds_local))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+    keeping._attachments.clear()
+
+
+def show_life(link: Link) -> None:
+    """Progress ten times a second for as long as the session lives."""
+
+    def go_on() -> None:
+        while not link.closed.wait(0.1):
+            if link.session is not None and not link.session.is_active:
+                link.fail("unreachable", "The link broke.")
+                return
+            link.progress()
+
+    threading.Thread(target=go_on, daemon=True).start()
+
+
+def until(check: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait until `check()` is true, at most `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def state(connection: Connection) -> tuple[str, str]:
+    """Status and reason as they stand in the database."""
+    row = Connection.objects.get(pk=connection.pk)
+    return row.status, row.reason

@@ -1,0 +1,87 @@
+"""Encryption keys are exchanged while the site runs."""
+
+import threading
+from io import StringIO
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
+
+from accounts.models import IdempotentAnswer
+from connections.models import Connection
+from dgxsite.crypto import SecretUnreadable
+from tests import factories
+
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
+
+def machine(password: str) -> Connection:
+    row = factories.make_connection(auth_method="password")
+    row.set_secret("password", password)
+    row.set_secret("private_key", f"key of {password}")
+    row.save()
+    return row
+
+
+def rotate() -> str:
+    out = StringIO()
+    call_command("rotate_keys", stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_after_rotation_the_old_key_is_not_needed(settings: Any) -> None:
+    settings.ENCRYPTION_KEYS = [OLD]
+    rows = [machine("one"), machine("two")]
+    Connection.objects.filter(pk=rows[1].pk).update(deleted_at="2026-01-01T00:00Z")
+    stamps = list(Connection.objects.order_by("pk").values_list("updated_at", flat=True))
+    user = factories.make_user()
+    IdempotentAnswer.objects.create(user=user, path="/", key="k", body_digest="d", status=201)
+    settings.ENCRYPTION_KEYS = [NEW, OLD]
+    assert rotate() == "4 secrets rotated, 1 kept answers dropped\n"
+    settings.ENCRYPTION_KEYS = [NEW]
+    for row, password in zip(rows, ("one", "two"), strict=True):
+        assert Connection.objects.get(pk=row.pk).secret("password") == password
+    assert stamps == list(Connection.objects.order_by("pk").values_list("updated_at", flat=True))
+    settings.ENCRYPTION_KEYS = [OLD]
+    with pytest.raises(SecretUnreadable):
+        Connection.objects.get(pk=rows[0].pk).secret("password")
+
+
+@pytest.mark.django_db
+def test_what_no_key_opens_is_told_and_left_alone(settings: Any) -> None:
+    settings.ENCRYPTION_KEYS = [OLD]
+    lost = machine("lost")
+    settings.ENCRYPTION_KEYS = [NEW]
+    fine = machine("fine")
+    with pytest.raises(CommandError, match="1 machines"):
+        rotate()
+    assert Connection.objects.get(pk=fine.pk).secret("password") == "fine"
+    assert Connection.objects.get(pk=lost.pk).password_encrypted == lost.password_encrypted
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_during_rotation_is_not_lost(settings: Any) -> None:
+    settings.ENCRYPTION_KEYS = [NEW, OLD]
+    rows = [machine(f"before-{n}") for n in range(30)]
+    failures: list[Exception] = []
+
+    def change() -> None:
+        try:
+            for row in rows:
+                row.set_secret("password", "after")
+                row.save(update_fields=["password_encrypted"])
+        except DatabaseError as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    rotate()
+    writer.join()
+    assert not failures
+    passwords = {row.secret("password") for row in Connection.objects.all()}
+    assert passwords == {"after"}

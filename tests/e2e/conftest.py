@@ -1,0 +1,29 @@
+"""A whole site in this process: a keeper that collects, over real servers."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from pytest_django import Settings
+
+from connections import keeper as keeping
+from dgxsite import wiring
+from tests.connections.conftest import quick, until  # noqa: F401 (a fixture and a helper)
+
+
+@pytest.fixture
+def site(
+    quick: None,  # noqa: F811
+    settings: Settings,
+    transactional_db: None,
+    redis_client: redis.Redis,
+) -> Iterator[keeping.Keeper]:
+    """The keeper of this process, collecting samples until the test ends."""
+    settings.KEEPER_TTL_SECONDS = 8.0  # nobody is to take over here
+    wiring.connect()
+    running = keeping.start()
+    yield running
+    keeping.stop()
+    forget: list[list[Callable[..., None]]] = [keeping._attachments, keeping._rounds]
+    for callbacks in forget:
+        callbacks.clear()

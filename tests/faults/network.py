@@ -1,0 +1,105 @@
+"""A network namespace as a machine room: one cable leads to it, and that can be cut or refused.
+
+Every rule lives inside the namespace, so that nothing of it outlasts the namespace or touches the
+host. Needs root, `ip` and `iptables`.
+"""
+
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.programs import require_program
+
+_PREFIX = "dgxfault"
+_NAMESPACES = Path("/run/netns")
+
+
+@dataclass(frozen=True)
+class Network:
+    """The room `name`, reached at `address`."""
+
+    name: str
+    address: str
+
+    @classmethod
+    def open(cls) -> "Network":
+        """Make the room; skips (under CI fails) where that is not possible."""
+        for program in ("ip", "iptables"):
+            require_program(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        remove_abandoned()
+        number = os.getpid()
+        # A network of four addresses for each process that runs trials.
+        third, fourth = divmod(number % 16_384, 64)
+        ours, theirs = (f"10.99.{third}.{fourth * 4 + host}" for host in (1, 2))
+        room = cls(f"{_PREFIX}{number}", theirs)
+        outside, inside = _cable(room.name, "a"), _cable(room.name, "b")
+        try:
+            _ip("netns", "add", room.name)
+            _ip("link", "add", outside, "type", "veth", "peer", inside, "netns", room.name)
+            _ip("addr", "add", f"{ours}/30", "dev", outside)
+            _ip("link", "set", outside, "up")
+            _ip("-n", room.name, "addr", "add", f"{theirs}/30", "dev", inside)
+            _ip("-n", room.name, "link", "set", inside, "up")
+            _ip("-n", room.name, "link", "set", "lo", "up")
+            room.heal()
+        except subprocess.CalledProcessError as error:
+            room.close()
+            _missing(f"no network namespace can be made: {error.stderr.strip()}")
+        return room
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What to put before a program that runs in the room."""
+        return ("ip", "netns", "exec", self.name)
+
+    def cut(self) -> None:
+        """Every packet vanishes, both ways; nobody is told."""
+        self._rule("-A", "INPUT", "-j", "DROP")
+        self._rule("-A", "OUTPUT", "-j", "DROP")
+
+    def cut_towards(self) -> None:
+        """What is sent to the room vanishes; the other way stays open."""
+        self._rule("-A", "INPUT", "-j", "DROP")
+
+    def refuse(self) -> None:
+        """Every TCP packet to the room is answered by a reset."""
+        self._rule("-A", "INPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
+
+    def heal(self) -> None:
+        self._rule("-F")
+
+    def close(self) -> None:
+        """Remove the cable, and the room as soon as nobody runs in it."""
+        for words in (("link", "del", _cable(self.name, "a")), ("netns", "del", self.name)):
+            with suppress(subprocess.CalledProcessError):
+                _ip(*words)
+
+    def _rule(self, *words: str) -> None:
+        _ip("netns", "exec", self.name, "iptables", "-w", *words)
+
+
+def remove_abandoned() -> None:
+    """Remove the rooms of processes that were killed."""
+    for path in _NAMESPACES.glob(f"{_PREFIX}*"):
+        pid = path.name.removeprefix(_PREFIX)
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            Network(path.name, "").close()
+
+
+def _cable(room: str, end: str) -> str:
+    """The name of one end of the cable; the kernel takes 15 characters."""
+    return f"df{room.removeprefix(_PREFIX)}{end}"
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
+
+
+def _missing(message: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,174 @@
+"""The site's own programs as processes that a trial may stop, freeze and kill."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from dgxsite import children, programs, servers
+from tests.faults import SCALE
+from tests.faults.waiting import until
+from tests.sshd import free_port
+
+_CELERY = (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "-A", "dgxsite")
+_KEEPER = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", *programs.WORKER_OPTIONS)
+_LOG_TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running process; it leads a process group of its own."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to the whole group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """As `kill -9`; returns when it is gone."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def leftovers(self) -> list[int]:
+        """Processes of its session that are still there."""
+        return [pid for pid in psutil.pids() if _session_of(pid) == self.process.pid]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the web process said; `seconds` is how long it took."""
+
+    status: int
+    body: Any
+    seconds: float
+
+
+class Site:
+    """Programs over one database and one Redis."""
+
+    def __init__(self, directory: Path, database_url: str, redis_url: str) -> None:
+        self.database_url = database_url
+        self.redis_url = redis_url
+        self._directory = directory
+        self._running: list[Program] = []
+        self._port = 0
+
+    def keeper(self, name: str = "keeper") -> Program:
+        """Start a keeper: a worker that hears the tick and nothing else."""
+        return self._start(name, (*_CELERY, *_KEEPER, "-n", f"{name}@%h"))
+
+    def beat(self) -> Program:
+        """Start the clock."""
+        return self._start("beat", programs.beat().argv)
+
+    def web(self) -> Program:
+        """Start pages and API, and wait until they answer."""
+        self._port = free_port()
+        program = programs.web("127.0.0.1", self._port, behind_proxy=False)
+        running = self._start("web", program.argv, program.environment)
+        until(self._answers, "the web process answers")
+        return running
+
+    def ask(self, method: str, path: str, token: str, body: Any = None) -> Answer:
+        """One request to the web process; raises OSError if it does not answer at all."""
+        started = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
+        with contextlib.closing(connection):
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            response = connection.getresponse()
+            text = response.read()
+        said = json.loads(text) if text else None
+        return Answer(response.status, said, time.monotonic() - started)
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of the site's database."""
+        with psycopg.connect(self.database_url, connect_timeout=5) as database:
+            return database.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Kill everything and print the last lines of each log, for pytest to show."""
+        for program in self._running:
+            program.signal(signal.SIGCONT)
+            program.kill()
+            text = program.log.read_text(errors="replace")[-_LOG_TAIL_BYTES:]
+            print(f"--- {program.name}\n{text}")
+
+    def _start(
+        self, name: str, argv: tuple[str, ...], environment: Mapping[str, str] | None = None
+    ) -> Program:
+        variables = os.environ | {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "DGX_TIME_SCALE": str(SCALE),
+            "DGX_ALLOW_LOOPBACK": "1",
+            "DJANGO_SETTINGS_MODULE": "dgxsite.settings",
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+            **(environment or {}),
+        }
+        path = self._directory / f"{name}-{len(self._running)}.log"
+        with path.open("wb") as log:
+            process = children.start(argv, death_signal=signal.SIGKILL, env=variables, output=log)
+        self._running.append(Program(name, process, path))
+        return self._running[-1]
+
+    def _answers(self) -> bool:
+        try:
+            return self.ask("GET", "/api/health", "").status in {200, 503}
+        except OSError:
+            return False
+
+
+class Server:
+    """A PostgreSQL or Redis of the trial's own, to be killed and started again in its place."""
+
+    def __init__(self, server: servers.Server, log: Path) -> None:
+        self._server = server
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start it and wait until it answers; the Unix time at which it did."""
+        with self._log.open("ab") as log:
+            self._process = children.start(
+                self._server.argv, death_signal=self._server.stop_signal, output=log
+            )
+        until(self.is_ready, f"{self._server.name} answers")
+        return time.time()
+
+    def is_ready(self) -> bool:
+        return self._server.is_ready()
+
+    def stop(self, how: signal.Signals) -> float:
+        """End it with this signal; the Unix time at which that was asked."""
+        assert self._process is not None
+        asked = time.time()
+        self._process.send_signal(how)
+        self._process.wait(30)
+        return asked
+
+    def close(self) -> None:
+        if self._process is not None:
+            children.stop(self._process, signal.SIGQUIT, 5)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None

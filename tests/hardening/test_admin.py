@@ -1,0 +1,95 @@
+"""Django's admin: complete, in the site's colours, and without a way around the rules."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+
+from accounts.models import AuditEvent
+from tests import factories
+
+ROOT = Path(__file__).resolve().parents[2]
+# What somebody looks after; the rest belongs to a machine's page or to the site itself.
+_MANAGED = {
+    *("accounts.User", "accounts.Team", "accounts.ApiToken", "accounts.AuditEvent"),
+    *("connections.Connection", "connections.Keeper"),
+    *("notifications.Channel", "notifications.Event", "notifications.Delivery"),
+}
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    client = Client()
+    client.force_login(factories.make_user(is_superuser=True, is_staff=True))
+    return client
+
+
+def test_everything_that_is_managed_is_there() -> None:
+    registered = {model._meta.label for model in admin.site._registry}
+    assert registered >= _MANAGED
+
+
+def test_start_page_says_how_the_parts_are(client: Client, redis_client: object) -> None:
+    page = client.get("/admin/").content.decode()
+    told = dict(re.findall(r"<dt>(\w+)</dt><dd class=\"[\w-]+\">([^<]+)</dd>", page))
+    assert set(told) == {"database", "redis", "keeper", "worker", "beat"}
+    assert (told["database"], told["redis"]) == ("ok", "ok")
+    assert told["keeper"] == "No keeper is running."
+
+
+def test_pages_have_the_sites_colours_and_nothing_to_toggle(client: Client) -> None:
+    page = client.get("/admin/accounts/team/").content.decode()
+    assert "css/admin.css" in page
+    assert "dark_mode.css" not in page
+    assert "theme-toggle" not in page
+
+
+def test_colours_are_those_of_the_site() -> None:
+    known = colours("site.css")
+    used = variables("admin.css")
+    assert used["--body-bg"] == variables("site.css")["--bg-primary"]
+    assert used["--header-bg"] == variables("site.css")["--bg-deep"]
+    assert used["--button-bg"] == variables("site.css")["--accent"]
+    assert used["--error-fg"] in known
+
+
+def variables(name: str) -> dict[str, str]:
+    text = (ROOT / "static" / "css" / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^\s+(--[\w-]+): (#[0-9a-f]{6});", text, re.MULTILINE))
+
+
+def colours(name: str) -> set[str]:
+    return set(variables(name).values())
+
+
+def test_audit_rows_are_only_read(client: Client) -> None:
+    row = AuditEvent.objects.create(actor_name="x", action="y")
+    assert client.get(f"/admin/accounts/auditevent/{row.pk}/change/").status_code == 200
+    for path in ("add/", f"{row.pk}/delete/"):
+        assert client.post(f"/admin/accounts/auditevent/{path}").status_code == 403
+    page = client.post(f"/admin/accounts/auditevent/{row.pk}/change/", {"action": "z"})
+    assert page.status_code == 403
+    assert AuditEvent.objects.get(pk=row.pk).action == "y"
+
+
+def test_no_admin_offers_a_field_that_holds_a_secret() -> None:
+    secret = re.compile(r"_encrypted$|^digest$|^secret_hash$")
+    shown = [
+        f"{model._meta.label}.{field.name}"
+        for model, editor in admin.site._registry.items()
+        for field in model._meta.get_fields()
+        if secret.search(field.name) and field.name in _named_by(editor)
+    ]
+    assert shown == []
+
+
+def _named_by(editor: "admin.ModelAdmin[object]") -> set[str]:  # type: ignore[type-var]
+    listed = [
+        editor.list_display,
+        editor.readonly_fields,
+        editor.fields or (),
+        editor.search_fields,
+    ]
+    return {str(name) for names in listed for name in names}

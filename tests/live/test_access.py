@@ -1,0 +1,67 @@
+"""Where a handshake may come from."""
+
+import pytest
+
+from dgxsite.access import is_welcome
+from tests.live.people import Client
+
+COOKIE = (b"cookie", b"sessionid=x")
+TOKEN = (b"authorization", b"Bearer x")
+
+# Host, other headers, whether it is welcome. ALLOWED_HOSTS: testserver, localhost, 127.0.0.1.
+CASES = [
+    ("testserver", [(b"origin", b"http://testserver")], True),
+    ("testserver", [(b"origin", b"https://testserver")], True),
+    ("testserver:8000", [(b"origin", b"http://testserver:8000"), COOKIE], True),
+    ("localhost:8000", [(b"origin", b"http://127.0.0.1:8000")], True),
+    ("TestServer:8000", [(b"origin", b"http://testserver:8000")], True),
+    ("testserver", [], True),
+    ("testserver", [TOKEN], True),
+    ("testserver", [TOKEN, COOKIE], True),
+    ("testserver", [COOKIE], False),
+    ("testserver", [(b"origin", b"https://evil.example"), COOKIE], False),
+    ("testserver", [(b"origin", b"https://evil.example"), TOKEN], False),
+    ("testserver", [(b"origin", b"null"), COOKIE], False),
+    ("testserver", [(b"origin", b""), COOKIE], False),
+    ("testserver", [(b"origin", b"http://testserver.evil.example")], False),
+    ("testserver", [(b"origin", b"http://evil-testserver")], False),
+    ("testserver", [(b"origin", b"http://testserver@evil.example")], False),
+    ("testserver", [(b"origin", b"http://evil.example@testserver")], False),
+    ("testserver", [(b"origin", b"http://testserver#evil.example")], False),
+    ("testserver", [(b"origin", b"http://testserver/")], False),
+    ("testserver", [(b"origin", b"http://test\tserver")], False),
+    ("testserver", [(b"origin", b"http://testserver:port")], False),
+    ("testserver", [(b"origin", b"http://testserver:99999")], False),
+    ("testserver", [(b"origin", b"http://[testserver")], False),
+    ("testserver", [(b"origin", b"file://testserver")], False),
+    ("testserver", [(b"origin", b"testserver")], False),
+    ("testserver", [(b"origin", b"http://t\xebstserver")], False),
+    ("testserver:8000", [(b"origin", b"http://testserver:3000"), COOKIE], False),
+    ("testserver:8000", [(b"origin", b"http://testserver"), COOKIE], False),
+    ("evil.example", [(b"origin", b"http://evil.example")], False),
+    ("evil.example", [TOKEN], False),
+    ("", [], False),
+    ("testserver", [(b"origin", b"http://testserver"), (b"origin", b"http://evil.example")], False),
+]
+
+
+@pytest.mark.parametrize(("host", "headers", "expected"), CASES)
+def test_only_our_own_pages_and_programs_are_welcome(host, headers, expected):
+    scope = {"headers": [(b"host", host.encode()), *headers]}
+    assert is_welcome(scope) is expected
+
+
+def test_the_public_address_is_welcome_behind_a_proxy_that_renames(settings):
+    settings.BASE_URL = "https://dgx.example"
+    headers = [(b"host", b"localhost:8000"), (b"origin", b"https://dgx.example"), COOKIE]
+    assert is_welcome({"headers": headers})
+    headers[1] = (b"origin", b"http://dgx.example")
+    assert not is_welcome({"headers": headers})
+
+
+async def test_an_unwelcome_handshake_and_an_unknown_address_are_refused():
+    host = (b"host", b"testserver")
+    foreign = Client([host, (b"origin", b"http://evil.example")])
+    assert await foreign.open() == "websocket.close"
+    assert await Client([host], "/ws/").open() == "websocket.close"
+    assert await Client([host], "/ws/live/../../x").open() == "websocket.close"

@@ -1,0 +1,136 @@
+"""What names resolve to, and what is refused."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dgxsite import address_policy
+from dgxsite.address_policy import RefusedAddress, Unresolvable
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *found: str) -> None:
+    """Let the name server give these addresses: the one call that leaves the process."""
+    rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, 22)) for text in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: rows)
+
+
+def hang(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let the name server hang; the result lets it go and waits for who waited for it."""
+    event = threading.Event()
+    before = set(threading.enumerate())
+
+    def never(*args: Any, **kwargs: Any) -> list[Any]:
+        event.wait(20)
+        return []
+
+    def release() -> None:
+        event.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(5)
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    return release
+
+
+def test_a_public_and_a_loopback_answer_refuse_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "203.0.113.5", "127.0.0.1")
+    with pytest.raises(RefusedAddress):
+        address_policy.pin("two-faced.example", 22)
+
+
+@pytest.mark.parametrize("local", ["169.254.1.2", "fe80::1", "169.254.169.254"])
+def test_link_local_answers_are_dropped(monkeypatch: pytest.MonkeyPatch, local: str) -> None:
+    answers(monkeypatch, local, "192.168.1.5")
+    assert address_policy.pin("spark.example", 22) == "192.168.1.5"
+    answers(monkeypatch, local)
+    with pytest.raises(RefusedAddress):
+        address_policy.pin("spark.example", 22)
+
+
+def test_the_first_answer_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "10.0.0.2", "10.0.0.1", "10.0.0.2")
+    assert address_policy.resolve("spark.example", 22) == ["10.0.0.2", "10.0.0.1"]
+    assert address_policy.pin("spark.example", 22) == "10.0.0.2"
+
+
+def test_a_literal_asks_no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+    assert address_policy.pin("10.0.0.2", 22) == "10.0.0.2"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_loopback_only_where_it_is_allowed(settings: Any, allowed: bool) -> None:
+    settings.ALLOW_LOOPBACK = allowed
+    if allowed:
+        assert address_policy.allowed(["127.0.0.1", "::1"]) == ["127.0.0.1", "::1"]
+        return
+    with pytest.raises(RefusedAddress):
+        address_policy.allowed(["::1"])
+
+
+def test_allowing_loopback_allows_nothing_else(settings: Any) -> None:
+    settings.ALLOW_LOOPBACK = True
+    for address in ("0.0.0.0", "224.0.0.1", "169.254.169.254", "100.100.100.200", "::"):
+        with pytest.raises(RefusedAddress):
+            address_policy.allowed([address])
+
+
+def test_own_services_are_refused_even_on_loopback(settings: Any) -> None:
+    settings.ALLOW_LOOPBACK = True
+    settings.REDIS_URL = "redis://127.0.0.1:6399/0"
+    with pytest.raises(RefusedAddress):
+        address_policy.pin("127.0.0.1", 6399)
+    with pytest.raises(RefusedAddress):
+        address_policy.pin("::ffff:127.0.0.1", 6399)
+    assert address_policy.pin("127.0.0.1", 2222) == "127.0.0.1"
+
+
+def test_a_name_server_that_hangs_costs_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = hang(monkeypatch)
+    monkeypatch.setattr(address_policy, "RESOLVE_SECONDS", 0.1)
+    began = time.monotonic()
+    with pytest.raises(Unresolvable):
+        address_policy.resolve("slow.example", 22)
+    assert time.monotonic() - began < 2
+    release()
+
+
+def test_many_hanging_lookups_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = hang(monkeypatch)
+    monkeypatch.setattr(address_policy, "RESOLVE_SECONDS", 0.01)
+    monkeypatch.setattr(address_policy, "_LOOKUPS", threading.BoundedSemaphore(3))
+    before = threading.active_count()
+    for _ in range(10):
+        with pytest.raises(Unresolvable):
+            address_policy.resolve("slow.example", 22)
+    assert threading.active_count() - before <= 3
+    release()
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), OSError("broken")])
+def test_no_answer_is_unresolvable(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(Unresolvable):
+        address_policy.resolve("nowhere.example", 22)
+
+
+def test_refusals_take_equal_time() -> None:
+    """Whoever times the answers learns nothing about why an address is refused."""
+    times = []
+    for address in ("127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0") * 50:
+        began = time.thread_time()
+        with pytest.raises(RefusedAddress):
+            address_policy.pin(address, 22)
+        times.append(time.thread_time() - began)
+    times.sort()
+    assert times[int(len(times) * 0.95)] - times[0] < 0.05
