@@ -5,9 +5,9 @@ import pytest
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus
 from tests import factories
+from tests.connections.conftest import until
 from tests.notifications.conftest import make_channel
 from tests.notifications.receivers import WebServer
-from tests.connections.conftest import until
 from tests.test_celery import START_SECONDS, celery
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
