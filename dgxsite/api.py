@@ -23,12 +23,15 @@ from redis.exceptions import RedisError
 
 from accounts.api import router as people
 from accounts.authentication import ApiLogin, identify
+from alerts.api import router as alerts
 from connections.api import router as connections
 from dgxsite import errors, health, problems, strict_json
 from dgxsite.schemas import UnsupportedMedia
+from exports.api import router as exports
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
 from notifications.api import router as notifications
+from usage.api import router as usage
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +79,9 @@ api.add_router("/connections", connections)
 api.add_router("/connections", metrics)
 api.add_router("", people)
 api.add_router("", notifications)
+api.add_router("", alerts)
+api.add_router("", exports)
+api.add_router("", usage)
 
 
 @api.exception_handler(errors.SiteError)

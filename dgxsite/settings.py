@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "channels",
     "csp",
+    "django_celery_beat",
     "django_htmx",
     "lucide",
     "ninja",
@@ -116,6 +117,9 @@ INSTALLED_APPS = [
     "notifications",
     "connections",
     "metrics",
+    "alerts",
+    "exports",
+    "usage",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -272,7 +276,7 @@ if HTTPS:
 # --- Static files ---------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", ("vendor/uplot", BASE_DIR / "node_modules/uplot/dist")]
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

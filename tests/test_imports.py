@@ -20,7 +20,10 @@ BELOW: dict[str, set[str]] = {
     "connections": {"accounts", "notifications"},
     "projects": {"accounts", "notifications", "connections"},
     "metrics": {"accounts", "notifications", "connections"},
-    "jobs": {"accounts", "notifications", "connections", "projects", "metrics"},
+    "alerts": {"accounts", "notifications", "connections", "metrics"},
+    "exports": {"accounts", "notifications", "connections", "metrics"},
+    "usage": {"accounts", "notifications", "connections", "metrics"},
+    "jobs": {"accounts", "notifications", "connections", "projects", "metrics", "usage"},
     "ollama": {"accounts", "notifications", "connections", "metrics"},
 }
 FLOOR = {

@@ -1,0 +1,5 @@
+"""Exports, their history and schedules over the REST API."""
+
+from ninja import Router
+
+router = Router(tags=["exports"])

@@ -1,0 +1,5 @@
+"""Addresses of the pages: exports, their history and schedules."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

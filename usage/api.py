@@ -1,0 +1,5 @@
+"""Who used which GPU over the REST API."""
+
+from ninja import Router
+
+router = Router(tags=["usage"])

@@ -1,0 +1,5 @@
+"""Addresses of the pages: who used which gpu."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
