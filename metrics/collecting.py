@@ -7,6 +7,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -23,6 +24,17 @@ from metrics.live import Recorder
 logger = logging.getLogger(__name__)
 
 recorder = Recorder()
+
+SampleCallback = Callable[[Link, Sample], None]
+_listeners: list[SampleCallback] = []
+
+
+def on_sample(callback: SampleCallback) -> None:
+    """Call `callback(link, sample)` for every sample of this keeper, on the thread that read it.
+
+    It must only note the sample: every machine's next frame waits for it.
+    """
+    _listeners.append(callback)
 
 
 def attach(link: Link) -> None:
@@ -46,6 +58,8 @@ def flush() -> None:
 def _record(link: Link, sample: Sample) -> None:
     link.progress()
     recorder.add(link.connection_id, link.team_id, link.epoch, sample)
+    for callback in _listeners:
+        callback(link, sample)
 
 
 def _collect_there(link: Link) -> None:
