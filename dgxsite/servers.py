@@ -162,9 +162,17 @@ def _initialise(cluster: Path, prefix: tuple[str, ...]) -> None:
     draft.parent.mkdir(parents=True, exist_ok=True)
     argv = [*prefix, str(_program("initdb")), "-D", str(draft), "-U", "postgres"]
     argv += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--data-checksums"]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-    if result.returncode != 0:
-        raise CannotStart(f"initdb failed: {result.stderr.strip()[-500:]}")
+    with subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as initdb:
+        try:
+            _, errors = initdb.communicate(timeout=120)
+        except BaseException:
+            # Its children would go on writing where our caller may be cleaning up.
+            os.killpg(initdb.pid, signal.SIGKILL)
+            raise
+    if initdb.returncode != 0:
+        raise CannotStart(f"initdb failed: {errors.strip()[-500:]}")
     draft.rename(cluster)
 
 
