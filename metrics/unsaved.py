@@ -3,13 +3,17 @@
 A machine's open window holds its readings; when the next window begins it is closed, which leaves
 its aggregate. Closed windows stay until `discard`, so that a database that is down loses nothing;
 the number of them is bounded, and the oldest go first. Safe from every thread.
+
+What a reading holds and what is left of a window is the business of who makes an `Unsaved`: the
+history keeps 20 seconds of numbers, the usage ledger a minute of owners.
 """
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -22,25 +26,50 @@ logger = logging.getLogger(__name__)
 MAX_CLOSED = 10_000
 
 
+class _Timed(Protocol):
+    @property
+    def at(self) -> datetime: ...
+
+
+class _Counted(_Timed, Protocol):
+    @property
+    def count(self) -> int: ...
+
+
+R = TypeVar("R", bound=_Timed)
+W = TypeVar("W", bound=_Counted)
+
+
 @dataclass(slots=True)
-class _Open:
+class _Open(Generic[R]):
     end: datetime
-    readings: dict[datetime, Reading] = field(default_factory=dict)
+    readings: dict[datetime, R] = field(default_factory=dict)
 
 
-class Unsaved:
-    """The windows of all machines of one keeper."""
+class Windows(Generic[R, W]):
+    """The windows of all machines of one keeper.
 
-    def __init__(self, max_closed: int = MAX_CLOSED) -> None:
+    `seconds` is the length of a window and `aggregate(end, readings)` what is left of one; `at` of
+    what it makes is the end, `count` how many readings there were.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        aggregate: Callable[[datetime, Sequence[R]], W],
+        max_closed: int = MAX_CLOSED,
+    ) -> None:
         self.lost = 0
+        self._seconds = seconds
+        self._aggregate = aggregate
         self._max_closed = max_closed
         self._lock = threading.Lock()
-        self._open: dict[UUID, _Open] = {}
-        self._closed: dict[tuple[UUID, datetime], Window] = {}
+        self._open: dict[UUID, _Open[R]] = {}
+        self._closed: dict[tuple[UUID, datetime], W] = {}
         # Under which epoch a machine's predecessor has been asked what it left.
         self._adopted: dict[UUID, int] = {}
 
-    def add(self, connection_id: UUID, reading: Reading) -> None:
+    def add(self, connection_id: UUID, reading: R) -> None:
         """Put a reading into its machine's window."""
         with self._lock:
             self._put(connection_id, reading)
@@ -50,7 +79,7 @@ class Unsaved:
         with self._lock:
             return [id for id, epoch in holdings.items() if self._adopted.get(id) != epoch]
 
-    def adopt(self, connection_id: UUID, epoch: int, readings: Iterable[Reading]) -> None:
+    def adopt(self, connection_id: UUID, epoch: int, readings: Iterable[R]) -> None:
         """Add what a predecessor left; a reading that is already here counts once."""
         with self._lock:
             self._adopted[connection_id] = epoch
@@ -58,7 +87,7 @@ class Unsaved:
             for reading in sorted([*readings, *_readings(own)], key=lambda reading: reading.at):
                 self._put(connection_id, reading)
 
-    def ended(self, before: datetime, held: Collection[UUID]) -> list[tuple[UUID, Window]]:
+    def ended(self, before: datetime, held: Collection[UUID]) -> list[tuple[UUID, W]]:
         """The windows of the held machines that ended by then, oldest first; they stay here."""
         with self._lock:
             for connection_id, window in list(self._open.items()):
@@ -67,14 +96,14 @@ class Unsaved:
                     del self._open[connection_id]
             return [(key[0], window) for key, window in self._closed.items() if key[0] in held]
 
-    def discard(self, written: Iterable[tuple[UUID, Window]]) -> None:
+    def discard(self, written: Iterable[tuple[UUID, W]]) -> None:
         """Forget what is in the database."""
         with self._lock:
             for connection_id, window in written:
                 self._closed.pop((connection_id, window.at), None)
 
-    def _put(self, connection_id: UUID, reading: Reading) -> None:
-        end = window_end(reading.at, settings.PERSIST_SECONDS)
+    def _put(self, connection_id: UUID, reading: R) -> None:
+        end = window_end(reading.at, self._seconds)
         window = self._open.get(connection_id)
         if window is None or window.end != end:
             if window is not None:
@@ -82,12 +111,12 @@ class Unsaved:
             window = self._open[connection_id] = _Open(end)
         window.readings[reading.at] = reading
 
-    def _close(self, connection_id: UUID, window: _Open) -> None:
+    def _close(self, connection_id: UUID, window: _Open[R]) -> None:
         key = (connection_id, window.end)
         known = self._closed.get(key)
         # What a predecessor left may be the shorter half of a window that waits here in full.
         if known is None or known.count < len(window.readings):
-            self._closed[key] = aggregate(window.end, list(window.readings.values()))
+            self._closed[key] = self._aggregate(window.end, list(window.readings.values()))
         while len(self._closed) > self._max_closed:
             self._closed.pop(next(iter(self._closed)))
             if self.lost == 0:
@@ -95,8 +124,15 @@ class Unsaved:
             self.lost += 1
 
 
-def _readings(window: _Open | None) -> Iterable[Reading]:
+def _readings(window: _Open[R] | None) -> Iterable[R]:
     return window.readings.values() if window else ()
+
+
+class Unsaved(Windows[Reading, Window]):
+    """The windows of the history's raw tier."""
+
+    def __init__(self, max_closed: int = MAX_CLOSED) -> None:
+        super().__init__(settings.PERSIST_SECONDS, aggregate, max_closed)
 
 
 # The windows of this process's keeper.
