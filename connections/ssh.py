@@ -201,6 +201,22 @@ class Session:
             raise SessionLost(str(error)) from error
         return drain.watch(channel, on_data=on_data, on_close=on_close)
 
+    @contextlib.contextmanager
+    def sftp(self, *, timeout: float) -> Iterator["Sftp"]:
+        """The machine's files, for `connections.files` alone; all is over in `timeout` seconds.
+
+        On the deadline the whole session is closed, so that what waits lets go. Raises
+        `SessionLost` for a link that breaks; what the machine refuses is an `OSError`.
+        """
+        try:
+            with _closing_after(self._transport, timeout):
+                channel = self._transport.open_session(timeout=timeout)
+                channel.invoke_subsystem("sftp")
+                with contextlib.closing(Sftp(channel)) as opened:
+                    yield opened
+        except (EOFError, paramiko.SSHException, AssertionError) as error:
+            raise SessionLost(f"no SFTP: {error}") from error
+
     def _open(self, command: str, timeout: float) -> paramiko.Channel:
         """A channel on which `command` was started, or `SessionLost`.
 
@@ -213,6 +229,32 @@ class Session:
                 return channel
         except (OSError, EOFError, paramiko.SSHException, AssertionError) as error:
             raise SessionLost(f"no channel: {error}") from error
+
+
+class Sftp(paramiko.SFTPClient):
+    """Paramiko's client, and two requests of OpenSSH's that it does not know."""
+
+    _request: Callable[..., tuple[int, paramiko.Message]]
+
+    def free_bytes(self, path: str) -> int | None:
+        """What an ordinary user may still write on the file system of `path`; None: not told."""
+        try:
+            _, answer = self._request(paramiko.sftp.CMD_EXTENDED, "statvfs@openssh.com", path)
+        except OSError:
+            return None
+        _, unit, _, _, available = (answer.get_int64() for _ in range(5))
+        return int(unit * available)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the link under it is known to be gone."""
+        channel = self.get_channel()
+        return channel is None or bool(channel.closed)
+
+    def sync(self, file: paramiko.SFTPFile) -> None:
+        """Have the machine put the file on its disk, if it offers that."""
+        with contextlib.suppress(OSError):
+            self._request(paramiko.sftp.CMD_EXTENDED, "fsync@openssh.com", file.handle)
 
 
 def open_session(target: Target, *, timeout: float = 15.0) -> Session:

@@ -1,0 +1,157 @@
+"""Files put onto a machine, over a real OpenSSH server: whole, or not there."""
+
+import hashlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connections import files, ssh
+from dgxsite.errors import Invalid
+from tests import sshd
+from tests.connections.test_ssh import target
+from tests.mounts import small_disk
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    path = tmp_path / "home"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def server(tmp_path: Path, home: Path) -> Iterator[sshd.Sshd]:
+    running = sshd.start(tmp_path / "sshd", options={"Subsystem": f"sftp internal-sftp -d {home}"})
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def session(server: sshd.Sshd) -> Iterator[ssh.Session]:
+    with ssh.open_session(target(server)) as opened:
+        yield opened
+
+
+DATA = os.urandom(700_001)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_stores_below_the_home_and_tells_the_digest(session: ssh.Session, home: Path) -> None:
+    sent: list[int] = []
+    stored = files.put_over(session, "~/projects/exports", "a.json", DATA, progress=sent.append)
+    assert stored.path == str(home / "projects/exports/a.json")
+    assert (home / "projects/exports/a.json").read_bytes() == DATA
+    assert stored.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert sum(sent) == len(DATA)
+    assert names(home / "projects/exports") == ["a.json"]
+
+
+def test_replaces_a_file_of_that_name(session: ssh.Session, home: Path) -> None:
+    for data in (b"first", b""):
+        files.put_over(session, "~", "a", data)
+        assert (home / "a").read_bytes() == data
+
+
+@pytest.mark.parametrize("name", ["$(touch x)", "`id`;rm -rf ~", "a\nEOF\nb", "-rf", "ü 'q' \"d\""])
+def test_a_name_never_acts(session: ssh.Session, home: Path, name: str) -> None:
+    stored = files.put_over(session, f"{home}/{name}", name, b"data")
+    assert Path(stored.path).read_bytes() == b"data"
+    assert names(home) == [name]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(session: ssh.Session, home: Path) -> None:
+    with small_disk(home / "small") as disk:
+        with pytest.raises(files.NotStored, match="disk of the machine is full"):
+            files.put_over(session, str(disk / "deep"), "a.json", DATA)
+        assert names(disk / "deep") == []
+
+
+def test_a_disk_without_inodes_leaves_nothing(session: ssh.Session, home: Path) -> None:
+    with small_disk(home / "small", options=",nr_inodes=2") as disk:
+        with pytest.raises(files.NotStored):
+            files.put_over(session, str(disk / "deep"), "a.json", DATA)
+        assert not list(disk.rglob("*.json"))
+
+
+def test_a_file_in_the_way_of_a_folder(session: ssh.Session, home: Path) -> None:
+    (home / "projects").write_text("not a folder")
+    with pytest.raises(files.NotStored, match="not a folder"):
+        files.put_over(session, "~/projects/exports", "a.json", b"data")
+
+
+def test_no_right_is_said(tmp_path: Path, home: Path) -> None:
+    options = {"Subsystem": f"sftp internal-sftp -R -d {home}"}  # answers "permission denied"
+    server = sshd.start(tmp_path / "sshd", options=options)
+    try:
+        with (
+            ssh.open_session(target(server)) as session,
+            pytest.raises(files.NotStored, match="may not make a folder in"),
+        ):
+            files.put_over(session, "~/projects/exports", "a.json", b"data")
+    finally:
+        server.stop()
+
+
+def test_a_machine_without_sftp(tmp_path: Path) -> None:
+    server = sshd.start(tmp_path / "sshd", options={"Subsystem": "other /bin/false"})
+    try:
+        with (
+            ssh.open_session(target(server)) as session,
+            pytest.raises(files.NotStored, match="offers no SFTP"),
+        ):
+            files.put_over(session, "~", "a.json", b"data")
+    finally:
+        server.stop()
+
+
+def test_a_link_that_drops_leaves_no_file_of_that_name(
+    server: sshd.Sshd, session: ssh.Session, home: Path
+) -> None:
+    with pytest.raises(files.NotStored, match="link to the machine broke"):
+        files.put_over(session, "~", "a.json", DATA, progress=lambda _: server.stop())
+    assert not (home / "a.json").exists()
+
+
+def test_a_frozen_machine_ends_at_the_deadline(
+    server: sshd.Sshd, session: ssh.Session, home: Path
+) -> None:
+    def freeze(_: int) -> None:
+        server.signal_all(signal.SIGSTOP)
+
+    with pytest.raises(files.NotStored, match="link to the machine broke"):
+        files.put_over(session, "~", "a.json", DATA, timeout=1.0, progress=freeze)
+    server.signal_all(signal.SIGCONT)
+    assert not (home / "a.json").exists()
+
+
+def test_who_listens_may_stop_it(session: ssh.Session, home: Path) -> None:
+    class Cancelled(Exception):
+        pass
+
+    def stop(_: int) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        files.put_over(session, "~", "a.json", DATA, progress=stop)
+    assert names(home) == []
+
+
+@pytest.mark.parametrize("text", ["~", "~/", "~/a b", "/", "/srv/$(id)", "~/…"])
+def test_grammar_of_a_folder(text: str) -> None:
+    assert files.check_directory(text, "remote_directory") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "./a", "~root/a", "~/../x", "/a/..", "/a\nb", "/\x00", "/" + "a" * 256, "/a" * 999],
+)
+def test_refused_folders(text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        files.check_directory(text, "remote_directory")
+    assert caught.value.errors[0].field == "remote_directory"
