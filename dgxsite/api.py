@@ -31,6 +31,7 @@ from exports.api import router as exports
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
 from notifications.api import router as notifications
+from projects.api import router as projects
 from usage.api import router as usage
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ api.add_router("", people)
 api.add_router("", notifications)
 api.add_router("", alerts)
 api.add_router("", exports)
+api.add_router("/projects", projects)
 api.add_router("", usage)
 
 

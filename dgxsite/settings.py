@@ -119,6 +119,7 @@ INSTALLED_APPS = [
     "metrics",
     "alerts",
     "exports",
+    "projects",
     "usage",
 ]
 MIDDLEWARE = [

@@ -15,6 +15,7 @@ urlpatterns = [
     path("notifications/", include("notifications.urls")),
     path("alerts/", include("alerts.urls")),
     path("exports/", include("exports.urls")),
+    path("projects/", include("projects.urls")),
     path("usage/", include("usage.urls")),
     path("accounts/", include("allauth.urls")),
     path("favicon.ico", pages.favicon),

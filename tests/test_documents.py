@@ -15,7 +15,16 @@ from dgxsite.api import api
 
 ROOT = Path(__file__).resolve().parent.parent
 # Read by programs that we run, and by the shell of the containers.
-_PACKAGES = ("accounts", "alerts", "connections", "dgxsite", "exports", "metrics", "usage")
+_PACKAGES = (
+    "accounts",
+    "alerts",
+    "connections",
+    "dgxsite",
+    "exports",
+    "metrics",
+    "projects",
+    "usage",
+)
 
 
 def _text(name: str) -> str:
