@@ -16,8 +16,8 @@ from django.db import connection
 from connections import nudge
 from connections.models import Connection, Keeper
 from dgxsite import children, pulse
-from tests.connections.conftest import until
 from tests.factories import make_connection
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,13 +42,13 @@ def celery(*arguments: str, time_scale: float = 0.25) -> Iterator["subprocess.Po
 def test_ticks_reach_a_keeper_in_another_process(redis_client: redis.Redis) -> None:
     worker = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", "--without-gossip")
     with celery(*worker, "--without-mingle"):
-        until(Keeper.objects.exists, START_SECONDS)
+        until(Keeper.objects.exists, seconds=START_SECONDS)
         assert redis_client.get(pulse.BEAT_KEY) is None
         with celery("beat", "--scheduler", "celery.beat:Scheduler", "--pidfile="):
             # The clock says itself that it starts; what follows is the keeper hearing it.
-            until(lambda: redis_client.get(pulse.BEAT_KEY) is not None, START_SECONDS)
+            until(lambda: redis_client.get(pulse.BEAT_KEY) is not None, seconds=START_SECONDS)
             first = redis_client.get(pulse.BEAT_KEY)
-            until(lambda: redis_client.get(pulse.BEAT_KEY) != first, START_SECONDS)
+            until(lambda: redis_client.get(pulse.BEAT_KEY) != first, seconds=START_SECONDS)
     # Stopped cleanly, the keeper gave its lease back.
     assert not Keeper.objects.exists()
 
@@ -57,12 +57,12 @@ def test_a_wish_reaches_a_keeper_before_its_next_tick(redis_client: redis.Redis)
     worker = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", "--without-gossip")
     # Ticks are 20 s apart here, so only the nudge can be so quick.
     with celery(*worker, "--without-mingle", time_scale=10):
-        until(Keeper.objects.exists, START_SECONDS)
+        until(Keeper.objects.exists, seconds=START_SECONDS)
         time.sleep(1)  # the worker subscribes a moment after it says that it is ready
         row = make_connection(hostname="127.0.0.1", is_active=True)
         wished = time.monotonic()
         nudge.connections([row.pk])
-        until(lambda: Connection.objects.get(pk=row.pk).status != "disconnected", 15)
+        until(lambda: Connection.objects.get(pk=row.pk).status != "disconnected", seconds=15)
         assert time.monotonic() - wished < 8
 
 

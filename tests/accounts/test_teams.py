@@ -14,7 +14,7 @@ from accounts.policy import Caller
 from dgxsite.errors import Conflict, NotFound
 from tests import factories
 from tests.accounts.people import client_of
-from tests.metrics.waiting import until
+from tests.waiting import until
 
 PASSWORD = "a-long-Passw0rd-x"
 
@@ -84,7 +84,7 @@ def test_a_member_does_not_use_up_a_link(boss: Client, team: Team) -> None:
 
 def test_an_invitation_is_sent_by_mail(boss: Client, team: Team, settings: Any) -> None:
     path = invite(boss, team, email="new@example.org")
-    until(lambda: bool(mail.outbox), 10)
+    until(lambda: bool(mail.outbox), seconds=10)
     assert mail.outbox[0].to == ["new@example.org"]
     assert f"http://testserver{path}" in mail.outbox[0].body
 

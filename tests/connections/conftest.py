@@ -1,7 +1,6 @@
 """A keeper of the test's own, and machines for it."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -57,14 +56,6 @@ def show_life(link: Link) -> None:
             link.progress()
 
     threading.Thread(target=go_on, daemon=True).start()
-
-
-def until(check: Callable[[], object], timeout: float = 10.0) -> None:
-    """Wait until `check()` is true, at most `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not check():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def state(connection: Connection) -> tuple[str, str]:

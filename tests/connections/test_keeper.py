@@ -19,8 +19,9 @@ from connections.keeper import Keeper
 from connections.models import Connection, ConnectionEvent
 from connections.states import LeaseLost, State, write_state
 from tests import sshd
-from tests.connections.conftest import state, until
+from tests.connections.conftest import state
 from tests.factories import make_connection
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick")]
 
@@ -184,10 +185,10 @@ def test_two_keepers_share_and_the_survivor_takes_over(
 ) -> None:
     rows = [machine(server) for _ in range(4)]
     first, second = start_keeper(), start_keeper()
-    until(lambda: len(first.holdings()) == 2 and len(second.holdings()) == 2, 15)
+    until(lambda: len(first.holdings()) == 2 and len(second.holdings()) == 2, seconds=15)
     kill(first)
-    until(lambda: len(second.holdings()) == 4, 15)
-    until(lambda: all(state(row)[0] == "connected" for row in rows), 15)
+    until(lambda: len(second.holdings()) == 4, seconds=15)
+    until(lambda: all(state(row)[0] == "connected" for row in rows), seconds=15)
 
 
 def test_a_stopped_keeper_gives_its_machines_back_at_once(

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from connections import keeper as keeping
 from dgxsite import wiring
-from tests.connections.conftest import quick, until  # noqa: F401 (a fixture and a helper)
+from tests.connections.conftest import quick  # noqa: F401 (a fixture)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from tests import sshd
 from tests.collectors import expected
 from tests.collectors.machine import CAPTURES, make_machine
 from tests.collectors.test_end_to_end import CSV, XML
-from tests.connections.conftest import until
 from tests.factories import join, make_connection, make_team, make_token, make_user
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def test_answers_what_the_capture_says(site: Keeper, tmp_path: Path, capture: Pa
         join(user, team, Role.VIEWER)
         row = watch(server, team=team)
         site.wake()
-        until(lambda: is_whole(live.latest(row.pk)), timeout=40)
+        until(lambda: is_whole(live.latest(row.pk)), seconds=40)
         headers = {"Authorization": f"Bearer {make_token(user, 'read')}"}
         answer = Client(headers=headers).get(f"/api/v1/connections/{row.pk}/metrics").json()
     finally:

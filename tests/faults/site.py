@@ -18,8 +18,8 @@ import psycopg
 
 from dgxsite import children, programs, servers
 from tests.faults import SCALE
-from tests.faults.waiting import until
 from tests.sshd import free_port
+from tests.waiting import until
 
 _CELERY = (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "-A", "dgxsite")
 _KEEPER = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", *programs.WORKER_OPTIONS)

@@ -20,7 +20,7 @@ from tests.faults.conftest import Collect, StartMachines, StartSite
 from tests.faults.machines import Machine
 from tests.faults.records import Samples, now, state, windows
 from tests.faults.site import Answer, Server, Site
-from tests.faults.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
@@ -91,7 +91,7 @@ def test_answered_writes_stay_and_windows_are_written_later(
         until(
             lambda: all(max(windows(site, m.id), default=0) > back for m in machines),
             "windows are saved",
-            WINDOW * 4 + 20,
+            seconds=WINDOW * 4 + 20,
         )
         kept = "the lease ended" not in keeper.log.read_text()
         if kept:

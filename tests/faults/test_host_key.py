@@ -15,7 +15,7 @@ from tests.faults.conftest import Collect, StartMachines
 from tests.faults.machines import Machine
 from tests.faults.records import now, state
 from tests.faults.site import Site
-from tests.faults.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 

@@ -8,7 +8,7 @@ from tests.faults import CHAOS, TTL, WINDOW, promised
 from tests.faults.conftest import Collect, StartMachines
 from tests.faults.records import events, now, windows
 from tests.faults.site import Site
-from tests.faults.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -28,14 +28,15 @@ def test_a_keeper_that_slept_writes_nothing_and_lets_go(
     site.keeper("successor")
     until(lambda: samples.have_all(3, slept + TTL), "the second keeper reads both")
     taken = {machine.id: samples.epochs[machine.id][-1] for machine in machines}
-    until(lambda: not CHAOS or now() > slept + 60, "a minute", 70)
+    until(lambda: not CHAOS or now() > slept + 60, "a minute", seconds=70)
     woke = now()
     sleeper.signal(signal.SIGCONT)
 
-    took = until(
+    until(
         lambda: not any(machine.session_pids() & stale[machine.id] for machine in machines),
         "the old sessions end",
     )
+    took = now() - woke
     # Both are alive again: they share, and every machine is read on.
     shares = "SELECT count(*) FROM connections_connection GROUP BY owner_id"
     until(lambda: site.query(shares) == [(1,), (1,)], "they share")
@@ -44,7 +45,7 @@ def test_a_keeper_that_slept_writes_nothing_and_lets_go(
     until(
         lambda: all(max(windows(site, m.id), default=0) > woke for m in machines),
         "windows are saved",
-        WINDOW * 4 + 20,
+        seconds=WINDOW * 4 + 20,
     )
     for machine in machines:
         _one_after_the_other(samples.epochs[machine.id])

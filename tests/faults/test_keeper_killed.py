@@ -8,7 +8,7 @@ from tests.faults import INTERVAL, SCALE, TTL, WINDOW, promised
 from tests.faults.conftest import Collect, StartMachines
 from tests.faults.records import now, windows
 from tests.faults.site import Site
-from tests.faults.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -40,9 +40,13 @@ def test_another_keeper_goes_on_and_no_reading_is_lost(
     killed = now()
     first.kill()
     assert first.leftovers() == []
-    ended = until(
-        lambda: not any(m.session_pids() & before[m.id] for m in theirs), "collectors end", 60
+    dead = now()
+    until(
+        lambda: not any(m.session_pids() & before[m.id] for m in theirs),
+        "collectors end",
+        seconds=60,
     )
+    ended = now() - dead
     until(lambda: samples.have_all(3, killed + TTL / 2), "samples of all again")
     returns = [min(samples.times(m.id, killed + INTERVAL)) - killed for m in theirs]
     print(f"F7: samples again after {max(returns):.2f} s, collectors ended {ended:.2f} s")
@@ -53,7 +57,7 @@ def test_another_keeper_goes_on_and_no_reading_is_lost(
     until(
         lambda: all(max(windows(site, m.id), default=0) > killed for m in theirs),
         "windows are saved",
-        WINDOW * 4 + 20,
+        seconds=WINDOW * 4 + 20,
     )
     for machine in theirs:
         _nothing_lost(windows(site, machine.id), samples.times(machine.id), killed)

@@ -12,7 +12,7 @@ from tests.faults.conftest import Collect, StartMachines
 from tests.faults.forks import Forks
 from tests.faults.records import Event, events, now, p95
 from tests.faults.site import Site
-from tests.faults.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
@@ -63,13 +63,13 @@ def test_ten_machines_are_read_evenly_also_when_one_freezes(
     frozen, others = machines[0], machines[1:]
     froze = now()
     frozen.server.signal_all(signal.SIGSTOP)
-    until(lambda: now() > froze + FROZEN_SECONDS, "a while", FROZEN_SECONDS + 5)
+    until(lambda: now() > froze + FROZEN_SECONDS, "a while", seconds=FROZEN_SECONDS + 5)
     beside = samples.gaps([machine.id for machine in others], froze)
     before = samples.gaps([machine.id for machine in others], started, froze)
     told = events(site, frozen.id, froze)
     frozen.server.signal_all(signal.SIGCONT)
     thawed = now()
-    until(lambda: samples.times(frozen.id, thawed), "the frozen machine comes back", 60)
+    until(lambda: samples.times(frozen.id, thawed), "the frozen machine comes back", seconds=60)
     back = samples.times(frozen.id, thawed)[0] - thawed
     _judge(told, froze, samples.times(frozen.id, 0, froze + 1)[-1])
     print(

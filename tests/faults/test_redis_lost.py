@@ -15,7 +15,7 @@ from tests.faults.conftest import Collect, StartMachines, StartSite
 from tests.faults.machines import Machine
 from tests.faults.records import Samples, now, state
 from tests.faults.site import Server, Site
-from tests.faults.waiting import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 

@@ -30,8 +30,9 @@ from tests import factories, sshd
 from tests.access.addresses import address_of, every_route
 from tests.access.cast import make_cast
 from tests.api.client import Api
-from tests.connections.conftest import quick, start_keeper, state, until
+from tests.connections.conftest import quick, start_keeper, state
 from tests.hardening import watching
+from tests.waiting import until
 
 __all__ = ["quick", "start_keeper"]
 
@@ -219,8 +220,8 @@ def settle(stage: Stage) -> None:
     """The keeper has tried both ways in."""
     by_key = Connection.objects.get(name=CONTROL)
     by_password = Connection.objects.get(name="by password")
-    until(lambda: state(by_key) == ("connected", ""), 30)
-    until(lambda: state(by_password)[0] == "error", 30)
+    until(lambda: state(by_key) == ("connected", ""), seconds=30)
+    until(lambda: state(by_password)[0] == "error", seconds=30)
 
 
 def read_everything(stage: Stage) -> list[str]:

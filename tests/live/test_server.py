@@ -30,7 +30,7 @@ from tests.factories import join, make_connection, make_team, make_token, make_u
 from tests.live.people import log_in
 from tests.metrics.machines import MOMENT, make_sample
 from tests.metrics.private import private_redis, psycopg_address
-from tests.metrics.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,7 +49,7 @@ class Site:
         self.process = children.start(
             argv, death_signal=signal.SIGKILL, env=environment, output=subprocess.DEVNULL
         )
-        until(self._answers, 60)
+        until(self._answers, seconds=60)
 
     def _answers(self):
         assert self.process.poll() is None

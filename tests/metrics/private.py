@@ -12,7 +12,7 @@ import psycopg
 from django.db import connection
 
 from dgxsite import children, servers
-from tests.metrics.waiting import until
+from tests.waiting import until
 
 
 class PrivateServer:
@@ -29,7 +29,7 @@ class PrivateServer:
         self._child = children.start(
             server.argv, death_signal=signal.SIGKILL, output=subprocess.DEVNULL
         )
-        until(server.is_ready, 30)
+        until(server.is_ready, seconds=30)
 
     def send(self, number: signal.Signals) -> None:
         """To the server's whole process group."""

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection, transaction
 
 from metrics import tiers
 from tests.metrics.private import psycopg_address
-from tests.metrics.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,7 +99,7 @@ def test_a_reader_delays_a_drop_but_the_drop_never_blocks_writers_for_long(monke
         reader.execute("SELECT count(*) FROM metrics_raw_machine")
         dropper = threading.Thread(target=_drop_in_thread)
         dropper.start()
-        until(lambda: _is_waiting(reader), 5)
+        until(lambda: _is_waiting(reader), seconds=5)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '2s'")
             cursor.execute(

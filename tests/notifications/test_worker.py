@@ -5,10 +5,10 @@ import pytest
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus
 from tests import factories
-from tests.connections.conftest import until
 from tests.notifications.conftest import make_channel
 from tests.notifications.receivers import WebServer
 from tests.test_celery import START_SECONDS, celery
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
@@ -20,5 +20,8 @@ def test_a_worker_is_woken_and_sends(web: WebServer, monkeypatch: pytest.MonkeyP
     with celery("worker", "-P", "threads", "-c", "2", "-Q", "celery"):
         event = notify(team, "unreachable", "spark is out of reach")
         assert event is not None
-        until(lambda: Delivery.objects.filter(status=DeliveryStatus.SENT).exists(), START_SECONDS)
+        until(
+            lambda: Delivery.objects.filter(status=DeliveryStatus.SENT).exists(),
+            seconds=START_SECONDS,
+        )
     assert [one.headers["X-DGX-Event-Id"] for one in web.requests] == [str(event.pk)]
