@@ -126,14 +126,24 @@ def unsaved_readings(ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
 
     Redis down: raises as redis-py does.
     """
-    with _redis().pipeline(transaction=False) as pipe:
-        for id in ids:
-            pipe.lrange(f"dgx:unsaved:{id}", 0, -1)
-        answers: Any = pipe.execute()
     return {
         id: [reading for text in texts if (reading := decode(text)) is not None]
-        for id, texts in zip(ids, answers, strict=True)
+        for id, texts in _rings("unsaved", ids).items()
     }
+
+
+def unsaved_samples(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+    """The same as whole samples; newest first, otherwise as `unsaved_readings`."""
+    rings = _rings("recent", ids)
+    return {id: [orjson.loads(text) for text in texts] for id, texts in rings.items()}
+
+
+def _rings(kind: str, ids: Sequence[UUID]) -> dict[UUID, list[bytes]]:
+    with _redis().pipeline(transaction=False) as pipe:
+        for id in ids:
+            pipe.lrange(f"dgx:{kind}:{id}", 0, -1)
+        answers: Any = pipe.execute()
+    return dict(zip(ids, answers, strict=True))
 
 
 def _note_unreadable(error: Exception, *, strict: bool) -> None:
