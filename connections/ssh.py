@@ -214,7 +214,7 @@ class Session:
                 channel.invoke_subsystem("sftp")
                 with contextlib.closing(Sftp(channel)) as opened:
                     yield opened
-        except (EOFError, paramiko.SSHException, AssertionError) as error:
+        except (EOFError, paramiko.SSHException, paramiko.SFTPError, AssertionError) as error:
             raise SessionLost(f"no SFTP: {error}") from error
 
     def _open(self, command: str, timeout: float) -> paramiko.Channel:
@@ -244,6 +244,11 @@ class Sftp(paramiko.SFTPClient):
             return None
         _, unit, _, _, available = (answer.get_int64() for _ in range(5))
         return int(unit * available)
+
+    def check_listable(self, path: str) -> None:
+        """Raises `OSError` unless the folder can be opened to list it; reads no entry."""
+        _, answer = self._request(paramiko.sftp.CMD_OPENDIR, path)
+        self._request(paramiko.sftp.CMD_CLOSE, answer.get_binary())
 
     @property
     def is_closed(self) -> bool:
