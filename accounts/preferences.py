@@ -43,6 +43,12 @@ def of(user: User | AnonymousUser) -> Preference:
         return Preference(user=user)
 
 
+def zone_of(user: User | AnonymousUser) -> ZoneInfo:
+    """The person's one time zone, for what they see and for when it is quiet for them."""
+    wanted = of(user).time_zone
+    return ZoneInfo(wanted if wanted in available_timezones() else "UTC")
+
+
 def change(user: User, names: tuple[str, str], wishes: Mapping[str, Any]) -> Preference:
     """Keep the person's first and last name and the choices that are named; raises `Invalid`."""
     unknown = set(wishes) - set(FIELDS)
@@ -90,7 +96,6 @@ def _zone(request: HttpRequest) -> AbstractContextManager[Any]:
         return nullcontext()
     try:
         # The lazy user of the request is looked up here; views need it anyway.
-        wanted = of(request.user).time_zone if request.user.is_authenticated else "UTC"
+        return timezone.override(zone_of(request.user))
     except (OperationalError, InterfaceError):
         return nullcontext()  # the view will say that the database is down
-    return timezone.override(ZoneInfo(wanted if wanted in available_timezones() else "UTC"))

@@ -6,6 +6,7 @@ commit, the push to the browsers and the start of a worker, are hints; a lost on
 """
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, models, transaction
@@ -15,7 +16,7 @@ from accounts.models import Team
 from dgxsite.mail import sends_mail
 from notifications import nudge, recipients
 from notifications.kinds import BY_NAME, Kind, Severity, Way
-from notifications.models import Delivery, Event, Notification
+from notifications.models import Channel, Delivery, Event, Notification
 
 _TITLE, _BODY, _LINK = 200, 1000, 300
 
@@ -30,10 +31,12 @@ def notify(
     severity: Severity | None = None,
     subject: models.Model | None = None,
     dedupe_key: str = "",
+    channels: Sequence[Channel] = (),
 ) -> Event | None:
     """Tell who wants to know; None if an event with this `dedupe_key` is already there.
 
-    `link` is a path of this site, `subject` the row it is about. Texts may come from a machine:
+    `link` is a path of this site, `subject` the row it is about. With `channels` it goes to these,
+    whatever they take otherwise. Texts may come from a machine:
     they are cut and lose their control characters. Raises `KeyError` for a kind that the table
     does not have, and what the database raises.
     """
@@ -53,7 +56,7 @@ def notify(
     try:
         with transaction.atomic():
             event.save(force_insert=True)
-            _address(event, line, timezone.now())
+            _address(event, line, channels, timezone.now())
     except IntegrityError as error:
         if "one_event_per_dedupe_key" not in str(error):
             raise
@@ -62,19 +65,20 @@ def notify(
     return event
 
 
-def _address(event: Event, kind: Kind, now: datetime) -> None:
+def _address(event: Event, kind: Kind, channels: Sequence[Channel], now: datetime) -> None:
     people = recipients.people(event.team, kind)
     Notification.objects.bulk_create(
         Notification(event=event, user=one.user) for one in people if Way.PAGE in one.ways
     )
     mailed = [one.user for one in people if Way.EMAIL in one.ways and one.user.email]
+    quiet = recipients.quiet_ends((user.pk for user in mailed), now)
     letters = [
-        Delivery(event=event, user=user, due_at=recipients.quiet_until(user, now) or now)
+        Delivery(event=event, user=user, due_at=quiet.get(user.pk, now))
         for user in (mailed if sends_mail() else [])  # nothing waits for a server that is not there
     ]
     posts = [
         Delivery(event=event, channel=channel, due_at=now)
-        for channel in recipients.channels(event.team, kind)
+        for channel in channels or recipients.channels(event.team, kind)
     ]
     Delivery.objects.bulk_create([*letters, *posts])
 

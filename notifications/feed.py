@@ -56,7 +56,7 @@ def push_state(user_id: int) -> None:
 def push_event(event_id: UUID) -> None:
     """Show a new event to those who have it in their list and are at a page."""
     rows = list(Notification.objects.filter(event_id=event_id).standing().select_related("event"))
-    quiet = recipients.quiet_people((row.user_id for row in rows), timezone.now())
+    quiet = recipients.quiet_ends((row.user_id for row in rows), timezone.now())
     for row in rows:
         data = orjson.dumps(
             {

@@ -1,7 +1,6 @@
 """The forms of the notification pages; what they mean is checked by the services."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 
@@ -81,11 +80,6 @@ class QuietHoursForm(Answering):
         required=False,
         label="Until",
         widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
-    )
-    time_zone = forms.ChoiceField(
-        label="Time zone",
-        initial="UTC",
-        choices=[(zone, zone) for zone in sorted(available_timezones())],
     )
 
 

@@ -184,15 +184,14 @@ class Choice(models.Model):
 
 
 class QuietHours(models.Model):
-    """When a person's e-mail waits, in their own time zone; equal times mean never."""
+    """When a person's e-mail waits, by the clock of their time zone; equal times mean never."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="quiet_hours")
-    time_zone = models.CharField(max_length=64, default="UTC")
     starts = models.TimeField()
     ends = models.TimeField()
 
     def __str__(self) -> str:
-        return f"{self.starts:%H:%M} to {self.ends:%H:%M} {self.time_zone}"
+        return f"{self.starts:%H:%M} to {self.ends:%H:%M}"
 
 
 class DeliveryStatus(models.TextChoices):

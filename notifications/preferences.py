@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
-from zoneinfo import available_timezones
-
-from django.db import transaction
 
 from accounts.models import User
 from dgxsite.errors import Invalid
@@ -52,16 +49,12 @@ def choose(user: User, wishes: Mapping[tuple[str, Way], bool]) -> None:
     )
 
 
-def set_quiet_hours(user: User, starts: time | None, ends: time | None, time_zone: str) -> None:
-    """When e-mail waits; None for both ends that. `Invalid` for half of it or an unknown zone."""
+def set_quiet_hours(user: User, starts: time | None, ends: time | None) -> None:
+    """When e-mail waits; None for both ends that. `Invalid` for half of it."""
     if (starts is None) != (ends is None):
         raise Invalid.field("ends" if ends is None else "starts", "Give both times, or none.")
-    if time_zone not in available_timezones():
-        raise Invalid.field("time_zone", "There is no such time zone.")
-    with transaction.atomic():
-        if starts is None or ends is None:
-            QuietHours.objects.filter(user=user).delete()
-            return
-        QuietHours.objects.update_or_create(
-            user=user, defaults={"starts": starts, "ends": ends, "time_zone": time_zone}
-        )
+    if starts is None or ends is None:
+        QuietHours.objects.filter(user=user).delete()
+    else:
+        hours = {"starts": starts, "ends": ends}
+        QuietHours.objects.update_or_create(user=user, defaults=hours)

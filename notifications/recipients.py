@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
+from accounts import preferences
 from accounts.models import Team, User
 from accounts.policy import roles_from
 from notifications.kinds import Kind, Way
@@ -45,15 +45,19 @@ def channels(team: Team, kind: Kind) -> list[Channel]:
     return [row for row in rows if chosen.get(row.pk, Way.CHANNEL in kind.wanted)]
 
 
-def quiet_until(user: User, now: datetime) -> datetime | None:
-    """The end of the person's quiet hours, None if it is not quiet for them."""
-    hours = QuietHours.objects.filter(user=user).first()
-    return end_of(hours, now) if hours is not None else None
+def quiet_ends(user_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
+    """When their quiet hours end, for those of these people for whom it is quiet now."""
+    rows = QuietHours.objects.filter(user_id__in=list(user_ids))
+    ends = {hours.user_id: end_of(hours, now) for hours in rows.select_related("user__preference")}
+    return {user_id: end for user_id, end in ends.items() if end is not None}
 
 
 def end_of(hours: QuietHours, now: datetime) -> datetime | None:
-    """When these quiet hours end, None outside of them; they may run past midnight."""
-    local = now.astimezone(ZoneInfo(hours.time_zone))
+    """When these quiet hours end, None outside of them; they may run past midnight.
+
+    They are told in the person's own time zone.
+    """
+    local = now.astimezone(preferences.zone_of(hours.user))
     clock = local.time()
     if hours.starts <= hours.ends:
         is_quiet = hours.starts <= clock < hours.ends
@@ -63,12 +67,6 @@ def end_of(hours: QuietHours, now: datetime) -> datetime | None:
         return None
     day = local.date() if clock < hours.ends else local.date() + timedelta(days=1)
     return datetime.combine(day, hours.ends, tzinfo=local.tzinfo)
-
-
-def quiet_people(users: Iterable[int], now: datetime) -> set[int]:
-    """Those of these people for whom it is quiet now."""
-    rows: QuerySet[QuietHours] = QuietHours.objects.filter(user_id__in=list(users))
-    return {hours.user_id for hours in rows if end_of(hours, now) is not None}
 
 
 def _apply(ways: set[Way], way: Way, wanted: bool) -> None:

@@ -61,7 +61,7 @@ def choices(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            preferences.set_quiet_hours(user, data["starts"], data["ends"], data["time_zone"])
+            preferences.set_quiet_hours(user, data["starts"], data["ends"])
         except SiteError as error:
             form.take(error)
         else:
@@ -171,7 +171,7 @@ def _quiet(user: User) -> dict[str, Any]:
     hours = QuietHours.objects.filter(user=user).first()
     if hours is None:
         return {}
-    return {"starts": hours.starts, "ends": hours.ends, "time_zone": hours.time_zone}
+    return {"starts": hours.starts, "ends": hours.ends}
 
 
 def _wishes(request: HttpRequest) -> dict[tuple[str, Way], bool]:

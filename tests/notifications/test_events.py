@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 import pytest
 from django.db import transaction
 
-from accounts.models import Role
+from accounts.models import Preference, Role, User
 from notifications import preferences, recipients
 from notifications.events import notify
 from notifications.kinds import BY_NAME, KINDS, Way
@@ -121,14 +121,16 @@ def test_texts_of_machines_are_cut_and_cleaned(crew: Crew) -> None:
 def test_quiet_hours_end_in_the_persons_own_zone(
     starts: time, ends: time, zone: str, until: datetime | None
 ) -> None:
-    hours = QuietHours(starts=starts, ends=ends, time_zone=zone)
+    person = User()
+    person.preference = Preference(user=person, time_zone=zone)
+    hours = QuietHours(user=person, starts=starts, ends=ends)
     assert recipients.end_of(hours, NIGHT) == until
 
 
 def test_in_quiet_hours_mail_waits_and_the_page_counts(
     crew: Crew, mail: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preferences.set_quiet_hours(crew.boss, time(22), time(7), "UTC")
+    preferences.set_quiet_hours(crew.boss, time(22), time(7))
     monkeypatch.setattr("django.utils.timezone.now", lambda: NIGHT)
     event = notify(crew.team, "host_key_changed", "another key")
     assert event is not None
