@@ -7,7 +7,9 @@ ones with errors of Python, which would become a fault of ours.
 import struct
 from typing import Any
 
+from allauth.core import context
 from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
@@ -15,6 +17,9 @@ from allauth.mfa.webauthn.forms import (
     ReauthenticateWebAuthnForm,
 )
 from django import forms
+from django.core.exceptions import ValidationError
+
+from accounts import refusals
 
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError, AssertionError, struct.error)
 
@@ -42,9 +47,18 @@ class CredentialField(forms.JSONField):
 
 
 class _Answer:
-    """A passkey's answer to a challenge."""
+    """A passkey's answer to a challenge; one that proves nothing is noted for the audit."""
+
+    user: Any  # None where the passkey itself says who it is
 
     def clean_credential(self) -> Any:
+        try:
+            return self._judged()
+        except ValidationError:
+            refusals.note_proof(context.request, self.user, Authenticator.Type.WEBAUTHN)
+            raise
+
+    def _judged(self) -> Any:
         try:
             return super().clean_credential()  # type: ignore[misc]
         except _NONSENSE as error:

@@ -1,8 +1,8 @@
 """Logins, failed logins and refusals in the audit trail, without letting a flood drown it.
 
-A login is a row at once. Refusals and failed logins are counted per minute, caller and kind; when
-the minute is over, each count becomes one row. What was typed as a user name is not kept: it may
-have been a password.
+A login is a row at once. Refusals, failed logins and failed second factors are counted per minute,
+caller and kind; when the minute is over, each count becomes one row. What was typed as a user name
+is not kept: it may have been a password.
 """
 
 import ipaddress
@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from allauth.account.signals import user_logged_in
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.db.models import F
@@ -26,6 +28,7 @@ from accounts.policy import Caller
 logger = logging.getLogger(__name__)
 
 LOGIN_FAILED, REFUSED = "login.failed", "access.refused"
+SECOND_FACTOR_FAILED = "second_factor.failed"
 
 
 def note(
@@ -87,6 +90,20 @@ def note_response(request: HttpRequest, response: HttpResponseBase) -> None:
     )
 
 
+def note_proof(request: HttpRequest, user: User | None, kind: str) -> None:
+    """Note a code or a passkey that proves nothing; `user` None came with a passkey alone.
+
+    Who is named here knew the password already, so the count is theirs and not their network's.
+    """
+    action = SECOND_FACTOR_FAILED if user else LOGIN_FAILED
+    note(action, user=user, address=request.META.get("REMOTE_ADDR") or None, kind=kind)
+
+
+def note_handshake(path: str, address: str | None, status: int) -> None:
+    """Note a socket that was not opened: a foreign page (403), or a token that counts not (401)."""
+    note(REFUSED, user=None, address=address, method="WEBSOCKET", route=path[:200], status=status)
+
+
 def _who(request: HttpRequest, caller: Any) -> tuple[User | None, ApiToken | None]:
     if isinstance(caller, Caller):
         return caller.user, caller.token
@@ -137,6 +154,13 @@ def _login_failed(
     known = User.objects.filter(username=name).first() if isinstance(name, str) else None
     address = request.META.get("REMOTE_ADDR") or None if request else None
     note(LOGIN_FAILED, user=None, address=address, person=known.get_username() if known else None)
+
+
+@receiver(authentication_failed)
+def _code_failed(
+    sender: Any, request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
+) -> None:
+    note_proof(request, user, authenticator.type)
 
 
 def _record(request: HttpRequest | None, user: User, action: str) -> None:

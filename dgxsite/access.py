@@ -22,6 +22,7 @@ from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
+from accounts import refusals
 from accounts.models import ApiToken, Membership, Team, User
 from accounts.second_factor import lacking
 
@@ -122,6 +123,12 @@ def _by_session(cookies: str) -> tuple[Principal, User] | None:
     if not isinstance(user, User) or not user.is_active or lacking([user.pk]):
         return None
     return Principal(user.pk, user.password, session_key=request.session.session_key), user
+
+
+def refused(scope: Mapping[str, Any], status: int) -> None:
+    """Note for the audit that this handshake was turned away; never raises."""
+    peer = scope.get("client")
+    refusals.note_handshake(scope["path"], peer[0] or None if peer else None, status)
 
 
 def standing(principals: Collection[Principal]) -> dict[Principal, frozenset[UUID]]:

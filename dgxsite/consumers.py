@@ -24,7 +24,7 @@ from django.conf import settings
 from accounts.policy import ACTIONS
 from accounts.routes import action_of_topic
 from dgxsite import live, states
-from dgxsite.access import Principal, admit, is_welcome
+from dgxsite.access import Principal, admit, header, is_welcome, refused
 from dgxsite.hub import Delivery, hub
 from dgxsite.outbox import Outbox, StateUnreadable
 from dgxsite.own_machine import sampler
@@ -61,6 +61,7 @@ class Socket(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         if not is_welcome(self.scope, self.foreign_origins()):
+            await states.read(refused, self.scope, 403)
             await self.close()  # before the handshake is accepted, that is a 403
             return
         await self.accept()
@@ -70,6 +71,8 @@ class Socket(AsyncWebsocketConsumer):
             await self.close(TRY_LATER)
             return
         if admitted is None:
+            if header(self.scope, b"authorization") is not None:
+                await states.read(refused, self.scope, 401)
             await self.close(NO_LOGIN)
         elif watch().count(admitted[0].user_id) >= MAX_SOCKETS_PER_PERSON:
             await self.close(TRY_LATER)

@@ -46,13 +46,16 @@ def with_session(key: str, origin: bytes | None = PAGE) -> list[tuple[bytes, byt
 class Client:
     """One socket of a person, through the whole ASGI application."""
 
-    def __init__(self, headers: list[tuple[bytes, bytes]], path: str = "/ws/live/") -> None:
+    def __init__(
+        self, headers: list[tuple[bytes, bytes]], path: str = "/ws/live/", peer: str = "127.0.0.1"
+    ) -> None:
         scope = {
             "type": "websocket",
             "path": path,
             "query_string": b"",
             "headers": headers,
             "subprotocols": [],
+            "client": (peer, 50_000),
         }
         self._application = ApplicationCommunicator(application, scope)
 

@@ -1,9 +1,15 @@
 """Where a handshake may come from."""
 
-import pytest
+from datetime import UTC, datetime, timedelta
 
+import pytest
+from asgiref.sync import sync_to_async
+
+from accounts import refusals
+from accounts.models import AuditEvent
 from dgxsite.access import is_welcome
-from tests.live.people import Client
+from dgxsite.consumers import NO_LOGIN
+from tests.live.people import Client, with_session
 
 COOKIE = (b"cookie", b"sessionid=x")
 TOKEN = (b"authorization", b"Bearer x")
@@ -59,9 +65,40 @@ def test_the_public_address_is_welcome_behind_a_proxy_that_renames(settings):
     assert not is_welcome({"headers": headers})
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_an_unwelcome_handshake_and_an_unknown_address_are_refused():
     host = (b"host", b"testserver")
     foreign = Client([host, (b"origin", b"http://evil.example")])
     assert await foreign.open() == "websocket.close"
     assert await Client([host], "/ws/").open() == "websocket.close"
     assert await Client([host], "/ws/live/../../x").open() == "websocket.close"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_refused_handshakes_are_one_row_of_the_audit():
+    host = (b"host", b"testserver")
+    foreign = [host, (b"origin", b"http://evil.example")]
+    for _ in range(3):
+        assert await Client(foreign, peer="192.0.2.7").open() == "websocket.close"
+    bad = Client([host, (b"authorization", b"Bearer dgx_" + b"x" * 43)], peer="192.0.2.8")
+    await bad.open()
+    assert await bad.closed_with() == NO_LOGIN
+    assert await sync_to_async(noted)() == [
+        ("192.0.2.7", 3, {"method": "WEBSOCKET", "route": "/ws/live/", "status": 403}),
+        ("192.0.2.8", 1, {"method": "WEBSOCKET", "route": "/ws/live/", "status": 401}),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_page_whose_login_has_ended_is_no_refusal():
+    ended = Client(with_session("no-such-session"))
+    await ended.open()
+    assert await ended.closed_with() == NO_LOGIN
+    assert await sync_to_async(noted)() == []
+
+
+def noted() -> list[tuple[str | None, int, dict[str, object]]]:
+    """The audit rows, as if the minute were over."""
+    refusals.write_down(datetime.now(UTC) + timedelta(minutes=2))
+    rows = AuditEvent.objects.order_by("address")
+    return [(row.address, row.detail["count"], row.detail["first"]) for row in rows]

@@ -1,5 +1,6 @@
 """Second factors: whom the setting asks for one, what stays open, and how seeds are kept."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
+from accounts import refusals
 from accounts.models import AuditEvent, Role, User
 from dgxsite import access
 from tests import factories
@@ -126,6 +129,25 @@ def test_guessing_codes_is_locked() -> None:
     for _ in range(6):
         answer = client.post("/accounts/2fa/authenticate/", {"code": "000000"})
     assert "Too many wrong attempts" in answer.content.decode()
+
+
+def test_wrong_codes_and_passkeys_are_one_row_of_the_audit() -> None:
+    user = factories.make_user("ada")
+    TOTP.activate(user, generate_totp_secret())
+    client, _ = log_in("ada")
+    client.post("/accounts/2fa/authenticate/", {"code": "000000"})
+    passkey = {"credential": '{"id": "x", "response": {}}'}
+    client.post("/accounts/2fa/authenticate/", passkey)
+    Client().post("/accounts/2fa/webauthn/login/", passkey)
+    refusals.write_down(timezone.now() + timedelta(minutes=2))
+    rows = AuditEvent.objects.filter(action__endswith=".failed")
+    found = {(row.action, row.actor_name): row.detail for row in rows}
+    assert {key: detail["count"] for key, detail in found.items()} == {
+        ("second_factor.failed", "ada"): 2,
+        ("login.failed", "somebody"): 1,
+    }
+    assert found["second_factor.failed", "ada"]["first"] == {"kind": "totp"}
+    assert "000000" not in str(found)
 
 
 def test_half_a_login_opens_no_socket() -> None:
