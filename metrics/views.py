@@ -10,7 +10,7 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -22,7 +22,7 @@ from accounts.models import Membership, Role, User
 from connections import pages
 from connections.explanations import EXPLANATIONS
 from connections.models import Connection, Status
-from metrics import fleet, live, own, panels, summaries
+from metrics import fleet, history_section, live, own, panels, summaries
 from metrics.collectors.this_machine import this_machine as collected
 
 _TROUBLED = (Status.ERROR,)
@@ -75,12 +75,22 @@ def machine(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     rows = Connection.objects.visible_to(user).select_related("team", "jump_connection")
     connection = get_object_or_404(rows, pk=connection_id)
     if request.GET.get("tab") == "metrics":
-        context = pages.machine_context(user, connection) | _metrics(connection, request.GET)
-        return render(request, "metrics/machine_metrics.html", {"tab": "metrics", **context})
+        return _metrics_tab(request, user, connection)
     context = pages.machine_context(user, connection) | pages.connection_tab(connection)
     is_fragment = request.headers.get("HX-Request") == "true"
     name = "connections/_connection.html" if is_fragment else "connections/machine_connection.html"
     return render(request, name, {"tab": "connection", **context})
+
+
+def _metrics_tab(request: HttpRequest, user: User, connection: Connection) -> HttpResponse:
+    form = history_section.window_form(request.GET)
+    if form.is_bound and form.is_valid():
+        return HttpResponseRedirect(history_section.address(request.GET, form))
+    readings = _metrics(connection, request.GET)
+    chosen = preferences.of(user).default_range
+    history = history_section.context(connection, request.GET, readings["sample"], chosen, form)
+    context = {"tab": "metrics", **pages.machine_context(user, connection), **readings, **history}
+    return render(request, "metrics/machine_metrics.html", context)
 
 
 @login_required
