@@ -41,6 +41,8 @@ def _work(task: str, seconds: float) -> dict[str, Any]:
 app.conf.beat_schedule = {
     "poll": _tick("metrics.poll", settings.SAMPLE_SECONDS),
     "persist": _tick("metrics.persist", settings.PERSIST_SECONDS),
+    "usage": _tick("usage.save", settings.PERSIST_SECONDS),
+    "usage_partitions": _work("usage.keep_partitions", 3600.0),
     "pulse": _work("dgxsite.pulse", 5.0),
     "absence": _work("connections.tell_of_absence", 60.0),
     "partitions": _work("metrics.keep_partitions", 3600.0),

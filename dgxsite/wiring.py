@@ -2,9 +2,14 @@
 
 from connections import keeper
 from metrics import collecting
+from usage import noting
 
 
 def connect() -> None:
-    """Called once by a process that becomes a keeper: metrics attach to every session."""
+    """Called once by a process that becomes a keeper.
+
+    Metrics attach to every session, the usage ledger notes every sample.
+    """
     keeper.on_connected(collecting.attach)
     keeper.on_round(collecting.flush)
+    collecting.on_sample(noting.note)
