@@ -48,7 +48,11 @@ app.conf.beat_schedule = {
     "partitions": _work("metrics.keep_partitions", 3600.0),
     "deliver": _work("notifications.deliver", 5.0),
     "forget": _work("notifications.forget", 3600.0),
+    "trash": _work("connections.empty_trash", 3600.0),
     "sessions": _work("accounts.forget_ended_sessions", 3600.0),
+    "alerts": _work("alerts.watch_absence", settings.SAMPLE_SECONDS),
+    "alerts_again": _work("alerts.tell_again", 60.0),
+    "alerts_trash": _work("alerts.forget", 3600.0),
     "refusals": _work("accounts.write_down_refusals", 60.0),
 }
 

@@ -48,6 +48,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("auth_failed", "A machine refuses the login", Severity.WARNING, Role.OPERATOR),
     Kind("unreachable", "A machine stays out of reach", Severity.WARNING),
     Kind("recovered", "A machine is back", Severity.INFO),
+    Kind("alert_firing", "An alert rule rings", Severity.WARNING),
+    Kind("alert_resolved", "What an alert rang for is over", Severity.INFO),
     # By no channel: what tells of a broken channel must not need one.
     Kind(
         "channel_failed",
