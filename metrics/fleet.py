@@ -1,11 +1,12 @@
 """The lines of the overview: filtered, sorted and paged, with the sums above them.
 
-Pure functions over connections and their last samples; the view fetches both.
+Functions over connections and their last samples, both of which the view fetches; only the
+sparklines of the shown page are asked of the database here.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,8 @@ from django.http import QueryDict
 
 from accounts.models import Role
 from connections.models import Connection, Status
+from metrics import sparklines
+from metrics.sparklines import Sparkline
 from metrics.summaries import Summary, summarise
 
 PAGE = 100
@@ -26,6 +29,7 @@ class Line:
     connection: Connection
     summary: Summary
     role: str
+    spark: Sparkline | None = None
 
     @property
     def may_operate(self) -> bool:
@@ -122,6 +126,13 @@ def chosen(all_lines: Iterable[Line], choice: Choice) -> list[Line]:
     known = [line for line in fitting if value(line) is not None]
     unknown = [line for line in fitting if value(line) is None]
     return sorted(known, key=value, reverse=choice.is_descending) + unknown
+
+
+def with_sparklines(shown: Iterable[Line], now: datetime) -> list[Line]:
+    """The lines of one page with their last half hour; one query however many there are."""
+    listed = list(shown)
+    sparks = sparklines.of([line.connection.pk for line in listed], now)
+    return [replace(line, spark=sparks[line.connection.pk]) for line in listed]
 
 
 def counts(all_lines: Iterable[Line]) -> list[tuple[str, int]]:

@@ -45,6 +45,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     }
     all_lines = fleet.lines(rows, samples, _roles(user, rows))
     page = Paginator(fleet.chosen(all_lines, choice), fleet.PAGE).get_page(request.GET.get("page"))
+    page.object_list = fleet.with_sparklines(page.object_list, timezone.now())
     connected = [line for line in all_lines if line.connection.status == Status.CONNECTED]
     context = {
         "has_machines": bool(rows),

@@ -4,6 +4,7 @@ import { parts, setAttribute, setHidden, setText, setWidth, tall } from "./dom.j
 import { ABSENT, celsius, level, percent, sizePair, stamp, watts } from "./format.js";
 import { fetchJson, openLive } from "./live.js";
 import { carry, showSwitch } from "./shell.js";
+import * as spark from "./spark.js";
 import { summarise, totals } from "./summary.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -12,6 +13,7 @@ const machines = new Map(); // id → {connection, line}
 const changed = new Set();
 const reasons = fleet ? JSON.parse(fleet.dataset.reasons) : {};
 const inView = new IntersectionObserver(watch, { rootMargin: "200px" });
+const sparks = new Map(); // id → the last thirty minutes, as the server drew them and since
 const visible = new Set(); // ids of the rows on the screen; the others wait until they are seen
 let complete = false;
 let frame = 0;
@@ -52,7 +54,11 @@ function watch(entries) {
 function settle() {
   visible.clear();
   inView.disconnect();
-  for (const row of fleet.querySelectorAll("tbody tr")) inView.observe(row);
+  sparks.clear();
+  for (const row of fleet.querySelectorAll("tbody tr")) {
+    inView.observe(row);
+    sparks.set(row.dataset.id, spark.read(row.querySelector(".spark")));
+  }
   filter();
 }
 
@@ -66,9 +72,17 @@ function keep(connection, sample) {
   if (isElsewhere(connection, id)) return;
   const machine = machines.get(id) ?? {};
   if (connection) machine.connection = connection;
-  if (sample) machine.line = summarise(sample);
+  if (sample) {
+    machine.line = summarise(sample);
+    follow(sparks.get(id), sample, machine.line);
+  }
   machines.set(id, machine);
   changed.add(id);
+}
+
+// The load of the GPUs, or of the processor where there are none.
+function follow(line, sample, { percent: load, percents }) {
+  if (line) spark.add(line, percents.length ? load : sample.cpu.utilization_percent, Date.parse(sample.recorded_at));
 }
 
 // The socket tells of every team; the page may be narrowed to one.
@@ -102,6 +116,7 @@ function paintRow(row, { connection, line }) {
   showSwitch(row, connection.is_active);
   row.toggleAttribute("data-empty", !line);
   if (line) paintReadings(cells, line);
+  if (line && cells.spark) spark.paint(cells.spark, sparks.get(connection.id));
 }
 
 function paintReadings(cells, line) {

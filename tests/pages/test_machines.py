@@ -229,7 +229,7 @@ def test_overview_asks_the_database_as_often_for_many_machines(
 ) -> None:
     for _ in range(count):
         factories.make_connection(people.team, tags=["a"], last_connected_at=timezone.now())
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         people.guest.get("/")
 
 
