@@ -5,6 +5,7 @@ writes the state. Neither touches the other's columns.
 """
 
 import uuid
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db import models
@@ -14,6 +15,9 @@ from django.utils import timezone
 from accounts.models import Role, Team, User
 from accounts.policy import teams_with
 from dgxsite import crypto
+
+# How long a machine that was deleted may come back.
+TRASH = timedelta(days=30)
 
 
 class Status(models.TextChoices):

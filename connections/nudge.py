@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from connections import announce
 from connections.tasks import look_at
+from dgxsite import live
 from dgxsite.queues import BROADCAST
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,11 @@ def connections(ids: Iterable[UUID]) -> None:
         _waiting.update(ids)
     if idle:
         _sender.submit(_send)
+
+
+def gone(team_id: UUID, connection_id: UUID) -> None:
+    """Let a team's open pages drop a machine. Returns at once, never raises."""
+    _sender.submit(live.publish, team_id, [live.deleted_item(connection_id)])
 
 
 def _send() -> None:

@@ -7,7 +7,6 @@ the caller may not see raises `NotFound`; one that the role does not allow, `For
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -17,11 +16,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, forbidden, may, teams_with
-from connections import drafts, host_keys, nudge
-from connections.models import Connection, ConnectionEvent, Status, Transport
+from connections import drafts, host_keys, moving, nudge
+from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
 from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
-
-TRASH = timedelta(days=30)
 
 # What a PATCH may write, besides the columns that follow from these.
 _COLUMNS = (
@@ -85,13 +82,14 @@ def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connec
     """Change what was sent; a session that no longer fits is opened anew by its keeper."""
     row = find(caller, connection_id, "connection.change")
     before = _columns(row)
-    if fields.get("team_id"):
-        _move(caller, row, fields["team_id"])
+    old = moving.take(caller, row, fields["team_id"]) if fields.get("team_id") else None
     drafts.fill(caller, row, fields)
     changed = [name for name, value in _columns(row).items() if value != before[name]]
     if not changed:
         return row
     with _unique_name(), transaction.atomic():
+        if old is not None:
+            moving.leave(caller, row, old)
         audit.record(caller, "connection.change", row, fields=[_told(name) for name in changed])
         row.save(update_fields=[*changed, "updated_at"])
         if not _HARMLESS.issuperset(changed):
@@ -186,14 +184,6 @@ def _note_wish(caller: Caller, row: Connection, wished: Status) -> None:
         detail="Asked to connect." if wished == Status.CONNECTING else "Asked to disconnect.",
         actor=caller.user.get_username(),
     )
-
-
-def _move(caller: Caller, row: Connection, team_id: UUID) -> None:
-    if team_id == row.team_id:
-        return
-    row.team = drafts.team_to_administer(caller, team_id)
-    if row.jump_connection_id or row.reached_through.filter(deleted_at=None).exists():
-        raise Invalid.field("team_id", "A machine with jump hosts stays in its team.")
 
 
 def _in_trash(caller: Caller) -> QuerySet[Connection]:

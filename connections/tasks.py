@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections import keeper, telling
+from connections import keeper, purge, telling
 
 
 @shared_task(name="connections.look_at")
@@ -20,5 +20,14 @@ def tell_of_absence() -> None:
     """Every minute: tell of machines that stay out of reach."""
     try:
         telling.of_absence(timezone.now())
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="connections.empty_trash")
+def empty_trash() -> None:
+    """Every hour: remove the machines whose 30 days in the trash are over."""
+    try:
+        purge.empty_trash(timezone.now())
     finally:
         close_old_connections()

@@ -20,7 +20,7 @@ from accounts.policy import Caller, forbidden
 from connections import diagnose, drafts, pages, services
 from connections.api import TESTS_PER_MINUTE
 from connections.forms import ConnectionForm
-from connections.models import Connection
+from connections.models import TRASH, Connection
 from dgxsite.errors import Forbidden, NotFound, SiteError
 
 # The same budget as the API's: enough for people, too few for a scan.
@@ -32,8 +32,8 @@ _TESTS = "connections.test"
 def trash(request: HttpRequest) -> HttpResponse:
     """The machines that were deleted in the last 30 days, each with its way back."""
     rows = services.trash(caller_from_page(request))
-    lines = [(row, row.deleted_at + services.TRASH) for row in rows if row.deleted_at]
-    context = {"lines": lines, "days": services.TRASH.days}
+    lines = [(row, row.deleted_at + TRASH) for row in rows if row.deleted_at]
+    context = {"lines": lines, "days": TRASH.days}
     return render(request, "connections/trash.html", context)
 
 

@@ -65,6 +65,12 @@ def notify(
     return event
 
 
+def close_the_way(team: Team, subject: models.Model) -> None:
+    """The team keeps what it was told of `subject`, but its page is no longer theirs to open."""
+    about = {"object_type": subject._meta.label_lower, "object_id": str(subject.pk)}
+    Event.objects.filter(team=team, **about).exclude(link="").update(link="")
+
+
 def _address(event: Event, kind: Kind, channels: Sequence[Channel], now: datetime) -> None:
     people = recipients.people(event.team, kind)
     Notification.objects.bulk_create(

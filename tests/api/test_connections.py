@@ -7,8 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Role, Scope
-from connections.models import Connection, Status
-from connections.services import TRASH
+from connections.models import TRASH, Connection, Status
 from tests import factories
 from tests.api.client import Api, fields_of
 from tests.api.conftest import World

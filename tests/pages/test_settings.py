@@ -9,8 +9,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.models import Preference, User
-from connections import services
-from connections.models import Connection, ConnectionEvent, Status
+from connections.models import TRASH, Connection, ConnectionEvent, Status
 from dgxsite.version import build
 from tests import factories
 from tests.pages.people import People
@@ -165,7 +164,7 @@ def test_trash_lists_what_the_person_may_restore(people: People) -> None:
 
 
 def test_trash_keeps_for_thirty_days(people: People) -> None:
-    almost = timezone.now() - services.TRASH
+    almost = timezone.now() - TRASH
     minute = timedelta(minutes=1)
     factories.make_connection(people.team, name="still there", deleted_at=almost + minute)
     factories.make_connection(people.team, name="gone for good", deleted_at=almost - minute)
