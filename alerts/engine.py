@@ -6,14 +6,14 @@ GPU looked at. 500 machines with 8 GPUs and 10 rules are 40,000 states every two
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from alerts.evaluation import UPWARD, Event, State, Trigger, step
+from alerts.evaluation import COMPARISONS, UPWARD, Event, State, Trigger, step
 from alerts.models import AlertRule
-from alerts.quantities import QUANTITIES, Board, Column
+from alerts.quantities import QUANTITIES, Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class Watched:
     trigger: Trigger
     gpu: int | None
     is_per_gpu: bool
+    # The first condition taken apart, because it is asked five thousand times at once.
+    compare: Callable[[float, float], bool]
+    threshold: float
+    is_upward: bool
 
     @classmethod
     def of(cls, rule: AlertRule) -> "Watched":
@@ -39,13 +43,10 @@ class Watched:
             rule.trigger,
             rule.gpu,
             any(QUANTITIES[name].is_per_gpu for name in names),
+            COMPARISONS[rule.comparison],
+            rule.threshold,
+            rule.comparison in UPWARD,
         )
-
-    def may_hold(self, column: Column) -> bool:
-        """Whether any value of the column is a breach of the first condition."""
-        condition = self.trigger.condition
-        extreme = column[2] if condition.comparison in UPWARD else column[1]
-        return extreme is not None and condition.holds(extreme) is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,10 @@ class Engine:
         watched = {key.rule_id for key in tracks} if tracks else ()
         found: list[Transition] = []
         for rule in rules:
-            if rule.may_hold(board.column(rule.metric)) or rule.id in watched:
+            _, least, greatest = board.column(rule.metric)
+            extreme = greatest if rule.is_upward else least
+            may_hold = extreme is not None and rule.compare(extreme, rule.threshold)
+            if may_hold or rule.id in watched:
                 found += self._look_closely(connection_id, rule, at, board)
         return found
 

@@ -122,6 +122,10 @@ QUANTITIES: dict[str, Quantity] = {one.name: one for one in _table()}
 Column = tuple[Sequence[Number], Number, Number]
 
 
+_UNKNOWN: Column = ((None,), None, None)
+_NOTHING: Column = ((), None, None)
+
+
 class Board:
     """One sample, read as far as somebody asks; `memory_left` comes from the guard.
 
@@ -132,9 +136,10 @@ class Board:
 
     def __init__(self, sample: Sample, memory_left: float | None = None) -> None:
         self._sample = sample
+        left = (memory_left,)
         self._columns: dict[str, Column] = {
-            MEMORY_LEFT: _column((memory_left,)),
-            NOT_SEEN: _column((None,)),
+            MEMORY_LEFT: (left, memory_left, memory_left),
+            NOT_SEEN: _UNKNOWN,
         }
 
     @property
@@ -157,5 +162,7 @@ class Board:
 
 
 def _column(values: Sequence[Number]) -> Column:
-    known = [value for value in values if value is not None]
-    return (values, min(known), max(known)) if known else (values, None, None)
+    if None in values:
+        known = [value for value in values if value is not None]
+        return (values, min(known), max(known)) if known else (values, None, None)
+    return (values, min(values), max(values)) if values else _NOTHING  # type: ignore[type-var]
