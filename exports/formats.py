@@ -1,0 +1,101 @@
+"""The four formats of a range export: its rows as they come out of the database, as a file's bytes.
+
+CSV and JSON are made by PostgreSQL and only passed on. Parquet is written in row groups to a buffer
+that is emptied after each. SQLite needs a file: it is built in the exports folder and removed as
+soon as it is open for sending. Memory stays flat in all of them. A database that fails is a
+`psycopg.Error`, a disk that is full a `NotStored`; what went out by then is no whole file.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, closing
+from pathlib import Path
+
+import orjson
+from psycopg import sql
+
+from exports import copying, sqlite, storage
+from exports.plan import Plan
+
+Body = AsyncGenerator[bytes]
+
+_CSV = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT csv, HEADER {})")
+# A line of COPY's text format is the value itself while it holds no backslash, which numbers and
+# times never do.
+_JSON_LINES = sql.SQL("COPY (SELECT row_to_json(row) FROM ({}) AS row) TO STDOUT")
+# Some 20,000 rows: enough for a row group that compresses, little enough to hold twice.
+_GROUP_BYTES = 2 * 1024 * 1024
+
+
+def body(plan: Plan, rows: sql.Composed) -> Body:
+    """The bytes of the file for `plan`; `rows` is of `rows.select`."""
+    return _BODIES[plan.format](plan, rows)
+
+
+def csv_statement(rows: sql.Composable, *, with_header: bool = True) -> sql.Composed:
+    """The COPY that prints `rows` as RFC 4180 lines."""
+    return _CSV.format(rows, sql.SQL(str(with_header)))
+
+
+async def _csv(plan: Plan, rows: sql.Composed) -> Body:
+    async with aclosing(copying.pieces(csv_statement(rows))) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+async def _json(plan: Plan, rows: sql.Composed) -> Body:
+    yield orjson.dumps(plan.described())[:-1] + b',"data_points":['
+    between = b"\n"
+    async with aclosing(copying.pieces(_JSON_LINES.format(rows))) as pieces:
+        async for piece in pieces:
+            yield between + piece[:-1].replace(b"\n", b",\n")
+            between = b",\n"
+    yield b"]}\n"
+
+
+async def _parquet(plan: Plan, rows: sql.Composed) -> Body:
+    from exports import parquet
+
+    writer = await asyncio.to_thread(parquet.Writer, plan)
+    async with aclosing(_groups(rows)) as groups:
+        async for group in groups:
+            yield await asyncio.to_thread(writer.add, group)
+    yield await asyncio.to_thread(writer.end)
+
+
+async def _sqlite(plan: Plan, rows: sql.Composed) -> Body:
+    with storage.scratch() as directory:
+        path = directory / "metrics.sqlite"
+        await _fill(path, plan, rows)
+        file = path.open("rb")
+    with file:  # the name is gone, the file goes when it is closed
+        while piece := await asyncio.to_thread(file.read, storage.PIECE_BYTES):
+            yield piece
+
+
+async def _fill(path: Path, plan: Plan, rows: sql.Composed) -> None:
+    with closing(await asyncio.to_thread(sqlite.Writer, path, plan)) as writer:
+        async with aclosing(_groups(rows)) as groups:
+            async for group in groups:
+                await asyncio.to_thread(writer.add, group)
+
+
+_BODIES: Mapping[str, Callable[[Plan, sql.Composed], Body]] = {
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+    "sqlite": _sqlite,
+}
+
+
+async def _groups(rows: sql.Composed) -> Body:
+    """The rows as CSV without a header, in large pieces of whole lines."""
+    kept = bytearray()
+    async with aclosing(copying.pieces(csv_statement(rows, with_header=False))) as pieces:
+        async for piece in pieces:
+            kept += piece
+            if len(kept) >= _GROUP_BYTES:
+                yield bytes(kept)
+                kept.clear()
+    if kept:
+        yield bytes(kept)
