@@ -131,6 +131,7 @@ _V1: dict[str, dict[str, str]] = {
     f"{_ONE}/events": {"GET": "connection.view"},
     f"{_ONE}/metrics": {"GET": "metrics.view"},
     f"{_ONE}/metrics/recent": {"GET": "metrics.view"},
+    f"{_ONE}/metrics/history": {"GET": "metrics.view"},
     "tokens": {"GET": "self.view", "POST": "self.change"},
     "tokens/<token_id>": {"DELETE": "self.change"},
     "teams": {"GET": "team.list", "POST": "team.create"},

@@ -45,6 +45,7 @@ app.conf.beat_schedule = {
     "usage_partitions": _work("usage.keep_partitions", 3600.0),
     "pulse": _work("dgxsite.pulse", 5.0),
     "absence": _work("connections.tell_of_absence", 60.0),
+    "roll_up": _work("metrics.roll_up", 60.0),
     "partitions": _work("metrics.keep_partitions", 3600.0),
     "deliver": _work("notifications.deliver", 5.0),
     "forget": _work("notifications.forget", 3600.0),

@@ -1,19 +1,24 @@
-"""The newest readings over the REST API, and this machine's own."""
+"""The newest readings and the history over the REST API, and this machine's own."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from ninja import Query, Router
+from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.authentication import caller_of, identify
 from connections import services
 from dgxsite.errors import NotFound
 from dgxsite.pagination import Page
-from metrics import live
+from metrics import columnar, history, live
 from metrics.collectors.this_machine import this_machine
+
+# The index of a GPU as a column holds it.
+_GREATEST_INDEX = 32_767
 
 router = Router(tags=["metrics"])
 
@@ -37,6 +42,30 @@ def recent_samples(request: HttpRequest, connection_id: UUID, page: Query[Page])
     part = samples[page.offset : page.offset + page.limit]
     body: dict[str, Any] = {"items": part, "count": len(samples)}
     return HttpResponse(orjson.dumps(body), content_type="application/json")
+
+
+class HistoryQuery(BaseModel):
+    """Which part of the history is asked for, and in how many steps at most."""
+
+    model_config = ConfigDict(frozen=True)
+
+    range: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    gpu: Literal["all"] | Annotated[int, Field(ge=0, le=_GREATEST_INDEX)] = "all"
+    max_points: Annotated[int, Field(ge=1, le=history.MOST_POINTS)] = 1500
+
+
+@router.get("/{connection_id}/metrics/history")
+def metrics_history(
+    request: HttpRequest, connection_id: UUID, asked: Query[HistoryQuery]
+) -> HttpResponse:
+    """Mean, least and greatest of every series in equal steps; a step without readings is null."""
+    row = services.find(caller_of(request), connection_id, "metrics.view")
+    span = history.window(asked.range, asked.start, asked.end, datetime.now(UTC))
+    gpu = None if asked.gpu == "all" else asked.gpu
+    found = history.slice(row.pk, span, gpu=gpu, max_points=asked.max_points)
+    return columnar.response(request, columnar.as_dict(found))
 
 
 def this_machine_view(request: HttpRequest) -> HttpResponseBase:

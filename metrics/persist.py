@@ -3,20 +3,22 @@
 One transaction (1) locks the rows of the machines that this keeper holds under the epoch it
 believes in, so that nobody can claim them meanwhile and a keeper that slept writes nothing,
 (2) leaves out what is already there – a commit whose answer was lost, or a window that a
-predecessor wrote –, and (3) copies the rest. A database that is down, or a day without a
+predecessor wrote –, (3) notes the hours that change (`metrics/pending.py`), and (4) copies the
+rest. A database that is down, or a day without a
 partition, loses nothing: the windows wait in memory (`metrics/unsaved.py`, `metrics/saving.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
 from psycopg import sql
 
-from metrics import tiers
+from metrics import pending, tiers
 from metrics.live import unsaved_readings
 from metrics.models import GpuIdentity
+from metrics.partitions import Table
 from metrics.saving import Ended, Keeping, Saver
 from metrics.unsaved import Unsaved, unsaved
 from metrics.window import Window
@@ -25,6 +27,8 @@ Device = tuple[int, int, str | None]  # machine, index, uuid
 
 # What this process knows to be stored; asking again every 20 seconds would double the work.
 _noted: set[Device] = set()
+
+_INSTANT = timedelta(microseconds=1)
 
 _WRITTEN = """
 SELECT machine, at FROM metrics_raw_machine WHERE machine = ANY(%s) AND at = ANY(%s)
@@ -52,8 +56,9 @@ def _write(keeping: Keeping, ended: Ended[Window], keys: Mapping[UUID, int]) -> 
         mine = [(keys[id], window) for id, window in ended if id in owned and id in keys]
         new = _not_yet_written(mine)
         devices = _remember_devices(new)
-        rows = copy(tiers.MACHINES, _machine_rows(new))
-        rows += copy(tiers.GPUS, _gpu_rows(new))
+        pending.note(tiers.HOURLY, _hours(new))
+        rows = copy(tiers.RAW.machine, _machine_rows(new))
+        rows += copy(tiers.RAW.gpu, _gpu_rows(new))
     _noted.update(devices)
     return rows
 
@@ -95,6 +100,11 @@ def clean(text: str | None, length: int) -> str:
     return (text or "").replace("\0", "")[:length]
 
 
+def _hours(windows: Iterable[tuple[int, Window]]) -> set[pending.Due]:
+    """The hours in which these windows lie; one that ends on the hour is the last of its hour."""
+    return {(machine, tiers.HOURLY.start_of(window.at - _INSTANT)) for machine, window in windows}
+
+
 def _machine_rows(windows: Iterable[tuple[int, Window]]) -> Iterable[tuple[object, ...]]:
     for machine, window in windows:
         yield window.at, machine, window.count, *window.numbers
@@ -106,16 +116,16 @@ def _gpu_rows(windows: Iterable[tuple[int, Window]]) -> Iterable[tuple[object, .
             yield window.at, machine, gpu.index, gpu.count, *gpu.numbers
 
 
-def copy(tier: tiers.Tier, rows: Iterable[tuple[object, ...]]) -> int:
+def copy(table: Table, rows: Iterable[tuple[object, ...]]) -> int:
     """COPY the rows in its text format; how many there were."""
     # Nine digits are all that a `real` keeps.
-    form = "\t".join(["%s"] * len(tier.key) + ["%.9g"] * len(tier.numbers))
+    form = "\t".join(["%s"] * len(table.key) + ["%.9g"] * len(table.numbers))
     lines = [_line(form, row) for row in rows]
     if not lines:
         return 0
-    names = [*tier.key, *tier.numbers]
+    names = [*table.key, *table.numbers]
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(tier.table), sql.SQL(", ").join(map(sql.Identifier, names))
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
     # Django leaves the errors of COPY as psycopg raises them unless told.
     told = connection.wrap_database_errors

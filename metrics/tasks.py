@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from connections import keeper
 from dgxsite import pulse
-from metrics import persist, tiers
+from metrics import persist, retention, rollup, tiers
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +39,21 @@ def persist_window() -> None:
         close_old_connections()
 
 
+@shared_task(name="metrics.roll_up")
+def roll_up() -> None:
+    """Every minute: compute the hours and days that ended or have changed."""
+    try:
+        rollup.roll_up(timezone.now())
+    finally:
+        close_old_connections()
+
+
 @shared_task(name="metrics.keep_partitions")
 def keep_partitions() -> None:
-    """Every hour: partitions for the days to come, none beyond retention."""
+    """Every hour: partitions for the days to come, nothing beyond retention."""
     try:
         tiers.ensure_partitions(timezone.now().date())
-        tiers.drop_expired(timezone.now().date())
+        rollup.roll_up(timezone.now())
+        retention.clean_up(timezone.now())
     finally:
         close_old_connections()

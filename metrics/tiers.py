@@ -6,11 +6,13 @@ moment at which that ends; a row of the others is an hour or a day, UTC, and is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from metrics import partitions
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, columns, counted_columns
 from metrics.partitions import Every, Table
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class Tier:
     @property
     def resolution(self) -> timedelta:
         return timedelta(seconds=self.resolution_seconds)
+
+    def start_of(self, moment: datetime) -> datetime:
+        """The beginning of the row's span in which a moment lies."""
+        return _EPOCH + (moment - _EPOCH) // self.resolution * self.resolution
 
     @property
     def tables(self) -> tuple[Table, Table]:

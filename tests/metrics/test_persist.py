@@ -13,7 +13,7 @@ from django.db import connection, connections
 
 from dgxsite import embedded, live, servers
 from metrics import live as samples
-from metrics import tiers
+from metrics import partitions, tiers
 from metrics.collectors.readings import Cpu, Sample
 from metrics.models import GpuIdentity, Machine
 from metrics.persist import persist
@@ -159,8 +159,8 @@ def test_a_missing_partition_is_made_and_loses_nothing(keeper):
         persist(keeper.pk, holdings_of(machine), later + timedelta(hours=1), windows=windows) == 2
     )
     assert rows("metrics_raw_machine", "at") == [(later + timedelta(seconds=20),)]
-    for tier in tiers.TIERS:
-        tiers.drop_partitions(tier, later.date() + timedelta(days=1))
+    for table in tiers.RAW.tables:
+        partitions.drop(table, later.date() + timedelta(days=1))
 
 
 def test_one_window_that_cannot_be_stored_does_not_hold_up_the_others(keeper, caplog):
@@ -199,22 +199,22 @@ def test_a_machine_that_is_gone_for_good_is_passed_over(keeper):
     assert persist(keeper.pk, held, AFTER, windows=windows) == 2
 
 
-@pytest.mark.parametrize("tier", tiers.TIERS, ids=lambda tier: tier.table)
-def test_a_number_costs_at_most_eight_bytes_with_its_share_of_the_index(tier, capsys):
+@pytest.mark.parametrize("table", tiers.RAW.tables, ids=lambda table: table.name)
+def test_a_number_costs_at_most_eight_bytes_with_its_share_of_the_index(table, capsys):
     windows, machines = 200, 100
-    numbers = ", ".join("random()" for _ in tier.numbers)
-    gpu = "0, " if "gpu" in tier.key else ""
+    numbers = ", ".join("random()" for _ in table.numbers)
+    gpu = "0, " if "gpu" in table.key else ""
     with connection.cursor() as cursor:
         cursor.execute(  # in the order in which keepers write: window by window
-            f"INSERT INTO {tier.table} SELECT %s + step * interval '20 seconds', machine, {gpu}10, "
+            f"INSERT INTO {table.name} SELECT %s + step * interval '20 seconds', machine, {gpu}10, "
             f"{numbers} FROM generate_series(1, %s) step, generate_series(1, %s) machine",
             [MOMENT, windows, machines],
         )
-        partition = tiers.partition_name(tier, MOMENT.date())
+        partition = partitions.name_of(table, MOMENT.date())
         cursor.execute("SELECT pg_total_relation_size(%s)", [partition])
-        bytes_per_number = cursor.fetchone()[0] / (windows * machines * len(tier.numbers))
+        bytes_per_number = cursor.fetchone()[0] / (windows * machines * len(table.numbers))
     with capsys.disabled():
-        print(f"\n{tier.table}: {bytes_per_number:.2f} bytes per number")
+        print(f"\n{table.name}: {bytes_per_number:.2f} bytes per number")
     assert bytes_per_number <= 8
 
 

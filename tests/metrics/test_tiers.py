@@ -1,4 +1,4 @@
-"""The partitions of the history."""
+"""The tables of the history and their partitions."""
 
 import threading
 from datetime import date, timedelta
@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from metrics import tiers
+from metrics import partitions, tiers
+from metrics.partitions import Table
 from tests.metrics.private import psycopg_address
 from tests.waiting import until
 
@@ -25,51 +26,66 @@ def no_partitions():
 
 
 def drop_all():
-    for tier in tiers.TIERS:
-        for name in tiers._partitions(tier):
+    for table in tiers.TABLES:
+        for name in partitions.names(table):
             with connection.cursor() as cursor:
                 cursor.execute(f"DROP TABLE {name}")
 
 
-def names(tier):
-    return tiers._partitions(tier)
+def made(table):
+    return [name.removeprefix(f"{table.name}_") for name in partitions.names(table)]
 
 
 def test_a_week_is_made_ahead_and_making_it_again_changes_nothing():
-    assert tiers.ensure_partitions(DAY) == 2 * 9
-    assert names(tiers.MACHINES)[0] == "metrics_raw_machine_20310505"
-    assert names(tiers.GPUS)[-1] == "metrics_raw_gpu_20310513"
+    assert tiers.ensure_partitions(DAY) == 2 * (9 + 1 + 1)
+    assert made(tiers.RAW.machine) == [f"203105{day:02}" for day in range(5, 14)]
+    assert made(tiers.RAW.gpu) == made(tiers.RAW.machine)
     assert tiers.ensure_partitions(DAY) == 0
     assert tiers.ensure_partitions(DAY + timedelta(days=1)) == 2
 
 
-def test_the_tables_have_the_columns_of_the_catalogue():
-    for tier in tiers.TIERS:
+def test_the_turn_of_a_year_makes_the_month_and_the_year_to_come():
+    tiers.ensure_partitions(date(2031, 12, 30))
+    assert made(tiers.HOURLY.machine) == made(tiers.HOURLY.gpu) == ["203112", "203201"]
+    assert made(tiers.DAILY.machine) == made(tiers.DAILY.gpu) == ["2031", "2032"]
+
+
+@pytest.mark.parametrize("table", tiers.TABLES, ids=lambda table: table.name)
+def test_the_tables_have_the_columns_of_the_catalogue(table):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_name = %s ORDER BY ordinal_position",
+            [table.name],
+        )
+        there = cursor.fetchall()
+    assert [name for name, _ in there] == [*table.key, *table.numbers]
+    kinds = {"integer" if name.endswith("_count") else "real" for name in table.numbers}
+    assert {kind for name, kind in there if name in table.numbers} == kinds
+
+
+@pytest.mark.parametrize(
+    ("every", "day", "left"),
+    [
+        ("day", date(2031, 3, 2), ["20310302"]),
+        ("month", date(2031, 3, 31), ["203103"]),
+        ("year", date(2031, 12, 31), ["2031"]),
+    ],
+)
+def test_a_partition_is_dropped_when_its_last_day_is_too_old(every, day, left):
+    table = Table("trial", ("at",), (), every)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE trial (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    try:
+        partitions.ensure(table, [date(2030, 12, 31), date(2031, 2, 28), date(2031, 3, 1), day])
+        gone = len(partitions.names(table)) - 1
+        assert len(partitions.expired(table, day)) == gone
+        assert len(partitions.drop(table, day)) == gone
+        assert made(table) == left
+        assert partitions.drop(table, day) == []
+    finally:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT column_name, data_type FROM information_schema.columns "
-                "WHERE table_name = %s ORDER BY ordinal_position",
-                [tier.table],
-            )
-            there = cursor.fetchall()
-        assert [name for name, _ in there] == [*tier.key, *tier.numbers]
-        assert {kind for name, kind in there if name in tier.numbers} == {"real"}
-
-
-def test_days_beyond_retention_are_dropped_and_no_others():
-    tiers.ensure_partitions(DAY)
-    dropped = tiers.drop_partitions(tiers.MACHINES, DAY + timedelta(days=2))
-    assert dropped == [f"metrics_raw_machine_2031050{day}" for day in (5, 6, 7)]
-    assert len(names(tiers.MACHINES)) == 6
-    assert len(names(tiers.GPUS)) == 9
-
-
-def test_retention_follows_the_table():
-    tiers.ensure_partitions(DAY)
-    assert tiers.drop_expired(DAY + timedelta(days=14)) == [
-        "metrics_raw_machine_20310505",
-        "metrics_raw_gpu_20310505",
-    ]
+            cursor.execute("DROP TABLE trial")
 
 
 def test_two_processes_that_make_the_same_days_do_not_collide():
@@ -89,11 +105,11 @@ def test_two_processes_that_make_the_same_days_do_not_collide():
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(names(tiers.GPUS)) == 9
+    assert len(made(tiers.RAW.gpu)) == 9
 
 
 def test_a_reader_delays_a_drop_but_the_drop_never_blocks_writers_for_long(monkeypatch):
-    monkeypatch.setattr(tiers, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "100ms")
     tiers.ensure_partitions(DAY)
     with psycopg.connect(psycopg_address()) as reader:
         reader.execute("SELECT count(*) FROM metrics_raw_machine")
@@ -108,11 +124,11 @@ def test_a_reader_delays_a_drop_but_the_drop_never_blocks_writers_for_long(monke
             )
         reader.rollback()
         dropper.join()
-    assert "metrics_raw_machine_20310505" not in names(tiers.MACHINES)
+    assert "20310505" not in made(tiers.RAW.machine)
 
 
 def _drop_in_thread():
-    tiers.drop_partitions(tiers.MACHINES, DAY)
+    partitions.drop(tiers.RAW.machine, DAY)
     connection.close()
 
 

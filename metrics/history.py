@@ -1,0 +1,289 @@
+"""Reading the history: which tier answers for a span of time, in how many equal steps.
+
+`slice` is for charts and whoever compares; `rows_sql` is for whoever takes every row away. Both
+contain the running hour and day, computed from the tier below, and hours that wait for the roll-up.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from psycopg import sql
+
+from dgxsite.errors import Invalid
+from metrics import pending, retention, rows
+from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, STATISTICS
+from metrics.models import Machine
+from metrics.rows import Unfinished
+from metrics.tiers import DAILY, HOURLY, RAW, TIERS, Tier
+
+RANGES: Mapping[str, timedelta] = {
+    "1h": timedelta(hours=1),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "12m": timedelta(days=365),
+}
+DEFAULT_RANGE = "24h"
+MOST_POINTS = 20_000
+
+# The longest span that a tier answers for by itself.
+_LONGEST: Sequence[tuple[Tier, timedelta]] = (
+    (RAW, timedelta(hours=24)),
+    (HOURLY, timedelta(days=45)),
+    (DAILY, timedelta.max),
+)
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_OF_GPU = frozenset(metric.name for metric in GPU_METRICS)
+_GPU_NAMES = tuple(metric.name for metric in GPU_METRICS)
+_MACHINE_NAMES = tuple(metric.name for metric in MACHINE_METRICS)
+
+Numbers = list[float | None]
+
+
+class Span(NamedTuple):
+    """A stretch of time, its start inclusive."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Equal steps of a span: `series[name]["avg" | "min" | "max"]` has a number or None for each.
+
+    A step of the raw tier is named by its end, as its rows are; one of hours or days by its start.
+    """
+
+    tier: Tier
+    resolution_seconds: int
+    timestamps: list[datetime]
+    series: dict[str, dict[str, Numbers]]
+
+
+def window(range_: str | None, start: datetime | None, end: datetime | None, now: datetime) -> Span:
+    """The span that is meant: a name of `RANGES` up to now, or the given ends; 24 hours if neither.
+
+    A start alone goes up to now. Raises `Invalid`.
+    """
+    if start is None and end is None:
+        return _named(range_ or DEFAULT_RANGE, now)
+    if range_ is not None:
+        raise Invalid.field("range", "Say either range, or start and end.")
+    if start is None:
+        raise Invalid.field("start", "An end needs a start.")
+    span = Span(_aware(start), _aware(end or now))
+    if span.start >= span.end:
+        raise Invalid.field("start", "The start has to lie before the end.")
+    if span.start < _FIRST or span.end > _LAST:
+        raise Invalid.field("start", "The years 2000 to 2099 can be asked for.")
+    return span
+
+
+def _named(name: str, now: datetime) -> Span:
+    length = RANGES.get(name)
+    if length is None:
+        raise Invalid.field("range", f"It is one of {', '.join(RANGES)}.")
+    return Span(now - length, now)
+
+
+def _aware(moment: datetime) -> datetime:
+    """A time without a zone is UTC, like all times of the API."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def slice(
+    connection_id: UUID,
+    span: Span,
+    *,
+    gpu: int | None = None,
+    max_points: int = 1500,
+    tier: Tier | None = None,
+    metrics: Sequence[str] | None = None,
+) -> Slice:
+    """At most `max_points` equal steps over the whole span; without `metrics`, every series.
+
+    `gpu=None`: the machine, its GPUs taken together. `gpu=N`: the `gpu_…` series are that GPU's,
+    null where it does not exist. A machine without history has series of nulls.
+    """
+    machine = Machine.objects.filter(connection_id=connection_id).first()
+    tier = tier or tier_for(machine, span)
+    grid = _Grid.over(tier, span, max_points)
+    series: dict[str, dict[str, Numbers]] = {}
+    for of_gpu, names in _parts(gpu, metrics):
+        found = _fetch(tier, machine, grid, of_gpu, names) if machine is not None else []
+        series |= _columnar(grid, names, found)
+    return Slice(tier, grid.seconds, grid.timestamps(tier), series)
+
+
+def tier_for(machine: Machine | None, span: Span) -> Tier:
+    """The finest tier that is meant for this length and still has the span's beginning."""
+    length = span.end - span.start
+    fitting = [tier for tier, longest in _LONGEST if length <= longest]
+    if machine is None:
+        return fitting[0]
+    kept = (t for t in fitting if retention.kept_from(t, machine, datetime.now(UTC)) <= span.start)
+    return next(kept, fitting[-1])
+
+
+def rows_sql(
+    tier: Tier, machine: Machine, span: Span, gpu: int | None, names: Sequence[str] | None = None
+) -> sql.Composed:
+    """A SELECT of the tier's rows in time order: `at`, then `rows.columns` of the metrics.
+
+    Of the raw tier the rows that end in (start, end], of the others those that begin in
+    [start, end). `names`: metrics of the machine, or with `gpu` of that GPU; all of them if None.
+    """
+    chosen = names or (_MACHINE_NAMES if gpu is None else _GPU_NAMES)
+    found = _select(tier, machine, span, gpu, chosen)
+    return sql.SQL("SELECT * FROM ({}) r ORDER BY at").format(found)
+
+
+def oldest(connection_id: UUID) -> dict[str, datetime | None]:
+    """By name of the tier: the time of its first row of this machine; None where there is none."""
+    form = sql.SQL("(SELECT min(at) FROM {} WHERE machine = m.id)")
+    firsts = [form.format(sql.Identifier(tier.machine.name)) for tier in TIERS]
+    query = sql.SQL("SELECT {} FROM metrics_machine m WHERE m.connection_id = {}").format(
+        sql.SQL(", ").join(firsts), connection_id
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        found = cursor.fetchone() or [None] * len(TIERS)
+    return {tier.name: at for tier, at in zip(TIERS, found, strict=True)}
+
+
+# --- Steps --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """`count` steps of `seconds` from `start` on."""
+
+    start: datetime
+    seconds: int
+    count: int
+
+    @classmethod
+    def over(cls, tier: Tier, span: Span, max_points: int) -> "_Grid":
+        """The narrowest steps, whole rows of the tier, of which at most so many cover the span.
+
+        They end with the last row of the raw tier, so that none lies in the future.
+        """
+        start, end = tier.start_of(span.start), tier.start_of(span.end)
+        if tier is not RAW and end < span.end:
+            end += tier.resolution
+        total = max(1, (end - start) // tier.resolution)
+        per_step = -(-total // max_points)
+        count = -(-total // per_step)
+        first = end - count * per_step * tier.resolution if tier is RAW else start
+        return cls(first, per_step * tier.resolution_seconds, count)
+
+    @property
+    def step(self) -> timedelta:
+        return timedelta(seconds=self.seconds)
+
+    @property
+    def end(self) -> datetime:
+        return self.start + self.count * self.step
+
+    def timestamps(self, tier: Tier) -> list[datetime]:
+        first = self.start + self.step if tier is RAW else self.start
+        return [first + number * self.step for number in range(self.count)]
+
+    def number(self, at: datetime) -> int:
+        return (at - self.start) // self.step
+
+
+def _parts(
+    gpu: int | None, metrics: Sequence[str] | None
+) -> Iterable[tuple[int | None, list[str]]]:
+    """Which names come from which table: (the GPU or None, names); an empty part is left out."""
+    if gpu is None:
+        own = _MACHINE_NAMES
+        of_gpu: Sequence[str] = ()
+    else:
+        own = tuple(name for name in _MACHINE_NAMES if name not in _OF_GPU)
+        of_gpu = _GPU_NAMES
+    for where, names in ((None, own), (gpu, of_gpu)):
+        wanted = [name for name in names if metrics is None or name in metrics]
+        if wanted:
+            yield where, wanted
+
+
+def _fetch(
+    tier: Tier, machine: Machine, grid: _Grid, gpu: int | None, names: Sequence[str]
+) -> list[tuple[object, ...]]:
+    """(moment within its step, then the statistics of each metric), for each step that has rows."""
+    found = _select(tier, machine, Span(grid.start, grid.end), gpu, names)
+    is_row = grid.seconds <= (settings.PERSIST_SECONDS if tier is RAW else tier.resolution_seconds)
+    query = _plain(found, tier, names) if is_row else _stepped(found, tier, grid, names)
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
+def _select(
+    tier: Tier, machine: Machine, span: Span, gpu: int | None, names: Sequence[str]
+) -> sql.Composed:
+    unfinished = unfinished_of(tier, machine, span)
+    return rows.select(tier, machine.pk, span.start, span.end, gpu, names, unfinished)
+
+
+def unfinished_of(tier: Tier, machine: Machine, span: Span) -> Unfinished:
+    """What of this span has to be computed on the way: what is noted and has its windows still."""
+    if tier is RAW:
+        return Unfinished()
+    start = tier.start_of(span.start)
+    end = span.end if tier is HOURLY else DAILY.start_of(span.end) + DAILY.resolution
+    hours = _live(HOURLY, machine, start, end, machine.raw_from)
+    if tier is HOURLY:
+        return Unfinished(hours)
+    days = set(_live(DAILY, machine, start, end, machine.hourly_from))
+    days |= {DAILY.start_of(hour) for hour in hours}
+    return Unfinished(hours, sorted(day for day in days if day < span.end))
+
+
+def _live(
+    tier: Tier, machine: Machine, start: datetime, end: datetime, kept: datetime | None
+) -> list[datetime]:
+    noted = pending.of_machine(tier, machine.pk, start, end)
+    return [at for at in noted if kept is None or at >= kept]
+
+
+# A raw row that ends a step belongs to it; a row of hours or days that begins one does.
+def _moment(tier: Tier) -> sql.SQL:
+    return sql.SQL("at - interval '1 microsecond'" if tier is RAW else "at")
+
+
+def _plain(found: sql.Composed, tier: Tier, names: Sequence[str]) -> sql.Composed:
+    return sql.SQL("SELECT {}, {} FROM ({}) r").format(
+        _moment(tier), rows.identifiers(_statistics(names)), found
+    )
+
+
+def _stepped(found: sql.Composed, tier: Tier, grid: _Grid, names: Sequence[str]) -> sql.Composed:
+    return sql.SQL("SELECT date_bin({}, {}, {}), {} FROM ({}) r GROUP BY 1").format(
+        grid.step, _moment(tier), grid.start, rows.means(tier, names), found
+    )
+
+
+def _statistics(names: Sequence[str]) -> list[str]:
+    return [f"{name}_{statistic}" for name in names for statistic in STATISTICS]
+
+
+def _columnar(
+    grid: _Grid, names: Sequence[str], found: Sequence[tuple[object, ...]]
+) -> dict[str, dict[str, Numbers]]:
+    """Rows → series; a step without a row is None everywhere."""
+    columns: list[Numbers] = [[None] * grid.count for _ in _statistics(names)]
+    for at, *numbers in found:
+        place = grid.number(at)  # type: ignore[arg-type]
+        for column, number in zip(columns, numbers, strict=True):
+            column[place] = number  # type: ignore[call-overload]
+    each = iter(columns)
+    return {name: {statistic: next(each) for statistic in STATISTICS} for name in names}
