@@ -12,6 +12,7 @@ _ADMIN = {"GET": "admin.use", "POST": "admin.use"}
 
 _TEAM = "teams/<uuid:team_id>/"
 _MACHINE = "machines/<uuid:connection_id>/"
+_PROJECT_PAGE = "projects/<uuid:project_id>/"
 _CHANNEL_PAGE = "notifications/channels/<uuid:channel_id>"
 _PAGES: dict[str, dict[str, str]] = {
     "": {"GET": "connection.list"},
@@ -31,6 +32,7 @@ _PAGES: dict[str, dict[str, str]] = {
     _TEAM: {"GET": "member.view"},
     f"{_TEAM}rename": {"POST": "team.change"},
     f"{_TEAM}leave": {"POST": "team.leave"},
+    f"{_TEAM}delete": {"POST": "team.delete"},
     f"{_TEAM}members": {"POST": "member.change"},
     f"{_TEAM}members/<int:user_id>/role": {"POST": "member.change"},
     f"{_TEAM}members/<int:user_id>/remove": {"POST": "member.change"},
@@ -50,6 +52,19 @@ _PAGES: dict[str, dict[str, str]] = {
     f"{_MACHINE}delete": {"POST": "connection.delete"},
     f"{_MACHINE}restore": {"POST": "connection.delete"},
     f"{_MACHINE}test": {"POST": "connection.test"},
+    f"{_MACHINE}projects": {"GET": "project.view"},
+    "projects/": {"GET": "project.list"},
+    "projects/trash": {"GET": "project.list"},
+    "projects/add": {"GET": "project.create", "POST": "project.create"},
+    _PROJECT_PAGE: {"GET": "project.view"},
+    f"{_PROJECT_PAGE}edit": {"GET": "project.change", "POST": "project.change"},
+    f"{_PROJECT_PAGE}config": {"POST": "project.change"},
+    f"{_PROJECT_PAGE}status": {"POST": "project.change"},
+    f"{_PROJECT_PAGE}check": {"POST": "project.change"},
+    f"{_PROJECT_PAGE}delete": {"POST": "project.delete"},
+    f"{_PROJECT_PAGE}restore": {"POST": "project.delete"},
+    "usage/": {"GET": "usage.list"},
+    "usage/csv": {"GET": "usage.list"},
     "notifications/": {"GET": "notification.view"},
     "notifications/read": {"POST": "notification.view"},
     "notifications/<uuid:event_id>/open": {"POST": "notification.view"},
@@ -104,6 +119,8 @@ _BACK_OFFICE: dict[str, dict[str, str]] = {
         "accounts/auditevent/*",
         "connections/connection/*",
         "connections/keeper/*",
+        "projects/project/*",
+        "usage/usagesettings/*",
         "notifications/channel/*",
         "notifications/event/*",
         "notifications/delivery/*",
@@ -114,6 +131,7 @@ _BACK_OFFICE: dict[str, dict[str, str]] = {
 _EVERY = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), "site.enter")
 
 _ONE = "connections/<connection_id>"
+_PROJECT = "projects/<project_id>"
 _CHANNEL = "notification-channels/<channel_id>"
 _V1: dict[str, dict[str, str]] = {
     "": _EVERY,
@@ -132,6 +150,23 @@ _V1: dict[str, dict[str, str]] = {
     f"{_ONE}/metrics": {"GET": "metrics.view"},
     f"{_ONE}/metrics/recent": {"GET": "metrics.view"},
     f"{_ONE}/metrics/history": {"GET": "metrics.view"},
+    f"{_ONE}/metrics/export": {"GET": "export.download"},
+    "projects": {"GET": "project.list", "POST": "project.create"},
+    _PROJECT: {"GET": "project.view", "PATCH": "project.change", "DELETE": "project.delete"},
+    f"{_PROJECT}/restore": {"POST": "project.delete"},
+    f"{_PROJECT}/check": {"POST": "project.change"},
+    "usage": {"GET": "usage.list"},
+    "usage/idle": {"GET": "usage.list"},
+    "alert-rules": {"GET": "alert.list", "POST": "alert_rule.create"},
+    "alert-rules/preview": {"POST": "alert_rule.create"},
+    "alert-rules/<rule_id>": {
+        "GET": "alert_rule.view",
+        "PATCH": "alert_rule.change",
+        "DELETE": "alert_rule.change",
+    },
+    "alert-rules/<rule_id>/restore": {"POST": "alert_rule.change"},
+    "alerts": {"GET": "alert.list"},
+    "alerts/<alert_id>/acknowledge": {"POST": "alert.acknowledge"},
     "tokens": {"GET": "self.view", "POST": "self.change"},
     "tokens/<token_id>": {"DELETE": "self.change"},
     "teams": {"GET": "team.list", "POST": "team.create"},
