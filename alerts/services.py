@@ -1,0 +1,154 @@
+"""What people do with rules and alerts: called alike by pages, the API and the admin.
+
+An operator changes the rules that they made, an administrator all of the team's. Each action writes
+the audit row and the change in one transaction. What a rule's change makes void – its open alerts –
+is closed in the same one, without a word to anybody.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Role
+from accounts.policy import Caller, forbidden, may, role_in, teams_with
+from alerts import drafts, telling, transitions, trash
+from alerts.models import Alert, AlertRule
+from dgxsite.errors import Forbidden, Invalid, NotFound
+from notifications.models import Channel
+
+CHANGE = "alert_rule.change"
+ACKNOWLEDGE = "alert.acknowledge"
+LONGEST_SNOOZE = timedelta(days=30)
+
+
+def rules(caller: Caller) -> QuerySet[AlertRule]:
+    """The rules of the caller's teams, by name, ready to be shown."""
+    rows = AlertRule.objects.visible_to(caller.user).select_related("team", "connection")
+    return rows.prefetch_related("channels").order_by("name", "pk")
+
+
+def find_rule(caller: Caller, rule_id: UUID, action: str = "alert_rule.view") -> AlertRule:
+    """One rule for one action."""
+    row = rules(caller).filter(pk=rule_id).first()
+    if row is None:
+        raise NotFound
+    _allow(caller, row, action)
+    return row
+
+
+def may_change(caller: Caller, rule: AlertRule) -> bool:
+    """Whether the rule is the caller's own, or the caller administers its team."""
+    is_own = rule.created_by_id == caller.user.pk
+    administers = role_in(caller.user, rule.team) == Role.ADMINISTRATOR
+    return may(caller, CHANGE, rule.team) and (is_own or administers)
+
+
+def create(caller: Caller, fields: drafts.Fields) -> AlertRule:
+    return add(caller, *drafts.new(caller, fields))
+
+
+def add(caller: Caller, rule: AlertRule, channels: list[Channel]) -> AlertRule:
+    """Store what `drafts.new` made."""
+    with transaction.atomic():
+        audit.record(caller, "alert_rule.create", rule)
+        rule.save(force_insert=True)
+        rule.channels.set(channels)
+    return rule
+
+
+def change(caller: Caller, rule_id: UUID, fields: drafts.Fields) -> AlertRule:
+    """Change what was sent; what is tested begins anew if that has changed."""
+    rule = find_rule(caller, rule_id, CHANGE)
+    before = _tested(rule)
+    channels = drafts.fill(caller, rule, fields)
+    with transaction.atomic():
+        audit.record(caller, CHANGE, rule, fields=sorted(name.rstrip("_") for name in fields))
+        if _tested(rule) != before:
+            _begin_anew(rule)
+        rule.save()
+        if channels is not None:
+            rule.channels.set(channels)
+    return find_rule(caller, rule_id)
+
+
+def snooze(caller: Caller, rule_id: UUID, until: datetime | None) -> AlertRule:
+    """Be silent until then, at most 30 days; None ends it."""
+    if until is not None and until > timezone.now() + LONGEST_SNOOZE:
+        raise Invalid.field("snoozed_until", "At most 30 days.")
+    return change(caller, rule_id, {"snoozed_until": until})
+
+
+def delete(caller: Caller, rule_id: UUID) -> AlertRule:
+    """Into the trash for 30 days."""
+    rule = find_rule(caller, rule_id, CHANGE)
+    with transaction.atomic():
+        audit.record(caller, "alert_rule.delete", rule)
+        _begin_anew(rule)
+        rule.deleted_at = timezone.now()
+        rule.save()
+    return rule
+
+
+def restore(caller: Caller, rule_id: UUID) -> AlertRule:
+    """Out of the trash, as it was."""
+    rule = in_trash(caller).filter(pk=rule_id).first()
+    if rule is None:
+        raise NotFound
+    _allow(caller, rule, CHANGE)
+    with transaction.atomic():
+        audit.record(caller, "alert_rule.restore", rule)
+        rule.deleted_at = None
+        rule.save()
+    return find_rule(caller, rule_id)
+
+
+def in_trash(caller: Caller) -> QuerySet[AlertRule]:
+    """The deleted rules of the caller's teams that can come back, the newest first."""
+    rows = AlertRule.objects.filter(
+        teams_with(caller.user, Role.VIEWER), deleted_at__gte=timezone.now() - trash.RULES
+    )
+    return rows.select_related("team", "connection").order_by("-deleted_at")
+
+
+def alerts(caller: Caller) -> QuerySet[Alert]:
+    """The alerts of the caller's teams, the newest first."""
+    return Alert.objects.visible_to(caller.user).order_by("-started_at", "pk")
+
+
+def acknowledge(caller: Caller, alert_id: UUID) -> Alert:
+    """Say that somebody knows: it is not told again. Acknowledging twice changes nothing."""
+    row = alerts(caller).select_related(*telling.RELATED).filter(pk=alert_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, ACKNOWLEDGE, row.team):
+        raise forbidden(ACKNOWLEDGE)
+    if row.acknowledged_at is not None:
+        return row
+    with transaction.atomic():
+        audit.record(caller, ACKNOWLEDGE, row, team=row.team)
+        row.acknowledged_at, row.acknowledged_by = timezone.now(), caller.user
+        row.save(update_fields=["acknowledged_at", "acknowledged_by"])
+        transaction.on_commit(lambda: telling.publish([row]))
+    return row
+
+
+def _allow(caller: Caller, rule: AlertRule, action: str) -> None:
+    if not may(caller, action, rule.team):
+        raise forbidden(action)
+    if action == CHANGE and not may_change(caller, rule):
+        raise Forbidden("An operator changes own rules; this one is somebody else's.")
+
+
+def _tested(rule: AlertRule) -> tuple[object, ...]:
+    return tuple(getattr(rule, name) for name in AlertRule.TEST_FIELDS)
+
+
+def _begin_anew(rule: AlertRule) -> None:
+    """Keepers drop the state that they have, and what is open ends here."""
+    AlertRule.objects.filter(pk=rule.pk).update(revision=F("revision") + 1)
+    rule.refresh_from_db(fields=["revision"])
+    transitions.close(rule.alerts.open())
