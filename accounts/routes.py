@@ -13,12 +13,15 @@ _ADMIN = {"GET": "admin.use", "POST": "admin.use"}
 _TEAM = "teams/<uuid:team_id>/"
 _MACHINE = "machines/<uuid:connection_id>/"
 _PROJECT_PAGE = "projects/<uuid:project_id>/"
+_RULE_PAGE = "alerts/rules/<uuid:rule_id>"
 _CHANNEL_PAGE = "notifications/channels/<uuid:channel_id>"
 _PAGES: dict[str, dict[str, str]] = {
     "": {"GET": "connection.list"},
     "favicon.ico": {"GET": "site.enter"},
     "csp-reports": {"POST": "site.enter"},
     "this-machine": {"GET": "site.machine"},
+    "compare/": {"GET": "connection.list"},
+    "compare/csv": {"GET": "connection.list"},
     "setup/<str:token>": _ENTER,
     "account/": {"GET": "self.view"},
     "account/settings": _OWN,
@@ -65,6 +68,17 @@ _PAGES: dict[str, dict[str, str]] = {
     f"{_PROJECT_PAGE}restore": {"POST": "project.delete"},
     "usage/": {"GET": "usage.list"},
     "usage/csv": {"GET": "usage.list"},
+    "alerts/": {"GET": "alert.list"},
+    "alerts/<uuid:alert_id>/acknowledge": {"POST": "alert.acknowledge"},
+    "alerts/machines/<uuid:connection_id>": {"GET": "connection.view"},
+    "alerts/rules/add": {"GET": "alert_rule.create", "POST": "alert_rule.create"},
+    "alerts/rules/preview": {"POST": "alert_rule.create"},
+    "alerts/rules/suggested": {"POST": "alert_rule.create"},
+    _RULE_PAGE: {"GET": "alert_rule.change", "POST": "alert_rule.change"},
+    f"{_RULE_PAGE}/snooze": {"POST": "alert_rule.change"},
+    f"{_RULE_PAGE}/switch": {"POST": "alert_rule.change"},
+    f"{_RULE_PAGE}/delete": {"POST": "alert_rule.change"},
+    f"{_RULE_PAGE}/restore": {"POST": "alert_rule.change"},
     "notifications/": {"GET": "notification.view"},
     "notifications/read": {"POST": "notification.view"},
     "notifications/<uuid:event_id>/open": {"POST": "notification.view"},
@@ -150,6 +164,8 @@ _V1: dict[str, dict[str, str]] = {
     f"{_ONE}/metrics": {"GET": "metrics.view"},
     f"{_ONE}/metrics/recent": {"GET": "metrics.view"},
     f"{_ONE}/metrics/history": {"GET": "metrics.view"},
+    f"{_ONE}/metrics/marks": {"GET": "metrics.view"},
+    "compare": {"GET": "connection.list"},
     f"{_ONE}/metrics/export": {"GET": "export.download"},
     "projects": {"GET": "project.list", "POST": "project.create"},
     _PROJECT: {"GET": "project.view", "PATCH": "project.change", "DELETE": "project.delete"},

@@ -1,6 +1,5 @@
 """What was done, for those who may read it: by person, action, object and time, or as CSV."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +9,10 @@ from django.db.models import Q, QuerySet
 from accounts import refusals
 from accounts.models import AuditEvent, Role, Scope
 from accounts.policy import Caller, forbidden, roles_from, teams_with
+from dgxsite import spreadsheet
 from dgxsite.errors import Forbidden
 from dgxsite.times import iso
 
-# A spreadsheet takes a cell that begins so for a formula, or for something to fetch.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
 _COLUMNS = (
     "id", "at", "actor", "token", "action", "object_type", "object_id", "object_name", "team_id",
     "address", "detail",
@@ -45,6 +43,11 @@ def rows(caller: Caller, choice: Choice | None = None) -> QuerySet[AuditEvent]:
     return found.filter(_wanted(choice or Choice()))
 
 
+def own(caller: Caller) -> QuerySet[AuditEvent]:
+    """What the caller did, newest first; everybody may read that of themselves."""
+    return AuditEvent.objects.filter(actor=caller.user).order_by("-id")
+
+
 def may_read(caller: Caller) -> bool:
     """Whether there is a trail that the caller reads."""
     try:
@@ -56,17 +59,7 @@ def may_read(caller: Caller) -> bool:
 
 def as_csv(events: QuerySet[AuditEvent]) -> Iterator[str]:
     """The rows as lines of RFC 4180, no cell of which is a formula."""
-    writer = csv.writer(_Line())
-    yield writer.writerow(_COLUMNS)
-    for event in events.iterator(chunk_size=1000):
-        yield writer.writerow([_cell(value) for value in _values(event)])
-
-
-class _Line:
-    """A file for `csv.writer` whose `write` hands the line back."""
-
-    def write(self, text: str) -> str:
-        return text
+    return spreadsheet.lines(_COLUMNS, map(_values, events.iterator(chunk_size=1000)))
 
 
 def _check(caller: Caller) -> None:
@@ -98,10 +91,3 @@ def _values(event: AuditEvent) -> tuple[object, ...]:
         event.object_type, event.object_id, event.object_name, event.team_id, event.address,
         event.detail or "",
     )  # fmt: skip
-
-
-def _cell(value: object) -> object:
-    if value is None or isinstance(value, int):
-        return value
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -24,6 +24,7 @@ MACHINES = 500
 _PAGES = (
     ("overview", "Machines", "all overview fleet"),
     ("connection_trash", "Trash", "deleted machines restore undo"),
+    ("usage", "Usage", "who used gpu hours energy kwh cost idle"),
     ("notifications", "Notifications", "bell alerts news"),
     ("notification_choices", "What reaches you", "notification choices quiet hours e-mail"),
     ("settings", "Settings", "profile time zone density shortcuts preferences"),

@@ -1,5 +1,10 @@
-"""Addresses of the pages: who used which gpu."""
+"""Addresses of the pages: who used which GPU."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from usage import views
+
+urlpatterns = [
+    path("", views.usage_page, name="usage"),
+    path("csv", views.usage_csv, name="usage_csv"),
+]

@@ -16,6 +16,7 @@ from accounts.policy import Caller
 from connections.models import Connection, Keeper
 from notifications.models import Channel, Delivery, Event, Notification
 from tests import factories
+from usage.models import UsageSettings
 
 ACTORS = ("anonymous", "viewer", "operator", "administrator", "stranger", "superuser")
 _TEAM_ROLES = {
@@ -61,6 +62,8 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
     # An address that is refused, so that a test of the machine ends at once.
     machine = factories.make_connection(team, name="machine", hostname="127.0.0.1", port=9)
     deleted = factories.make_connection(team, name="deleted", deleted_at=timezone.now())
+    project = factories.make_project(machine, name="project")
+    deleted_project = factories.make_project(machine, name="old", deleted_at=timezone.now())
     token = ApiToken.objects.get(user=users["viewer"])
     group = Group.objects.create(name="group")
     address = EmailAddress.objects.create(user=users["viewer"], email="viewer@example.org")
@@ -74,6 +77,8 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
     Notification.objects.create(event=news, user=users["viewer"])
     delivery = Delivery.objects.create(event=news, channel=channel)
     invitation = invitations.create(Caller(users["administrator"]), team.pk, Role.VIEWER)[0]
+    settings = UsageSettings(keep_days=400)
+    settings.save()
     return {
         "invitation_id": invitation.pk,
         "secret": "no-such-link",
@@ -84,6 +89,8 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "notifications.delivery": delivery.pk,
         "connection_id": machine.pk,
         "deleted connection_id": deleted.pk,
+        "project_id": project.pk,
+        "deleted project_id": deleted_project.pk,
         "team_id": team.pk,
         "user_id": users["viewer"].pk,
         "token_id": token.pk,
@@ -104,4 +111,6 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "accounts.auditevent": AuditEvent.objects.get(pk=event.pk).pk,
         "connections.connection": machine.pk,
         "connections.keeper": keeper.pk,
+        "usage.usagesettings": settings.pk,
+        "projects.project": project.pk,
     }

@@ -1,0 +1,85 @@
+"""What the API takes and answers about usage."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from dgxsite.schemas import Output
+
+GroupBy = Literal["user", "container", "machine", "gpu", "week", "day"]
+
+
+class SpanQuery(BaseModel):
+    """Which span: `range`, or `start` and `end` as ISO 8601 with a zone; seven days if neither."""
+
+    model_config = ConfigDict(frozen=True)
+
+    range: Literal["24h", "7d", "30d", "12m"] | None = None
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+
+
+class UsageQuery(SpanQuery):
+    group_by: GroupBy = "user"
+
+
+class IdleQuery(SpanQuery):
+    now: Annotated[bool, Field(description="Only who holds memory idly at this moment.")] = False
+
+
+class UsageNumbers(Output):
+    """Hours, kWh and bytes; null: not told. `cost` is null while the site has no price."""
+
+    held_hours: float
+    gpu_hours: float
+    free_gpu_hours: float
+    busy_gpu_hours: float | None
+    idle_hours: float | None
+    memory_max_bytes: int | None
+    energy_kwh: float | None
+    cost: float | None
+
+
+class UsageLine(UsageNumbers):
+    """One group. `owner` says what `user` and `container` are: known, "unknown", or "nobody"."""
+
+    owner: Literal["known", "unknown", "nobody"] | None
+    user: str | None
+    container: str | None
+    connection_id: UUID | None
+    connection_name: str | None
+    gpu: int | None
+    start: str | None
+
+
+class UsageList(Output):
+    start: str
+    end: str
+    group_by: GroupBy
+    currency: str | None
+    price_per_kwh: float | None
+    total: UsageNumbers
+    items: list[UsageLine]
+    count: int
+
+
+class IdleHolder(Output):
+    """`idle_since`, `idle_seconds` and `memory_bytes` are null for who is not idle any more."""
+
+    connection_id: UUID
+    connection_name: str
+    gpu: int
+    user: str | None
+    container: str | None
+    idle_since: str | None
+    idle_seconds: int | None
+    memory_bytes: int | None
+    idle_hours: float
+
+
+class IdleList(Output):
+    start: str
+    end: str
+    items: list[IdleHolder]
+    count: int
