@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
 from accounts.models import Membership, Role, Team, User
@@ -57,6 +57,29 @@ def rename_team(caller: Caller, team_id: UUID, name: str) -> Team:
             return team
     except IntegrityError as error:
         raise _taken("name", "There is already a team of this name.") from error
+
+
+def delete_team(caller: Caller, team_id: UUID, name: str) -> None:
+    """Remove a team for good, with its members, invitations and channels; `name` has to be its own.
+
+    `Conflict` while machines belong to it, also those in the trash: nothing of them is lost here.
+    """
+    team = find_team(caller, team_id, "team.delete")
+    if name != team.name:
+        raise Invalid.field("name", "That is not the name of this team.")
+    try:
+        with transaction.atomic():
+            audit.take_turn()
+            # Whoever adds a machine meanwhile waits here, and then finds no team.
+            Team.objects.select_for_update().get(pk=team.pk)
+            audit.record(caller, "team.delete", team, members=team.memberships.count())
+            team.delete()
+    except ProtectedError as error:
+        count = len(error.protected_objects)
+        raise Conflict(
+            f"The team still has {count} machine{'' if count == 1 else 's'}, counting those in the "
+            "trash. Move them to another team, or wait until the trash is emptied."
+        ) from error
 
 
 def leave_team(caller: Caller, team_id: UUID) -> Team:

@@ -77,6 +77,18 @@ def rename(request: HttpRequest, team_id: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+def delete(request: HttpRequest, team_id: UUID) -> HttpResponse:
+    """For good, so its name has to be typed."""
+    caller = caller_from_page(request)
+    name = request.POST.get("name", "").strip()
+    is_gone = _tell(
+        request, lambda: services.delete_team(caller, team_id, name), "The team is deleted."
+    )
+    return redirect("teams") if is_gone else redirect("team", team_id)
+
+
+@login_required
+@require_POST
 def leave(request: HttpRequest, team_id: UUID) -> HttpResponse:
     caller = caller_from_page(request)
     has_left = _tell(request, lambda: services.leave_team(caller, team_id), "You have left.")
@@ -207,6 +219,7 @@ def _team_page(
         "role": role_in(caller.user, found),
         "is_member": found.memberships.filter(user=caller.user).exists(),
         "may_change": may_change,
+        "may_delete": may(caller, "team.delete"),
         "members": list(services.members(found)),
         "invitations": list(invitations.open_ones(found)) if may_change else [],
         "roles": Role.choices,

@@ -17,6 +17,7 @@ urlpatterns = [
     path(_TEAM, team_views.team, name="team"),
     path(f"{_TEAM}rename", team_views.rename, name="team_rename"),
     path(f"{_TEAM}leave", team_views.leave, name="team_leave"),
+    path(f"{_TEAM}delete", team_views.delete, name="team_delete"),
     path(f"{_TEAM}members", team_views.add_member, name="member_add"),
     path(f"{_TEAM}members/<int:user_id>/role", team_views.change_member, name="member_role"),
     path(f"{_TEAM}members/<int:user_id>/remove", team_views.remove_member, name="member_remove"),

@@ -10,6 +10,8 @@ _MACHINE = {
     "auth_method": "agent",
     "auto_connect": False,
 }
+# A value in angle brackets is the object of that name, as in a route.
+_PROJECT = {"connection_id": "<connection_id>", "name": "new", "remote_path": "~/new"}
 _CHANNEL = {"name": "new", "kind": "webhook", "url": "http://127.0.0.1:9/"}
 _FINGERPRINT = "SHA256:" + "A" * 43
 
@@ -27,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST api/v1/teams/<team_id>/invitations": {"role": "viewer"},
     "POST teams/": {"name": "new"},
     "POST teams/<uuid:team_id>/rename": {"name": "renamed"},
+    "POST teams/<uuid:team_id>/delete": {"name": "wrong"},
     "POST teams/<uuid:team_id>/members": {"person": "superuser", "role": "viewer"},
     "POST teams/<uuid:team_id>/members/<int:user_id>/role": {"role": "operator"},
     "POST teams/<uuid:team_id>/invitations": {"role": "viewer"},
@@ -35,5 +38,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST api/v1/notifications/read": {"all": True},
     "POST api/v1/notification-channels": _CHANNEL,
     "PATCH api/v1/notification-channels/<channel_id>": {"name": "renamed"},
+    "POST api/v1/projects": _PROJECT,
+    "PATCH api/v1/projects/<project_id>": {"name": "renamed"},
+    "POST projects/add": _PROJECT,
+    "POST projects/<uuid:project_id>/edit": {"name": "renamed", "remote_path": "~/x"},
+    "POST projects/<uuid:project_id>/config": {"config_text": "{}"},
+    "POST projects/<uuid:project_id>/status": {"status": "paused"},
     "POST machines/<uuid:connection_id>/host-key": {"fingerprint": _FINGERPRINT},
 }

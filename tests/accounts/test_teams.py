@@ -1,10 +1,13 @@
 """Teams: invited by a link that works once, roles, leaving, and looking at one of several."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -179,6 +182,36 @@ def test_a_person_in_two_teams_looks_at_one(boss: Client, team: Team) -> None:
     assert "in-the-lab" in boss.get("/").content.decode()
 
 
+def test_a_superuser_deletes_a_team_by_typing_its_name(boss: Client, team: Team) -> None:
+    path, name = f"/teams/{team.pk}/delete", {"name": "lab"}
+    stranger = client_of(factories.make_user("stranger"))
+    assert (boss.post(path, name).status_code, stranger.post(path, name).status_code) == (403, 404)
+    root = client_of(factories.make_user("root", is_superuser=True))
+    assert "Delete this team" not in boss.get(f"/teams/{team.pk}/").content.decode()
+    assert "Delete this team" in root.get(f"/teams/{team.pk}/").content.decode()
+    wrong = root.post(path, {"name": "Lab"}, follow=True)
+    assert "not the name of this team" in wrong.content.decode()
+    assert Team.objects.filter(pk=team.pk).exists()
+    assert root.post(path, name).headers["Location"] == "/teams/"
+    assert not Team.objects.filter(pk=team.pk).exists()
+    assert not Membership.objects.filter(team_id=team.pk).exists()
+    event = AuditEvent.objects.get(action="team.delete")
+    assert (event.object_name, event.detail) == ("lab", {"members": 1})
+    assert "team.delete" in root.get("/audit/").content.decode()
+    assert boss.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("in_trash", [False, True])
+def test_a_team_with_machines_stays(team: Team, in_trash: bool) -> None:
+    deleted_at = timezone.now() if in_trash else None
+    factories.make_connection(team, deleted_at=deleted_at)
+    root = client_of(factories.make_user("root", is_superuser=True))
+    answer = root.post(f"/teams/{team.pk}/delete", {"name": "lab"}, follow=True)
+    assert "still has 1 machine" in answer.content.decode()
+    assert Team.objects.filter(pk=team.pk).exists()
+    assert not AuditEvent.objects.filter(action="team.delete").exists()
+
+
 def test_a_machine_moves_to_another_team(boss: Client, team: Team) -> None:
     second, user = factories.make_team("second"), User.objects.get(username="boss")
     factories.join(user, second, Role.ADMINISTRATOR)
@@ -199,14 +232,36 @@ def test_a_machine_moves_to_another_team(boss: Client, team: Team) -> None:
     assert machine.team == second
 
 
-def test_one_link_used_twice_at_once_lets_one_in(team: Team) -> None:
-    boss = factories.make_user()
+@pytest.mark.django_db(transaction=True)
+def test_one_link_used_twice_at_once_lets_one_in() -> None:
+    team, boss = factories.make_team(), factories.make_user()
     factories.join(boss, team, Role.ADMINISTRATOR)
     _, secret = invitations.create(Caller(boss), team.pk, Role.VIEWER)
-    first = Caller(factories.make_user())
-    invitations.accept(first, secret)
-    with pytest.raises(NotFound):
-        invitations.accept(Caller(factories.make_user()), secret)
+    callers = [Caller(factories.make_user()) for _ in range(6)]
+    start = Barrier(len(callers))
+
+    def use(caller: Caller) -> bool:
+        start.wait(10)
+        try:
+            invitations.accept(caller, secret)
+        except NotFound:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(len(callers)) as pool:
+        assert sum(pool.map(use, callers)) == 1
+    assert team.memberships.count() == 2
+    assert AuditEvent.objects.filter(action="invitation.accept").count() == 1
+
+
+def test_a_member_keeps_the_role_and_the_link(team: Team) -> None:
+    boss, member = factories.make_user(), factories.make_user()
+    factories.join(boss, team, Role.ADMINISTRATOR)
+    factories.join(member, team, Role.VIEWER)
     _, secret = invitations.create(Caller(boss), team.pk, Role.ADMINISTRATOR)
     with pytest.raises(Conflict):
-        invitations.accept(first, secret)
+        invitations.accept(Caller(member), secret)
+    assert team.memberships.get(user=member).role == Role.VIEWER
+    assert invitations.find(secret) is not None
