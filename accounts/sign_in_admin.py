@@ -1,4 +1,4 @@
-"""What Django's admin shows of allauth: nothing, except a way back in for who lost their phone."""
+"""What Django's admin shows of other packages: nothing, but a way in for who lost their phone."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,13 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 
 from accounts import audit
 from accounts.authentication import caller_from_page
@@ -21,7 +28,9 @@ else:
     _Base = object
 
 # Seeds, session keys and tokens of providers: no page needs to show them.
-_HIDDEN = (Authenticator, SocialAccount, SocialApp, SocialToken, UserSession)
+_SIGN_IN = (Authenticator, SocialAccount, SocialApp, SocialToken, UserSession)
+# A form that calls any task by its name would be a door beside the policy.
+_CLOCK = (PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule)
 
 
 class WayBackIn(_Base):
@@ -41,7 +50,7 @@ class WayBackIn(_Base):
 
 
 def tidy(site: Any) -> None:
-    """Take allauth's rows out of the admin, and let people in by the site's own login only."""
-    for model in _HIDDEN:
+    """Take other packages' rows out of the admin; let people in by the site's own login only."""
+    for model in (*_SIGN_IN, *_CLOCK):
         site.unregister(model)
     site.login = secure_admin_login(site.login)

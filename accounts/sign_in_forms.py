@@ -2,18 +2,54 @@
 
 from typing import Any
 
-from allauth.account.forms import LoginForm
+from allauth.account.forms import (
+    AddEmailForm,
+    ChangePasswordForm,
+    LoginForm,
+    ResetPasswordForm,
+    ResetPasswordKeyForm,
+    SetPasswordForm,
+)
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 
 
-class NameAndPassword(LoginForm):
+class _Plain:
+    """Labels as everywhere else, and not a second time inside the fields."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # type: ignore[attr-defined]
+            field.label = str(field.label or "").capitalize()
+            field.widget.attrs.pop("placeholder", None)
+
+
+class NameAndPassword(_Plain, LoginForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = "User name or e-mail"
         self.fields["login"].widget.attrs |= {"autocomplete": "username", "autocapitalize": "none"}
-        for name in ("login", "password"):
-            self.fields[name].widget.attrs.pop("placeholder", None)
         # The page has a link to the reset below the form.
         self.fields["password"].help_text = ""
+
+
+class OtherPassword(_Plain, ChangePasswordForm):
+    pass
+
+
+class FirstPassword(_Plain, SetPasswordForm):
+    pass
+
+
+class ForgottenPassword(_Plain, ResetPasswordForm):
+    pass
+
+
+class PasswordByMail(_Plain, ResetPasswordKeyForm):
+    pass
+
+
+class OtherAddress(_Plain, AddEmailForm):
+    pass
 
 
 class _Code:

@@ -8,18 +8,23 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import setup
+from accounts import setup, trail
 from accounts.authentication import caller_from_page
 from accounts.forms import FirstAdministratorForm
 from dgxsite.errors import NotFound, SiteError
+
+DEEDS = 15
 
 
 @login_required
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    """Who one is, in which teams, and the ways to change how one logs in."""
+    """Who one is, in which teams, the ways to change how one logs in, and what one did lately."""
     caller = caller_from_page(request)
-    context = {"memberships": list(caller.user.memberships.select_related("team"))}
+    context = {
+        "memberships": list(caller.user.memberships.select_related("team")),
+        "deeds": trail.own(caller).select_related("team")[:DEEDS],
+    }
     return render(request, "accounts/account.html", context)
 
 

@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "alerts",
     "exports",
     "projects",
+    "jobs",
     "usage",
 ]
 MIDDLEWARE = [
@@ -185,7 +186,14 @@ LOGIN_REDIRECT_URL = "/"
 # EMAIL_BACKEND and what belongs to it.
 globals().update(mail_settings(env_str("EMAIL_URL")))
 ACCOUNT_ADAPTER = "accounts.adapter.SiteAccounts"
-ACCOUNT_FORMS = {"login": "accounts.sign_in_forms.NameAndPassword"}
+ACCOUNT_FORMS = {
+    "add_email": "accounts.sign_in_forms.OtherAddress",
+    "change_password": "accounts.sign_in_forms.OtherPassword",
+    "login": "accounts.sign_in_forms.NameAndPassword",
+    "reset_password": "accounts.sign_in_forms.ForgottenPassword",
+    "reset_password_from_key": "accounts.sign_in_forms.PasswordByMail",
+    "set_password": "accounts.sign_in_forms.FirstPassword",
+}
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 # Addresses are verified when they change; see accounts/email_address.py.

@@ -224,6 +224,7 @@ class Delivery(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        verbose_name_plural = "deliveries"
         constraints = (
             models.UniqueConstraint(fields=("event", "user"), name="one_delivery_per_mailbox"),
             models.UniqueConstraint(fields=("event", "channel"), name="one_delivery_per_channel"),

@@ -119,7 +119,7 @@ class Visitor:
 
     def log_in(self, username: str) -> Page:
         self.open("/accounts/login/")
-        self.page.get_by_label("Login").fill(username)
+        self.page.get_by_label("User name or e-mail").fill(username)
         self.page.get_by_label("Password").fill("password")
         self.page.get_by_role("button", name="Log in", exact=True).click()
         self.page.wait_for_url(self.site + "/")

@@ -24,7 +24,7 @@ def test_login_leads_to_all_machines(visit: Visit, fleet: Fleet) -> None:
 def test_wrong_password_is_told_in_one_neutral_sentence(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
     page = visitor.open("/accounts/login/")
-    page.get_by_label("Login").fill("boss")
+    page.get_by_label("User name or e-mail").fill("boss")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("do not go together")

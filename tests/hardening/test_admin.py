@@ -31,6 +31,12 @@ def test_everything_that_is_managed_is_there() -> None:
     assert registered >= _MANAGED
 
 
+@pytest.mark.parametrize("app", ["mfa", "socialaccount", "usersessions", "django_celery_beat"])
+def test_other_packages_bring_no_door_of_their_own(client: Client, app: str) -> None:
+    assert not [model for model in admin.site._registry if model._meta.app_label == app]
+    assert client.get(f"/admin/{app}/").status_code == 404
+
+
 def test_start_page_says_how_the_parts_are(client: Client, redis_client: object) -> None:
     page = client.get("/admin/").content.decode()
     told = dict(re.findall(r"<dt>(\w+)</dt><dd class=\"[\w-]+\">([^<]+)</dd>", page))

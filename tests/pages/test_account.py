@@ -40,6 +40,12 @@ def test_own_token_can_be_revoked_and_nobody_elses(people: People) -> None:
     assert ApiToken.find(secret) is None
 
 
+def test_shows_what_one_did_oneself_and_nobody_else(people: People) -> None:
+    people.guest.post("/account/tokens", {"name": "ci", "scope": "read", "days": "30"})
+    assert "token.create" in people.guest.get("/account/").content.decode()
+    assert "token.create" not in people.stranger.get("/account/").content.decode()
+
+
 @pytest.mark.parametrize("fields", [{}, {"name": "x", "scope": "root"}, {"name": "x", "days": "9"}])
 def test_odd_tokens_are_not_made(people: People, fields: dict[str, str]) -> None:
     assert people.guest.post("/account/tokens", fields).status_code == 422
