@@ -168,7 +168,7 @@ class _Question:
             if self._is_missing(path):
                 above = posixpath.dirname(path)
                 raise NoFolder(
-                    f"The user {self.user} could not make a folder in {above}: no right to, "
+                    f"The user {self.user} could not make a folder in {above}: not a folder, no right, "
                     "read-only, or full."
                 ) from error
 

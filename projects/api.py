@@ -1,5 +1,101 @@
 """Projects over the REST API: declare, look up, call a service, answer."""
 
-from ninja import Router
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+from ninja.responses import Status
+
+from accounts.authentication import caller_of
+from accounts.idempotency import once
+from dgxsite.errors import Conflict
+from dgxsite.pagination import listing
+from projects import choices, config, drafts, schemas, services
+from projects.models import Project
+from projects.representation import as_dict, etag
 
 router = Router(tags=["projects"])
+
+
+@router.get("", response=schemas.ProjectList)
+def list_projects(request: HttpRequest, page: Query[schemas.ProjectFilter]) -> dict[str, Any]:
+    """The projects of the machines that the caller may see, by name."""
+    rows = choices.narrowed(
+        services.visible(caller_of(request)),
+        connection_id=page.connection_id,
+        status=page.status,
+        project_type=page.project_type,
+        text=page.q,
+    )
+    return listing(choices.ordered(rows, "name"), page, as_dict)
+
+
+@router.post("", response={201: schemas.ProjectOut})
+def create_project(request: HttpRequest, payload: schemas.ProjectIn) -> Any:
+    """Add a project; its folder is looked up on the machine, and made with `create_directory`."""
+    caller = caller_of(request)
+    row = drafts.new(caller, _fields(payload))
+    return once(request, lambda: Status(201, as_dict(services.add(caller, row))))
+
+
+@router.get("/{project_id}", response=schemas.ProjectOut)
+def get_project(request: HttpRequest, response: HttpResponse, project_id: UUID) -> dict[str, Any]:
+    return _answer(response, services.find(caller_of(request), project_id))
+
+
+@router.patch("/{project_id}", response=schemas.ProjectOut)
+def change_project(
+    request: HttpRequest, response: HttpResponse, project_id: UUID, payload: schemas.ProjectPatch
+) -> dict[str, Any]:
+    """Change what is sent; with `If-Match`, only what still is as it was read."""
+    caller = caller_of(request)
+    revision = _expected(request, services.find(caller, project_id, "project.change"))
+    row = services.change(caller, project_id, _fields(payload), revision=revision)
+    return _answer(response, row)
+
+
+@router.delete("/{project_id}", response={204: None})
+def delete_project(request: HttpRequest, project_id: UUID) -> Status[None]:
+    """Into the trash for 30 days; nothing is deleted on the machine."""
+    services.delete(caller_of(request), project_id)
+    return Status(204, None)
+
+
+@router.post("/{project_id}/restore", response=schemas.ProjectOut)
+def restore_project(request: HttpRequest, project_id: UUID) -> dict[str, Any]:
+    return as_dict(services.restore(caller_of(request), project_id))
+
+
+@router.post("/{project_id}/check", response=schemas.ProjectOut)
+def check_folder(request: HttpRequest, project_id: UUID) -> dict[str, Any]:
+    """Ask the machine for the folder again; `path_note` says what is wrong with it."""
+    return as_dict(services.check_folder(caller_of(request), project_id))
+
+
+def _fields(payload: schemas.ProjectIn) -> drafts.Fields:
+    """What was sent, with both objects as the texts in which they are kept."""
+    fields = payload.model_dump(exclude_unset=True)
+    if "config" in fields:
+        fields["config_text"] = config.as_text("config", fields.pop("config"))
+    if "config_schema" in fields:
+        schema = fields.pop("config_schema")
+        fields["schema_text"] = "" if schema is None else config.as_text("config_schema", schema)
+    return fields
+
+
+def _expected(request: HttpRequest, row: Project) -> int | None:
+    """The revision that `If-Match` asks for, if it asks; a `Conflict` if it is another one."""
+    wanted = request.headers.get("If-Match")
+    if wanted is None or wanted.strip() == "*":
+        return None
+    if etag(row) not in [tag.strip() for tag in wanted.split(",")]:
+        raise Conflict(
+            "Somebody has changed this project in the meantime.", code="changed_meanwhile"
+        )
+    return row.revision
+
+
+def _answer(response: HttpResponse, row: Project) -> dict[str, Any]:
+    response["ETag"] = etag(row)
+    return as_dict(row)

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Team, User
 from connections.models import Connection
 
 
@@ -93,6 +93,11 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def team(self) -> Team:
+        """The machine's team, to which the audit trail and the policy look."""
+        return self.connection.team
 
     @property
     def config(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from accounts.models import ApiToken, Membership, Role, Scope, Team, User
 from connections.models import Connection
+from projects.models import Project
 
 _numbers = itertools.count(1)
 
@@ -36,3 +37,9 @@ def make_connection(team: Team | None = None, **fields: Any) -> Connection:
         "username": "ml",
     }
     return Connection.objects.create(team=team or make_team(), **(values | fields))
+
+
+def make_project(connection: Connection | None = None, **fields: Any) -> Project:
+    """A project whose folder the machine has not been asked for."""
+    values: dict[str, Any] = {"name": f"project-{next(_numbers)}", "remote_path": "~/project"}
+    return Project.objects.create(connection=connection or make_connection(), **(values | fields))

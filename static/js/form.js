@@ -1,6 +1,7 @@
-// The machine form: errors arrive beside what was typed, which stays in the browser.
+// The forms of a machine and of a project: errors arrive beside what was typed, which stays in the
+// browser.
 
-const form = document.getElementById("machine-form");
+const form = document.querySelector("form[hx-target='#outcome']");
 
 // htmx has put each field's error into its place: mark the fields and go to the first.
 document.body.addEventListener("htmx:afterSettle", () => {

@@ -88,15 +88,18 @@ def _doors(cast: Cast) -> Iterator[tuple[Address, str, str | None]]:
 
 
 def _values(cast: Cast, route: str) -> dict[str, Any]:
-    if not route.endswith("/restore") or "connection_id" not in route:
+    """What is restored is in the trash."""
+    if not route.endswith("/restore"):
         return cast.values
-    return cast.values | {"connection_id": cast.values["deleted connection_id"]}
+    start = "deleted "
+    in_trash = {name: value for name, value in cast.values.items() if name.startswith(start)}
+    return cast.values | {name.removeprefix(start): value for name, value in in_trash.items()}
 
 
 def _knock(cast: Cast, actor: str, address: Address, method: str) -> str:
     """One request, whose effects are undone."""
     client = (cast.api if address.is_api else cast.pages)[actor]
-    body: Any = BODIES.get(f"{method} {address.route}", {})
+    body: Any = _body(cast, address, method)
     options: dict[str, Any] = {}
     if method != "GET":
         cache.clear()  # no limit of an earlier request
@@ -109,6 +112,19 @@ def _knock(cast: Cast, actor: str, address: Address, method: str) -> str:
         transaction.set_rollback(True)
     client.cookies = cookies
     return _outcome(answer)
+
+
+def _body(cast: Cast, address: Address, method: str) -> dict[str, Any]:
+    body = BODIES.get(f"{method} {address.route}", {})
+    return {name: _filled(value, cast) for name, value in body.items()}
+
+
+def _filled(value: Any, cast: Cast) -> Any:
+    return str(cast.values[value[1:-1]]) if _is_object(value) else value
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("<")
 
 
 def _outcome(answer: HttpResponse) -> str:
@@ -128,7 +144,7 @@ def _outcome(answer: HttpResponse) -> str:
 def _against_policy(address: Address, method: str, action: str, cells: dict[str, str]) -> list[str]:
     found = []
     for actor, cell in cells.items():
-        expected = _expected(address, action, actor)
+        expected = _expected(address, method, action, actor)
         if address.route not in ROUTES:
             expected |= _narrower(action)
         if cell not in expected:
@@ -141,7 +157,7 @@ def _narrower(action: str) -> set[str]:
     return {"no method", "absent"} | ({"login"} if ACTIONS[action] is Right.ANYONE else set())
 
 
-def _expected(address: Address, action: str, actor: str) -> set[str]:
+def _expected(address: Address, method: str, action: str, actor: str) -> set[str]:
     """What the table lets one expect; an object that is not the actor's own is absent."""
     needed = ACTIONS[action]
     open_ = {"allowed", "absent"} if address.names_an_object else {"allowed"}
@@ -158,6 +174,12 @@ def _expected(address: Address, action: str, actor: str) -> set[str]:
     if needed is Right.PERSON or actor == "superuser":
         return open_
     if actor == "stranger":
-        return {"absent"} if address.names_an_object else {"allowed"}
+        return {"absent"} if _is_about_an_object(address, method) else {"allowed"}
     assert isinstance(needed, Role)
     return {"allowed"} if _RANK_OF_ACTOR[actor] >= _RANK[needed] else {"refused"}
+
+
+def _is_about_an_object(address: Address, method: str) -> bool:
+    """In its route, or in the API's body; a page's form says at its field that there is none."""
+    sent = BODIES.get(f"{method} {address.route}", {}).values()
+    return address.names_an_object or (address.is_api and any(map(_is_object, sent)))

@@ -1,0 +1,89 @@
+"""The grammar of what clients send about projects, and the shape of what they get."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
+
+from dgxsite.pagination import Page
+from dgxsite.schemas import Input, Name, Output, printable
+
+LONGEST_DESCRIPTION = 2000
+
+
+def prose(text: str) -> str:
+    """`text` with line breaks of one kind; `ValueError` for any other control character."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(printable(line.replace("\t", " ")) for line in lines).strip()
+
+
+def kind(text: str) -> str:
+    """A project's type without outer blanks; `ValueError` unless 1 to 50 characters are left."""
+    text = printable(text).strip()
+    if not 1 <= len(text) <= 50:
+        raise ValueError("It has 1 to 50 characters.")
+    return text
+
+
+Description = Annotated[
+    StrictStr, StringConstraints(max_length=LONGEST_DESCRIPTION), AfterValidator(prose)
+]
+Kind = Annotated[StrictStr, AfterValidator(kind)]
+# Its grammar is `connections.folders.check_path`.
+RemotePath = Annotated[StrictStr, StringConstraints(max_length=10_000)]
+ProjectStatus = Literal["active", "paused", "archived"]
+
+
+class ProjectIn(Input):
+    """A project to add: a folder of a machine."""
+
+    connection_id: UUID
+    name: Name
+    description: Description = ""
+    project_type: Kind = "training"
+    remote_path: RemotePath
+    create_directory: StrictBool = False
+    status: ProjectStatus = "active"
+    config: dict[str, Any] = Field(default_factory=dict)
+    config_schema: dict[str, Any] | None = None
+
+
+class ProjectPatch(ProjectIn):
+    """What is to change; a field that is not sent stays as it is."""
+
+    connection_id: UUID | None = None  # type: ignore[assignment]  # a project stays on its machine
+    name: Name = ""
+    remote_path: RemotePath = ""
+
+
+class ProjectFilter(Page):
+    """Which projects are listed."""
+
+    connection_id: UUID | None = None
+    status: ProjectStatus | None = None
+    project_type: Annotated[str, StringConstraints(max_length=50)] | None = None
+    q: Annotated[str, StringConstraints(max_length=100)] = ""
+
+
+class ProjectOut(Output):
+    id: UUID
+    connection_id: UUID
+    name: str
+    description: str
+    project_type: str
+    status: str
+    remote_path: str
+    resolved_path: str | None
+    path_note: str | None
+    config: dict[str, Any]
+    config_schema: dict[str, Any] | None
+    revision: int
+    created_by: str | None
+    last_activity_at: str
+    created_at: str
+    updated_at: str
+
+
+class ProjectList(Output):
+    items: list[ProjectOut]
+    count: int
