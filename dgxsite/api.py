@@ -28,8 +28,10 @@ from connections.api import router as connections
 from dgxsite import errors, health, problems, strict_json
 from dgxsite.schemas import UnsupportedMedia
 from exports.api import router as exports
+from jobs.api import router as jobs
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
+from metrics.compare_api import router as compare
 from notifications.api import router as notifications
 from projects.api import router as projects
 from usage.api import router as usage
@@ -78,11 +80,13 @@ api = NinjaAPI(
 )
 api.add_router("/connections", connections)
 api.add_router("/connections", metrics)
+api.add_router("", compare)
 api.add_router("", people)
 api.add_router("", notifications)
 api.add_router("", alerts)
 api.add_router("", exports)
 api.add_router("/projects", projects)
+api.add_router("/jobs", jobs)
 api.add_router("", usage)
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from metrics import history
 from metrics.models import GpuIdentity
 
 
@@ -83,9 +84,12 @@ RANGES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-_COVERAGE = """
-SELECT min(at), max(at) FROM metrics_raw_machine
-WHERE machine = (SELECT id FROM metrics_machine WHERE connection_id = %s)
+_NEWEST = """
+SELECT coalesce(
+    (SELECT max(at) FROM metrics_raw_machine WHERE machine = m.id),
+    (SELECT max(at) FROM metrics_hourly_machine WHERE machine = m.id) + interval '1 hour',
+    (SELECT max(at) FROM metrics_daily_machine WHERE machine = m.id) + interval '1 day')
+FROM metrics_machine m WHERE connection_id = %s
 """
 
 
@@ -101,7 +105,8 @@ def gpu_indices(connection_id: UUID, sample: Mapping[str, Any] | None) -> list[i
 
 def coverage(connection_id: UUID) -> tuple[datetime | None, datetime | None]:
     """The times of the first and the last numbers that are kept of this machine."""
+    firsts = [at for at in history.oldest(connection_id).values() if at is not None]
     with connection.cursor() as cursor:
-        cursor.execute(_COVERAGE, [connection_id])
-        first, last = cursor.fetchone()
-    return first, last
+        cursor.execute(_NEWEST, [connection_id])
+        (newest,) = cursor.fetchone() or (None,)
+    return min(firsts, default=None), newest

@@ -4,8 +4,8 @@
 
 const AXIS = "#b0b0c0";
 const GRID = "#ffffff14";
-const HEIGHT = 150;
-const SIDE = 74; // the same for all, so that a moment stands at the same place in each
+const HEIGHT = 170;
+const SIDE = 70; // the same for all, so that a moment stands at the same place in each
 const TONES = { info: "#60a5fa26", warning: "#f59e0b30", critical: "#ef444438" };
 const DAY = 86400;
 
@@ -27,10 +27,11 @@ export function load(address) {
   return library;
 }
 
-// `lines`: [{label, stroke, dash}]; `show(value)` writes a value; `xTexts(splits, step)` the times;
+// `lines`: [{stroke, dash}]; `show(value)` writes a value; `xTexts(splits, step)` the times, which
+// are seconds since 1970 in `zone`, or without it seconds from a start on, in `xSteps`;
 // `onZoom(from, to)`, `onReset()` and `onPoint(index | null)` tell what the person does.
 export function makeChart(plot, options) {
-  const { lines, show, ceiling = null, hasBand = true, sync, zone, xTexts, onZoom, onReset, onPoint } = options;
+  const { lines, show, ceiling = null, hasBand = true, sync, zone, xTexts, xSteps, onZoom, onReset, onPoint } = options;
   const at = { marks: [], length: 0 };
   const chart = new window.uPlot({
     width: Math.max(plot.clientWidth, 100),
@@ -42,7 +43,7 @@ export function makeChart(plot, options) {
       y: { range: (_, low, high) => [0, ceiling ?? Math.max(1, (high ?? 0) * 1.08)] },
     },
     axes: [
-      { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 40, values: (_, splits, __, ___, step) => xTexts(splits, step) },
+      { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: zone ? 40 : 28, ...(xSteps && { incrs: xSteps }), values: (_, splits, __, ___, step) => xTexts(splits, step) },
       { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: SIDE, space: 36, values: (_, splits) => splits.map(show) },
     ],
     series: [{}, ...lines.flatMap((line) => seriesOf(line, hasBand))],

@@ -11,6 +11,7 @@ import * as span from "./span.js";
 
 const COARSE_REFRESH_SECONDS = 300;
 const TABLE_POINTS = 100;
+const TAIL = 3; // points that are read again, because a late row may still change them
 const section = document.getElementById("history");
 const cells = parts(section);
 const part = (name) => section.querySelector(`[data-part=${name}]`);
@@ -104,16 +105,16 @@ function tell(error) {
 // New points while the window ends now: raw ones as a tail, the others anew every few minutes.
 async function refresh() {
   if (!data || !span.isLive(state) || state.table || section.hasAttribute("data-loading")) return;
-  const isFine = data.tier === "raw";
-  if (now() - readAt < (isFine ? Math.max(20, data.resolution) : COARSE_REFRESH_SECONDS)) return;
+  const isFine = data.tier === "raw" && data.times.length > TAIL;
+  if (now() - readAt < (isFine ? data.resolution : COARSE_REFRESH_SECONDS)) return;
   readAt = now();
-  if (!isFine || !data.times.length) {
+  if (!isFine) {
     read();
     return;
   }
   const asked = shownFor;
   const tail = await ask(tailQuery(), AbortSignal.timeout(15_000)).catch(() => null);
-  if (!tail || asked !== shownFor) return;
+  if (!tail || asked !== shownFor || !span.isLive(state)) return;
   if (tail.resolution !== data.resolution) read();
   else {
     data = extended(data, tail, span.bounds(state, now())[0]);
@@ -121,11 +122,12 @@ async function refresh() {
   }
 }
 
-// From the last point on, which may have been incomplete.
+// From some points back on, which may have been incomplete; a raw point is named by its end.
 function tailQuery() {
-  const start = data.times.at(-1);
-  const count = Math.max(1, Math.ceil((now() - start) / data.resolution));
-  const asked = new URLSearchParams({ start: span.text(start), end: span.text(start + count * data.resolution), max_points: count });
+  const { times, resolution } = data;
+  const start = times.at(-TAIL - 1);
+  const count = Math.max(TAIL, Math.floor((now() - start) / resolution));
+  const asked = new URLSearchParams({ start: span.text(start), end: span.text(start + count * resolution), max_points: count });
   if (state.gpu !== null) asked.set("gpu", state.gpu);
   return asked;
 }

@@ -21,6 +21,7 @@ let waiting = null;
 
 openLive({ path: "/ws/live/", topics: [`connection:${machineId}`], onEvent: receive, poll, pollSeconds: 2 });
 setInterval(() => document.hidden || showAge(), 1000);
+whenNear(document.getElementById("history"), () => import("./history.js"));
 
 function receive({ event, data }) {
   if (event === "state") {
@@ -171,6 +172,16 @@ function showAge() {
 // The clock time, with the date when it is not of today.
 function moment(date) {
   return day(date) === day(new Date(serverNow())) ? clock(date) : stamp(date);
+}
+
+// What stands far below costs nothing before somebody scrolls there.
+function whenNear(element, act) {
+  const near = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    near.disconnect();
+    act();
+  }, { rootMargin: "100px" });
+  near.observe(element);
 }
 
 function replace(selector) {
