@@ -59,7 +59,7 @@ def _ensure_partitions(tier: Tier, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_FIRST_AND_LAST, [tier.name, now - tier.resolution])
         ends = [at.date() for at in cursor.fetchone() or () if at is not None]
-    for table in tier.tables:
+    for table in tier.tables if ends else ():
         partitions.ensure(table, ends)
 
 

@@ -24,6 +24,11 @@ def store(machine: Machine, windows: Sequence[Window]) -> None:
     tiers.ensure_days(sorted({window.at.date() for window in windows}))
     for index in sorted({gpu.index for window in windows for gpu in window.gpus}):
         GpuIdentity.objects.get_or_create(machine=machine, index=index, uuid=f"GPU-{index}")
+    write(machine, windows)
+
+
+def write(machine: Machine, windows: Sequence[Window]) -> None:
+    """The same over days and GPUs that are known."""
     mine = [(machine.pk, window) for window in windows]
     with transaction.atomic():
         pending.note(tiers.HOURLY, persist._hours(mine))
