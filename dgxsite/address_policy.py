@@ -2,7 +2,8 @@
 
 A name is judged by what it resolves to, and the address that was judged is the one that is used
 (`pin`), so that a second, different answer of the name server changes nothing. Private networks
-are allowed: that is where the machines are. Loopback is allowed with `DGX_ALLOW_LOOPBACK` only.
+are allowed: that is where the machines are. Loopback is allowed with `DGX_ALLOW_LOOPBACK` only, and
+`DGX_ALLOWED_NETWORKS` leaves nothing but the networks it names.
 """
 
 import ipaddress
@@ -117,7 +118,13 @@ def _refusal(address: Address) -> str | None:
         return "Multicast, broadcast and reserved addresses are not allowed."
     if address in _METADATA:
         return "Metadata services of clouds are not allowed."
+    if settings.ALLOWED_NETWORKS and not _is_listed(address):
+        return "Only the networks that this site's settings name are allowed."
     return None
+
+
+def _is_listed(address: Address) -> bool:
+    return any(address in ipaddress.ip_network(text) for text in settings.ALLOWED_NETWORKS)
 
 
 def _unwrapped(address: Address) -> Address:

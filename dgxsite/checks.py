@@ -1,5 +1,6 @@
 """System checks for what only shows at run time."""
 
+import ipaddress
 import re
 from typing import Any
 
@@ -41,6 +42,23 @@ def cors_origins(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     ]
 
 
+def allowed_networks(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Each allowed network is one: a misspelled list would keep everything out, or too little."""
+    try:
+        for text in settings.ALLOWED_NETWORKS:
+            ipaddress.ip_network(text)
+    except ValueError as error:
+        return [
+            checks.Error(
+                f"DGX_ALLOWED_NETWORKS: {error}",
+                hint="Write networks as 10.20.0.0/16 or fd00:1::/64, separated by commas.",
+                id="dgxsite.E003",
+            )
+        ]
+    return []
+
+
 def register_all() -> None:
     checks.register(encryption_keys, checks.Tags.security)
     checks.register(cors_origins, checks.Tags.security)
+    checks.register(allowed_networks, checks.Tags.security)

@@ -81,6 +81,7 @@ if BASE_URL:
 CORS_ORIGINS = env_list("DGX_CORS_ORIGINS")
 # Connections may point at loopback only in tests and the demo.
 ALLOW_LOOPBACK = env_bool("DGX_ALLOW_LOOPBACK")
+ALLOWED_NETWORKS = env_list("DGX_ALLOWED_NETWORKS")
 SSH_KEY_DIR = Path(env_str("DGX_SSH_KEY_DIR", "~/.ssh")).expanduser()
 TERMINAL = env_bool("DGX_TERMINAL", default=True)
 # Set by `manage.py up` for its own keeper, which then holds the machine the site runs on.
@@ -172,7 +173,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.login_backend.OneCheck"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-AUTH_PASSWORD_VALIDATORS = [
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
         "UserAttributeSimilarityValidator",
@@ -181,6 +182,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+if _breached := env_str("DGX_BREACHED_PASSWORDS"):
+    AUTH_PASSWORD_VALIDATORS.append(
+        {"NAME": "accounts.breached.KnownFromBreaches", "OPTIONS": {"path": _breached}}
+    )
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 # EMAIL_BACKEND and what belongs to it.

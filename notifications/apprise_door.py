@@ -92,6 +92,7 @@ def _policy() -> dict[str, Any]:
     is_unix = redis.scheme == "unix"
     return {
         "ALLOW_LOOPBACK": settings.ALLOW_LOOPBACK,
+        "ALLOWED_NETWORKS": settings.ALLOWED_NETWORKS,
         "DATABASES": {
             "default": {"HOST": str(database["HOST"]), "PORT": str(database.get("PORT") or "")}
         },

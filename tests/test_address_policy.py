@@ -4,11 +4,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-from dgxsite import address_policy
+from dgxsite import address_policy, checks
 from dgxsite.address_policy import RefusedAddress, Unresolvable
 
 
@@ -112,6 +113,44 @@ def test_many_hanging_lookups_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) ->
             address_policy.resolve("slow.example", 22)
     assert threading.active_count() - before <= 3
     release()
+
+
+@pytest.mark.parametrize(
+    ("address", "is_allowed"),
+    [
+        ("10.20.3.4", True),
+        ("10.21.0.1", False),
+        ("203.0.113.5", False),
+        ("fd00:1::7", True),
+        ("fd00:2::7", False),
+        ("::ffff:10.20.3.4", True),
+        ("169.254.169.254", False),
+        ("127.0.0.1", False),
+    ],
+)
+def test_a_list_of_networks_leaves_no_other(settings: Any, address: str, is_allowed: bool) -> None:
+    settings.ALLOWED_NETWORKS = ["10.20.0.0/16", "fd00:1::/64", "127.0.0.0/8", "169.254.0.0/16"]
+    if is_allowed:
+        assert ip_address(address_policy.pin(address, 22)) == ip_address(address)
+    else:
+        with pytest.raises(RefusedAddress):
+            address_policy.pin(address, 22)
+
+
+def test_a_name_with_one_address_outside_the_list_is_refused(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALLOWED_NETWORKS = ["10.20.0.0/16"]
+    answers(monkeypatch, "10.20.3.4", "203.0.113.5")
+    with pytest.raises(RefusedAddress, match="settings name"):
+        address_policy.pin("two.example", 22)
+
+
+@pytest.mark.parametrize("text", ["10.20.0.0/33", "10.20.0.1/16", "lab.example", "*"])
+def test_start_refuses_what_is_no_network(settings: Any, text: str) -> None:
+    assert checks.allowed_networks(None) == []
+    settings.ALLOWED_NETWORKS = [text]
+    assert [found.id for found in checks.allowed_networks(None)] == ["dgxsite.E003"]
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), OSError("broken")])
