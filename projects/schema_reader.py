@@ -17,7 +17,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-_CPU_SECONDS = 3
+_CPU_SECONDS = 2
 _MEMORY_BYTES = 512 * 1024 * 1024
 _MOST_PROBLEMS = 50
 _LONGEST_MESSAGE = 300
