@@ -326,6 +326,11 @@ SAMPLE_SECONDS = 2.0 * TIME_SCALE
 PERSIST_SECONDS = 20.0 * TIME_SCALE
 KEEPER_TTL_SECONDS = 8.0 * TIME_SCALE
 RECONNECT_SECONDS = (1.0 * TIME_SCALE, 30.0 * TIME_SCALE)
+# How often a machine is asked about its jobs, and a queue in which all wait is looked at.
+JOBS_SECONDS = 1.0 * TIME_SCALE
+JOBS_IDLE_SECONDS = 2.0 * TIME_SCALE
+# A job's log on its machine and in the database; what goes beyond is not kept.
+JOB_LOG_LIMIT_BYTES = 256 * 1024 * 1024
 
 # --- Logs -----------------------------------------------------------------------------------
 LOG_LEVEL = env_str("DGX_LOG_LEVEL", "INFO").upper()

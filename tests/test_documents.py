@@ -22,6 +22,7 @@ _PACKAGES = (
     "dgxsite",
     "exports",
     "metrics",
+    "jobs",
     "projects",
     "usage",
 )

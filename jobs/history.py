@@ -1,0 +1,70 @@
+"""What a keeper has lately seen of one machine's GPUs, for the machine's queue.
+
+Samples are noted on the thread that reads them; the thread that looks after the jobs tells which
+GPUs they hold, and which process belongs to a job. Nothing of it outlives the keeper: its successor
+watches for as long as the queue's hold time before it calls a GPU free.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.conf import settings
+
+from jobs.devices import Device, Noted, Rules, View, devices
+from metrics.collectors.readings import Sample
+
+# Long enough for a hold time of five minutes.
+MOST_SAMPLES = 200
+# After a job's end samples may still show it: a frame under way, and processes of the one before.
+SETTLING_INTERVALS = 2.5
+
+
+class History:
+    """The newest samples of one machine, and what our jobs have to do with them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._noted: deque[Noted] = deque(maxlen=MOST_SAMPLES)
+        self._held: dict[str, UUID] = {}
+        self._left: dict[str, float] = {}
+        self._owners: dict[int, UUID | None] = {}
+
+    def note(self, sample: Sample) -> None:
+        """Keep a sample that has just come; cheap."""
+        now = time.monotonic()
+        settling = SETTLING_INTERVALS * settings.SAMPLE_SECONDS
+        with self._lock:
+            left = frozenset(key for key, at in self._left.items() if now - at < settling)
+            self._noted.append(Noted(now, sample, frozenset(self._held), left))
+            pids = {process.pid for process in sample.processes}
+            self._owners = {pid: job for pid, job in self._owners.items() if pid in pids}
+
+    def hold(self, held: Mapping[str, UUID]) -> None:
+        """Say which devices our jobs hold now."""
+        with self._lock:
+            now = time.monotonic()
+            self._left |= dict.fromkeys(self._held.keys() - held.keys(), now)
+            self._left = {key: at for key, at in self._left.items() if key not in held}
+            self._held = dict(held)
+
+    def unknown_pids(self) -> list[int]:
+        """Processes of the newest sample of which nobody has said whose they are."""
+        with self._lock:
+            if not self._noted:
+                return []
+            processes = self._noted[-1].sample.processes
+            return sorted({p.pid for p in processes} - self._owners.keys())[:200]
+
+    def learn_owners(self, owners: Mapping[int, UUID | None]) -> None:
+        with self._lock:
+            self._owners |= owners
+
+    def devices(self, rules: Rules) -> Sequence[Device] | None:
+        """Which devices are free now; None while none has been seen."""
+        with self._lock:
+            noted, owners = list(self._noted), dict(self._owners)
+        now = time.monotonic()
+        return devices(View(noted, owners, now, settings.SAMPLE_SECONDS, rules))

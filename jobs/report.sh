@@ -1,0 +1,60 @@
+# What a machine knows about jobs, as records between random markers. POSIX sh; leaves no file.
+#   <marker> B boot
+#   <marker> J id here supervised alive pid start boot code reason container size n, n bytes, \n
+#   <marker> P pid job      which job started this process
+#   <marker> E
+# A field that is not there is "-". What ends a job is read before the size of its log, and what
+# lives before what has ended: so an end that is seen comes with the whole log, and a job that is
+# neither alive nor ended was really left without a supervisor.
+m=@MARKER@
+boot=$(cat "${DGXSITE_BOOT_ID:-/proc/sys/kernel/random/boot_id}")
+
+start() {
+s=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+set -- ${s##*) }
+case $1 in [ZX]) ;; *) echo "${20}" ;; esac
+}
+# field FILE: its first word.
+field() { w=; read -r w _ <"$1"; echo "${w:--}"; }
+
+# job ID OFFSET LIMIT
+job() {
+if [ ! -d "$1" ]; then
+printf '%s J %s 0 0 0 - - - - - - 0 0\n\n' $m "$1"
+return
+fi
+supervised=0 alive=0 p= t= b= code= reason=
+read -r p t b <"$1/supervisor" && [ "$b $(start "$p")" = "$boot $t" ] && supervised=1
+p= t= b=
+read -r p t b <"$1/started" && [ "$b $(start "$p")" = "$boot $t" ] && alive=1
+read -r code reason <"$1/exit" || reason=$(field "$1/reason")
+size=0
+[ -e "$1/log" ] && size=$(($(wc -c <"$1/log")))
+n=$((size-$2))
+[ $n -gt "$3" ] && n=$3
+[ $n -lt 0 ] && n=0
+printf '%s J %s 1 ' $m "$1"
+printf '%s ' $supervised $alive "${p:--}" "${t:--}" "${b:--}" "${code:--}" "${reason:--}"
+printf '%s ' "$(field "$1/container")" $size
+printf '%s\n' $n
+[ $n -gt 0 ] && tail -c +$(($2+1)) "$1/log" | head -c $n
+echo
+}
+
+# owner PID
+owner() {
+j=$(tr '\0' '\n' <"/proc/$1/environ" | sed -n 's/^DGXSITE_JOB=//p;/^DGXSITE_JOB=/q')
+case $j in *[!0-9a-f-]*|'') j=- ;; esac
+printf '%s P %s %s\n' $m "$1" "$j"
+}
+
+# stop ID REASON: what was never claimed is claimed now, so that a late start finds it ended.
+stop() {
+mkdir "$1" && echo "143 $2" >"$1/exit" && return
+(cd "$1" && [ ! -e exit ] && exec setsid sh ./supervisor.sh end "$1" "$2" </dev/null >/dev/null) &
+}
+
+cd && mkdir -p .dgxsite/jobs && cd .dgxsite/jobs || exit
+exec 2>/dev/null
+printf '%s B %s\n' $m "$boot"
+finished() { printf '%s E\n' $m; }

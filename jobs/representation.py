@@ -1,0 +1,90 @@
+"""A job as other programs see it: the API and the socket."""
+
+from typing import Any
+
+from dgxsite.crypto import SecretUnreadable
+from dgxsite.times import iso
+from jobs.masking import is_secret
+from jobs.models import MASK, Job, JobChange
+
+# A frame of the socket has 64 KiB; the whole stands in the API.
+_SHOWN_COMMAND = 4000
+
+
+def as_dict(job: Job) -> dict[str, Any]:
+    """The contract's job object, ready for JSON; values of secret variables are masked."""
+    return {
+        **as_event(job),
+        "command": job.command,
+        "environment": shown_environment(job),
+        "config": job.config,
+    }
+
+
+def as_event(job: Job) -> dict[str, Any]:
+    """The job without what may be long: needs `connection` and `requested_by`, asks nothing."""
+    return {
+        "id": str(job.pk),
+        "project_id": str(job.project_id),
+        "connection_id": str(job.connection_id),
+        "name": job.name,
+        "model_name": job.model_name,
+        "kind": job.kind,
+        "command": job.command[:_SHOWN_COMMAND],
+        "image": job.image or None,
+        "virtualenv": job.virtualenv or None,
+        "conda_env": job.conda_env or None,
+        "gpus": job.gpus,
+        "granted_gpus": job.granted,
+        "wait_for_gpu": job.wait_for_gpu,
+        "priority": job.priority,
+        "max_minutes": job.max_minutes,
+        "max_retries": job.max_retries,
+        "attempt": job.attempt,
+        "not_before": iso(job.not_before),
+        "after": _text(job.after_id),
+        "retry_of": _text(job.retry_of_id),
+        "status": job.status,
+        "reason": job.reason or None,
+        "detail": job.detail or None,
+        "waiting_reason": job.waiting_reason or None,
+        "estimated_start_at": iso(job.estimated_start_at),
+        "stop_requested_at": iso(job.stop_requested_at),
+        "container_id": job.container_id or None,
+        "exit_code": job.exit_code,
+        "log_bytes": job.log_bytes,
+        "log_lines": job.log_lines,
+        "requested_by": job.requested_by.get_username() if job.requested_by else None,
+        "created_at": iso(job.created_at),
+        "queued_at": iso(job.queued_at),
+        "started_at": iso(job.started_at),
+        "completed_at": iso(job.completed_at),
+        "updated_at": iso(job.updated_at),
+        "metrics": job.metrics,
+    }
+
+
+def shown_environment(job: Job) -> dict[str, str]:
+    """The variables with secret values masked."""
+    try:
+        values = job.environment
+    except SecretUnreadable:
+        return {}
+    return {
+        name: MASK if is_secret(name, job.secret_names) else value for name, value in values.items()
+    }
+
+
+def change_dict(change: JobChange) -> dict[str, Any]:
+    """One step of a job."""
+    return {
+        "at": iso(change.at),
+        "from": change.from_status or None,
+        "to": change.to_status,
+        "who": change.who,
+        "why": change.why or None,
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

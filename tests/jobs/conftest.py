@@ -1,0 +1,95 @@
+"""A keeper with the jobs' agent, and real machines for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from connections import keeper as keeping
+from connections.models import Connection
+from jobs import agent
+from jobs.models import Job
+from tests import sshd
+from tests.connections.conftest import show_life
+from tests.connections.test_keeper import machine as make_machine_row
+from tests.jobs.machine import Machine
+from tests.jobs.rows import make_job, make_project
+from tests.waiting import until
+
+
+@pytest.fixture
+def quick(settings: Settings) -> None:
+    """All waits shortened; connections to loopback allowed."""
+    settings.TIME_SCALE = 0.1
+    settings.SAMPLE_SECONDS = 0.2
+    settings.JOBS_SECONDS = 0.1
+    settings.JOBS_IDLE_SECONDS = 0.2
+    settings.KEEPER_TTL_SECONDS = 2.0
+    settings.RECONNECT_SECONDS = (0.1, 3.0)
+    settings.ALLOW_LOOPBACK = True
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[sshd.Sshd]:
+    """An sshd whose user has a home folder of the test's own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    running = sshd.start(tmp_path / "sshd", environment={"HOME": str(home)})
+    yield running
+    running.stop()
+    Machine(home).clean()
+
+
+@pytest.fixture
+def crew(monkeypatch: pytest.MonkeyPatch) -> agent.Crew:
+    """A crew of the test's own in the place of the process's."""
+    made = agent.Crew()
+    monkeypatch.setattr(agent, "crew", made)
+    return made
+
+
+@pytest.fixture
+def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., keeping.Keeper]]:
+    """Starts keepers with crews of their own; they end with the test."""
+    running: list[keeping.Keeper] = []
+
+    def start() -> keeping.Keeper:
+        crew = agent.Crew()
+        keeping._attachments[:] = [show_life, crew.attach]
+        keeper = keeping.Keeper()
+        keeper.start()
+        running.append(keeper)
+        return keeper
+
+    yield start
+    for one in running:
+        one.stop()
+    keeping._attachments.clear()
+
+
+@pytest.fixture
+def machine_row(host: sshd.Sshd) -> Connection:
+    return make_machine_row(host)
+
+
+@pytest.fixture
+def submit(machine_row: Connection, host: sshd.Sshd, tmp_path: Path) -> Callable[..., Job]:
+    """Queue a job on the machine, in a folder below its home."""
+    project = make_project(machine_row, tmp_path / "home")
+
+    def put(command: str, **fields: object) -> Job:
+        return make_job(project, command=command, **fields)
+
+    return put
+
+
+def ended(job: Job) -> Job:
+    """The job once it is final."""
+
+    def look() -> bool:
+        job.refresh_from_db()
+        return job.is_final
+
+    until(look, f"the end of {job}")
+    return job
