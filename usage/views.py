@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -87,14 +87,14 @@ def usage_page(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_GET
-def usage_csv(request: HttpRequest) -> StreamingHttpResponse:
+def usage_csv(request: HttpRequest) -> HttpResponse:
     """All lines of the chosen span and grouping as CSV."""
     choice = Choice.read(request.GET, timezone.now())
     machines, prices = _machines(request), UsageSettings.load()
     found = report(machines, choice.span, choice.group_by, None).lines
     rows = (download.row(line, machines, prices) for line in found)
-    text = spreadsheet.lines(download.header(), rows)
-    answer = StreamingHttpResponse(text, content_type="text/csv; charset=utf-8")
+    text = "".join(spreadsheet.lines(download.header(), rows))
+    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
     name = f"dgxsite-usage-by-{choice.group_by}-{choice.span.end:%Y-%m-%d}.csv"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
