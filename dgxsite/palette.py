@@ -1,4 +1,4 @@
-"""What the palette finds: the machines that the person may see, the pages, and what can be done.
+"""What the palette finds: machines and projects that one may see, pages, and what can be done.
 
 One answer, read when the palette is opened and filtered in the browser. An action is a form post
 to an address of the pages, which asks the policy again.
@@ -13,17 +13,24 @@ from django.views.decorators.http import require_GET
 
 from accounts import preferences, trail
 from accounts.authentication import caller_from_page
+from accounts.models import User
 from accounts.policy import Caller
 from connections import pages
 from connections.models import Connection
+from projects import pages as project_pages
+from projects.models import LONG_TEXTS, Project
 
 # More are found by the filter of the overview.
 MACHINES = 500
+PROJECTS = 200
 
 # Name of the address, label, other words by which it is found.
 _PAGES = (
     ("overview", "Machines", "all overview fleet"),
+    ("alerts", "Alerts", "rules ring firing acknowledge snooze"),
+    ("projects", "Projects", "folders training config"),
     ("connection_trash", "Trash", "deleted machines restore undo"),
+    ("project_trash", "Trash: projects", "deleted projects restore undo"),
     ("usage", "Usage", "who used gpu hours energy kwh cost idle"),
     ("notifications", "Notifications", "bell alerts news"),
     ("notification_choices", "What reaches you", "notification choices quiet hours e-mail"),
@@ -46,6 +53,7 @@ def palette(request: HttpRequest) -> JsonResponse:
     rows = Connection.objects.visible_to(user).select_related("team").order_by("name")[:MACHINES]
     operable = set(Connection.objects.operable_by(user).values_list("pk", flat=True))
     items = [_machine(row) for row in rows]
+    items += _projects(user)
     items += _pages(caller)
     items += [_switch(row) for row in rows if row.pk in operable]
     return JsonResponse({"items": items})
@@ -59,12 +67,28 @@ def _machine(row: Connection) -> dict[str, Any]:
     )
 
 
+def _projects(user: User) -> list[dict[str, Any]]:
+    rows = Project.objects.visible_to(user).select_related("connection").defer(*LONG_TEXTS)
+    return [
+        _item(
+            "project",
+            row.name,
+            f"{row.status} · {row.connection.name}",
+            reverse("project", args=[row.pk]),
+            f"{row.remote_path} {row.project_type}",
+        )
+        for row in rows.order_by("-last_activity_at")[:PROJECTS]
+    ]
+
+
 def _pages(caller: Caller) -> list[dict[str, Any]]:
     items = [_item("page", label, "", reverse(name), words) for name, label, words in _PAGES]
     if preferences.of(caller.user).this_machine:
         items.append(_item("page", "This machine", "", reverse("this_machine_page"), "own host"))
     if pages.may_add(caller.user):
         items.append(_item("page", "Add machine", "", reverse("connection_add"), "new connection"))
+    if project_pages.may_add(caller.user):
+        items.append(_item("page", "New project", "", reverse("project_add"), "make add folder"))
     if trail.may_read(caller):
         items.append(_item("page", "Audit", "", reverse("audit"), "trail log who did what"))
     if caller.user.is_staff:

@@ -14,6 +14,9 @@ from django.utils import timezone
 from accounts.models import Team, User
 from connections.models import Connection
 
+# Up to 256 KiB each, which a list of projects does not show.
+LONG_TEXTS = ("config_text", "schema_text")
+
 
 class Status(models.TextChoices):
     ACTIVE = "active"

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Membership, Role, User
 from accounts.policy import Caller, may, roles_from
 from projects import attached, choices, services
-from projects.models import Project, Status
+from projects.models import LONG_TEXTS, Project, Status
 
 PAGE = 24
 # As long as the link with `?deleted=` is fresh; the trash keeps the row for longer.
@@ -54,7 +54,7 @@ class Choice:
 
 def listing(rows: QuerySet[Project], choice: Choice, number: str | None) -> dict[str, Any]:
     """One page of `rows`, how many there are of each status, and the jobs of those shown."""
-    fitting = choices.narrowed(rows, status=choice.status, text=choice.text)
+    fitting = choices.narrowed(rows.defer(*LONG_TEXTS), status=choice.status, text=choice.text)
     ordered = choices.ordered(fitting, choice.sort, descending=choice.is_descending)
     page = Paginator(ordered, PAGE).get_page(number)
     jobs = attached.job_counts([row.pk for row in page.object_list])

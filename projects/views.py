@@ -19,7 +19,7 @@ from connections.models import Connection
 from connections.pages import machine_context
 from dgxsite.errors import Forbidden, NotFound, SiteError
 from projects import attached, config_views, pages, services
-from projects.models import Status
+from projects.models import LONG_TEXTS, Status
 
 
 @login_required
@@ -69,7 +69,7 @@ def project(request: HttpRequest, project_id: UUID) -> HttpResponse:
 @require_GET
 def trash(request: HttpRequest) -> HttpResponse:
     """The projects that were deleted in the last 30 days, each with its way back."""
-    rows = services.trash(caller_from_page(request))
+    rows = services.trash(caller_from_page(request)).defer(*LONG_TEXTS)
     lines = [(row, row.deleted_at + services.TRASH) for row in rows if row.deleted_at]
     context = {"lines": lines, "days": services.TRASH.days}
     return render(request, "projects/trash.html", context)

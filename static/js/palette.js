@@ -7,7 +7,7 @@ import { fetchJson } from "./live.js";
 
 const SHOWN = 12;
 const SHOWN_OF_A_KIND = 5; // while nothing has been typed
-const KINDS = { machine: "Machine", page: "Page", action: "Action" };
+const KINDS = { machine: "Machine", project: "Project", page: "Page", action: "Action" };
 const MOVES = { ArrowDown: 1, ArrowUp: -1, PageDown: 5, PageUp: -5 };
 
 const field = make("input", {
@@ -72,7 +72,7 @@ function matching(words) {
 }
 
 function beginning() {
-  const left = { machine: SHOWN_OF_A_KIND, page: SHOWN_OF_A_KIND, action: SHOWN_OF_A_KIND };
+  const left = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, SHOWN_OF_A_KIND]));
   return items.filter(({ kind }) => (left[kind] -= 1) >= 0).slice(0, SHOWN);
 }
 
