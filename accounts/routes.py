@@ -133,6 +133,8 @@ _BACK_OFFICE: dict[str, dict[str, str]] = {
         "accounts/auditevent/*",
         "connections/connection/*",
         "connections/keeper/*",
+        "alerts/alert/*",
+        "alerts/alertrule/*",
         "projects/project/*",
         "usage/usagesettings/*",
         "notifications/channel/*",
@@ -146,7 +148,10 @@ _EVERY = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), "site.enter")
 
 _ONE = "connections/<connection_id>"
 _PROJECT = "projects/<project_id>"
+_JOB = "jobs/<job_id>"
 _CHANNEL = "notification-channels/<channel_id>"
+_EXPORT = "exports/<export_id>"
+_SCHEDULE = "export-schedules/<schedule_id>"
 _V1: dict[str, dict[str, str]] = {
     "": _EVERY,
     "docs": {"GET": "site.documents"},
@@ -171,6 +176,17 @@ _V1: dict[str, dict[str, str]] = {
     _PROJECT: {"GET": "project.view", "PATCH": "project.change", "DELETE": "project.delete"},
     f"{_PROJECT}/restore": {"POST": "project.delete"},
     f"{_PROJECT}/check": {"POST": "project.change"},
+    f"{_ONE}/queue": {"GET": "job.view", "PATCH": "queue.change"},
+    "jobs": {"GET": "job.list", "POST": "job.create"},
+    _JOB: {"GET": "job.view", "PATCH": "job.change", "DELETE": "job.delete"},
+    f"{_JOB}/restore": {"POST": "job.delete"},
+    f"{_JOB}/start": {"POST": "job.start"},
+    f"{_JOB}/stop": {"POST": "job.stop"},
+    f"{_JOB}/retry": {"POST": "job.retry"},
+    f"{_JOB}/events": {"GET": "job.view"},
+    f"{_JOB}/log": {"GET": "job.view"},
+    f"{_JOB}/log/download": {"GET": "job.view"},
+    f"{_JOB}/log/search": {"GET": "job.view"},
     "usage": {"GET": "usage.list"},
     "usage/idle": {"GET": "usage.list"},
     "alert-rules": {"GET": "alert.list", "POST": "alert_rule.create"},
@@ -183,6 +199,16 @@ _V1: dict[str, dict[str, str]] = {
     "alert-rules/<rule_id>/restore": {"POST": "alert_rule.change"},
     "alerts": {"GET": "alert.list"},
     "alerts/<alert_id>/acknowledge": {"POST": "alert.acknowledge"},
+    f"{_ONE}/exports": {"POST": "export.make"},
+    "exports": {"GET": "connection.list"},
+    _EXPORT: {"GET": "export.view", "DELETE": "export.make"},
+    f"{_EXPORT}/download": {"GET": "export.download"},
+    f"{_EXPORT}/restore": {"POST": "export.make"},
+    f"{_EXPORT}/cancel": {"POST": "export.make"},
+    f"{_EXPORT}/repeat": {"POST": "export.make"},
+    "export-schedules": {"GET": "connection.list", "POST": "export.make"},
+    _SCHEDULE: {"DELETE": "export.make"},
+    f"{_SCHEDULE}/restore": {"POST": "export.make"},
     "tokens": {"GET": "self.view", "POST": "self.change"},
     "tokens/<token_id>": {"DELETE": "self.change"},
     "teams": {"GET": "team.list", "POST": "team.create"},
@@ -213,6 +239,7 @@ ROUTES: dict[str, dict[str, str]] = _PAGES | _SIGN_IN | _BACK_OFFICE | _API
 TOPICS: dict[str, str] = {
     "fleet": "connection.list",
     "connection": "connection.view",
+    "job": "job.view",
     "notifications": "notification.view",
 }
 

@@ -1,14 +1,18 @@
-"""A range export as the answer to a request: streamed, a few at a time, ended with its reader."""
+"""Files as answers to requests: streamed in flat memory, ended with their reader."""
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
 
 from django.http import StreamingHttpResponse
 from psycopg import sql
 
 from dgxsite.errors import TooMany
 from exports import formats
+from exports.models import Export
 from exports.plan import CONTENT_TYPES, Plan
+from exports.storage import PIECE_BYTES
 
 # Each holds a connection to the database for as long as its reader takes.
 MOST_AT_ONCE = 8
@@ -35,9 +39,28 @@ class Download:
 
 
 def response(plan: Plan, rows: sql.Composed) -> StreamingHttpResponse:
-    """The streamed answer; `TooMany` when all places are taken."""
-    answer = StreamingHttpResponse(Download(plan, rows), content_type=CONTENT_TYPES[plan.format])
-    answer.headers["Content-Disposition"] = f'attachment; filename="{plan.filename}"'
+    """A range as it comes out of the database; `TooMany` when all places are taken."""
+    answer = _attachment(Download(plan, rows), plan.filename, plan.format)
     # A proxy in front would otherwise collect the whole file before it passes on a byte.
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
+
+
+def stored(export: Export) -> StreamingHttpResponse:
+    """The site's copy of a file, under the name that it was made with."""
+    answer = _attachment(_read(export.path), export.filename, export.format)
+    answer.headers["Content-Length"] = str(export.path.stat().st_size)
+    return answer
+
+
+def _attachment(body: AsyncIterable[bytes], filename: str, format_: str) -> StreamingHttpResponse:
+    answer = StreamingHttpResponse(body, content_type=CONTENT_TYPES[format_])
+    answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return answer
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    """Django would read a plain file to its end before it sends the first piece."""
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            yield piece

@@ -32,6 +32,12 @@ def body(plan: Plan, rows: sql.Composed) -> Body:
     return _BODIES[plan.format](plan, rows)
 
 
+async def collected(body: Body) -> bytes:
+    """All of it at once; only for what is known to be small."""
+    async with aclosing(body) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
 def csv_statement(rows: sql.Composable, *, with_header: bool = True) -> sql.Composed:
     """The COPY that prints `rows` as RFC 4180 lines."""
     return _CSV.format(rows, sql.SQL(str(with_header)))
@@ -44,13 +50,21 @@ async def _csv(plan: Plan, rows: sql.Composed) -> Body:
 
 
 async def _json(plan: Plan, rows: sql.Composed) -> Body:
-    yield orjson.dumps(plan.described())[:-1] + b',"data_points":['
-    between = b"\n"
+    yield orjson.dumps(plan.described())[:-1] + b',"data_points":'
+    async with aclosing(points(rows)) as pieces:
+        async for piece in pieces:
+            yield piece
+    yield b"}\n"
+
+
+async def points(rows: sql.Composed) -> Body:
+    """The rows as a JSON list of objects."""
+    between = b"["
     async with aclosing(copying.pieces(_JSON_LINES.format(rows))) as pieces:
         async for piece in pieces:
             yield between + piece[:-1].replace(b"\n", b",\n")
             between = b",\n"
-    yield b"]}\n"
+    yield b"]" if between != b"[" else b"[]"
 
 
 async def _parquet(plan: Plan, rows: sql.Composed) -> Body:

@@ -50,6 +50,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("recovered", "A machine is back", Severity.INFO),
     Kind("alert_firing", "An alert rule rings", Severity.WARNING),
     Kind("alert_resolved", "What an alert rang for is over", Severity.INFO),
+    Kind(
+        "export_failed",
+        "A scheduled export does not reach its place",
+        Severity.WARNING,
+        Role.OPERATOR,
+    ),
     # By no channel: what tells of a broken channel must not need one.
     Kind(
         "channel_failed",

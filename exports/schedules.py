@@ -1,0 +1,150 @@
+"""Exports at set times: rows of django-celery-beat with the times, rows of ours with the work.
+
+The times stand in `CrontabSchedule` and `PeriodicTask`; the site's own clock stays the plain one
+(docs/exports.md says why), and every few seconds a worker looks which schedules are due. A turn is
+claimed by moving `next_run_at` on, so two clocks never export twice; turns that nobody was there to
+take are made up for by one.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from accounts import audit
+from accounts.policy import Caller, forbidden, may
+from connections import services as connections
+from dgxsite.errors import Invalid, NotFound
+from exports import cron
+from exports.models import Export, ExportSchedule, Kind
+from exports.services import check
+
+TASK = "exports.run_schedule"
+# What keeps a team from filling the disk by a slip.
+MOST_PER_MACHINE = 20
+
+
+def visible(caller: Caller) -> QuerySet[ExportSchedule]:
+    """The schedules that the caller may see, ready to be shown, the next one first."""
+    rows: QuerySet[ExportSchedule] = ExportSchedule.objects.visible_to(caller.user)
+    return rows.select_related("connection__team", "periodic_task__crontab", "created_by")
+
+
+def create(
+    caller: Caller,
+    connection_id: UUID,
+    *,
+    kind: str,
+    range_: str | None,
+    format_: str,
+    times: str,
+    keep_days: int = 90,
+    keep_count: int = 30,
+) -> ExportSchedule:
+    """Add one; `times` is a preset or five fields of cron. `Invalid` for what makes no sense."""
+    connection = connections.find(caller, connection_id, "export.make")
+    check(kind, range_, format_)
+    fields = cron.fields(times)
+    first = cron.next_after(fields, timezone.now())
+    assert first is not None, "`fields` refuses what never comes"
+    if ExportSchedule.objects.living().filter(connection=connection).count() >= MOST_PER_MACHINE:
+        raise Invalid.field("connection_id", f"A machine has at most {MOST_PER_MACHINE}.")
+    row = ExportSchedule(
+        connection=connection,
+        kind=kind,
+        range=range_ or "",
+        format=format_,
+        next_run_at=first,
+        keep_days=keep_days,
+        keep_count=keep_count,
+        created_by=caller.user,
+    )
+    with transaction.atomic():
+        audit.record(caller, "export.schedule", connection, kind=kind, format=format_, cron=times)
+        row.periodic_task = _periodic_task(row, fields)
+        row.save(force_insert=True)
+    return row
+
+
+def delete(caller: Caller, schedule_id: UUID) -> ExportSchedule:
+    """Stop it; it can be brought back for 30 days. What it has made stays."""
+    row = visible(caller).filter(pk=schedule_id).first()
+    return _switch(caller, row, "export.schedule_delete", timezone.now())
+
+
+def restore(caller: Caller, schedule_id: UUID) -> ExportSchedule:
+    """Go on with it, from its next time on."""
+    rows = ExportSchedule.objects.in_trash_for(caller.user).select_related("connection__team")
+    row = rows.filter(pk=schedule_id).first()
+    return _switch(caller, row, "export.schedule_restore", None)
+
+
+def queue_due(now: datetime) -> int:
+    """Put an export into the queue for each schedule whose time has come; how many."""
+    due = ExportSchedule.objects.living().filter(
+        next_run_at__lte=now, periodic_task__enabled=True, connection__deleted_at=None
+    )
+    return sum(_take_turn(row, now) for row in due.select_related("periodic_task__crontab"))
+
+
+def run_one(schedule_id: UUID, now: datetime) -> bool:
+    """Take one schedule's turn if it is due; for whoever runs django-celery-beat's own clock."""
+    rows = ExportSchedule.objects.living().select_related("periodic_task__crontab")
+    row = rows.filter(pk=schedule_id, next_run_at__lte=now).first()
+    return row is not None and _take_turn(row, now)
+
+
+def _take_turn(row: ExportSchedule, now: datetime) -> bool:
+    following = cron.next_after(_fields_of(row), now)
+    with transaction.atomic():
+        claimed = ExportSchedule.objects.filter(pk=row.pk, next_run_at=row.next_run_at)
+        if following is None or not claimed.update(next_run_at=following):
+            return False
+        Export.objects.create(
+            connection_id=row.connection_id,
+            schedule=row,
+            due_at=row.next_run_at,
+            kind=row.kind,
+            range=row.range,
+            format=row.format,
+            requested_by=row.created_by,
+        )
+    return True
+
+
+def _switch(
+    caller: Caller, row: ExportSchedule | None, action: str, deleted_at: datetime | None
+) -> ExportSchedule:
+    if row is None:
+        raise NotFound
+    if not may(caller, "export.make", row.connection.team):
+        raise forbidden("export.make")
+    with transaction.atomic():
+        audit.record(caller, action, row)
+        row.deleted_at = deleted_at
+        if deleted_at is None:
+            row.next_run_at = cron.next_after(_fields_of(row), timezone.now()) or row.next_run_at
+        row.save(update_fields=["deleted_at", "next_run_at"])
+        PeriodicTask.objects.filter(pk=row.periodic_task_id).update(enabled=deleted_at is None)
+    return row
+
+
+def _periodic_task(row: ExportSchedule, fields: dict[str, str]) -> PeriodicTask:
+    times, _ = CrontabSchedule.objects.get_or_create(**fields, timezone="UTC")
+    return PeriodicTask.objects.create(
+        name=f"export {row.pk}",
+        task=TASK,
+        crontab=times,
+        kwargs=f'{{"schedule_id": "{row.pk}"}}',
+        description=f"{Kind(row.kind).label} export, {row.format}",
+    )
+
+
+def _fields_of(row: ExportSchedule) -> dict[str, Any]:
+    times = row.periodic_task.crontab
+    names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+    return {name: getattr(times, name) for name in names}
