@@ -56,8 +56,29 @@ def fill(caller: Caller, rule: AlertRule, fields: Fields) -> list[Channel] | Non
         rule.connection = _machine(caller, fields["connection_id"])
     if "tag" in fields:
         rule.tag = fields["tag"] or ""
-    _check(rule, fields)
+    if fields.get("team_id") not in (None, rule.team_id):
+        raise Invalid.field("team_id", "The machine belongs to another team.")
+    check(rule)
     return _channels(rule.team, fields["channel_ids"]) if "channel_ids" in fields else None
+
+
+def check(rule: AlertRule) -> None:
+    """What cannot be said field by field."""
+    metrics = [name for name in (rule.metric, rule.and_metric) if name]
+    if rule.connection is not None and rule.connection.team_id != rule.team_id:
+        raise Invalid.field("connection_id", "The machine belongs to another team.")
+    if rule.connection is not None and rule.tag:
+        raise Invalid.field("tag", "Give a machine or a tag, not both.")
+    if rule.gpu is not None and not any(QUANTITIES[name].is_per_gpu for name in metrics):
+        raise Invalid.field("gpu", "This metric belongs to the machine, not to a GPU.")
+    if NOT_SEEN in metrics and (len(metrics) > 1 or rule.comparison not in (">", ">=")):
+        raise Invalid.field(
+            "metric", f"{NOT_SEEN} stands alone, with > or >=: nothing else is known by then."
+        )
+    if rule.metric == MEMORY_LEFT and rule.comparison not in ("<", "<="):
+        raise Invalid.field("comparison", f"{MEMORY_LEFT} is watched with < or <=.")
+    if rule.and_metric == MEMORY_LEFT and rule.and_comparison not in ("<", "<="):
+        raise Invalid.field("and", f"{MEMORY_LEFT} is watched with < or <=.")
 
 
 def teams_to_write_for(caller: Caller) -> QuerySet[Team]:
@@ -73,27 +94,6 @@ def _second(rule: AlertRule, condition: Fields | None) -> None:
     rule.and_metric = condition["metric"] if condition else ""
     rule.and_comparison = condition["comparison"] if condition else ""
     rule.and_threshold = condition["threshold"] if condition else None
-
-
-def _check(rule: AlertRule, fields: Fields) -> None:
-    """What cannot be said field by field."""
-    metrics = [name for name in (rule.metric, rule.and_metric) if name]
-    if fields.get("team_id") not in (None, rule.team_id):
-        raise Invalid.field("team_id", "The machine belongs to another team.")
-    if rule.connection is not None and rule.connection.team_id != rule.team_id:
-        raise Invalid.field("connection_id", "The machine belongs to another team.")
-    if rule.connection is not None and rule.tag:
-        raise Invalid.field("tag", "Give a machine or a tag, not both.")
-    if rule.gpu is not None and not any(QUANTITIES[name].is_per_gpu for name in metrics):
-        raise Invalid.field("gpu", "This metric belongs to the machine, not to a GPU.")
-    if NOT_SEEN in metrics and (len(metrics) > 1 or rule.comparison not in (">", ">=")):
-        raise Invalid.field(
-            "metric", f"{NOT_SEEN} stands alone, with > or >=: nothing else is known by then."
-        )
-    if rule.metric == MEMORY_LEFT and rule.comparison not in ("<", "<="):
-        raise Invalid.field("comparison", f"{MEMORY_LEFT} is watched with < or <=.")
-    if rule.and_metric == MEMORY_LEFT and rule.and_comparison not in ("<", "<="):
-        raise Invalid.field("and", f"{MEMORY_LEFT} is watched with < or <=.")
 
 
 def _machine(caller: Caller, connection_id: UUID | None) -> Connection | None:

@@ -16,7 +16,7 @@ from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, forbidden, may, role_in, teams_with
 from alerts import drafts, telling, transitions, trash
-from alerts.models import Alert, AlertRule
+from alerts.models import Alert, AlertQuerySet, AlertRule
 from dgxsite.errors import Forbidden, Invalid, NotFound
 from notifications.models import Channel
 
@@ -68,7 +68,7 @@ def change(caller: Caller, rule_id: UUID, fields: drafts.Fields) -> AlertRule:
     with transaction.atomic():
         audit.record(caller, CHANGE, rule, fields=sorted(name.rstrip("_") for name in fields))
         if _tested(rule) != before:
-            _begin_anew(rule)
+            begin_anew(rule)
         rule.save()
         if channels is not None:
             rule.channels.set(channels)
@@ -87,7 +87,7 @@ def delete(caller: Caller, rule_id: UUID) -> AlertRule:
     rule = find_rule(caller, rule_id, CHANGE)
     with transaction.atomic():
         audit.record(caller, "alert_rule.delete", rule)
-        _begin_anew(rule)
+        begin_anew(rule)
         rule.deleted_at = timezone.now()
         rule.save()
     return rule
@@ -114,7 +114,7 @@ def in_trash(caller: Caller) -> QuerySet[AlertRule]:
     return rows.select_related("team", "connection").order_by("-deleted_at")
 
 
-def alerts(caller: Caller) -> QuerySet[Alert]:
+def alerts(caller: Caller) -> AlertQuerySet:
     """The alerts of the caller's teams, the newest first."""
     return Alert.objects.visible_to(caller.user).order_by("-started_at", "pk")
 
@@ -136,6 +136,13 @@ def acknowledge(caller: Caller, alert_id: UUID) -> Alert:
     return row
 
 
+def begin_anew(rule: AlertRule) -> None:
+    """Keepers drop the state that they have, and what is open ends here."""
+    AlertRule.objects.filter(pk=rule.pk).update(revision=F("revision") + 1)
+    rule.refresh_from_db(fields=["revision"])
+    transitions.close(rule.alerts.open())
+
+
 def _allow(caller: Caller, rule: AlertRule, action: str) -> None:
     if not may(caller, action, rule.team):
         raise forbidden(action)
@@ -145,10 +152,3 @@ def _allow(caller: Caller, rule: AlertRule, action: str) -> None:
 
 def _tested(rule: AlertRule) -> tuple[object, ...]:
     return tuple(getattr(rule, name) for name in AlertRule.TEST_FIELDS)
-
-
-def _begin_anew(rule: AlertRule) -> None:
-    """Keepers drop the state that they have, and what is open ends here."""
-    AlertRule.objects.filter(pk=rule.pk).update(revision=F("revision") + 1)
-    rule.refresh_from_db(fields=["revision"])
-    transitions.close(rule.alerts.open())

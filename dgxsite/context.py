@@ -8,6 +8,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts import current_team, preferences, trail
 from accounts.authentication import caller_from_page
+from alerts.models import Alert
 from connections.models import Connection
 from dgxsite import version
 from dgxsite.mail import sends_mail
@@ -26,6 +27,9 @@ def site(request: HttpRequest) -> dict[str, Any]:
     def unread() -> int:
         return feed.unread(request.user.pk) if request.user.is_authenticated else 0
 
+    def firing() -> int:
+        return Alert.objects.visible_to(request.user).unattended().count()
+
     def reads_audit() -> bool:
         return request.user.is_authenticated and trail.may_read(caller_from_page(request))
 
@@ -36,6 +40,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "build": version.build,
         "preference": SimpleLazyObject(lambda: preferences.of(request.user)),
         "switcher": SimpleLazyObject(machines),
+        "firing_alerts": SimpleLazyObject(firing),
         "unread_notifications": SimpleLazyObject(unread),
         "team_choices": SimpleLazyObject(lambda: current_team.teams_of(request.user)),
         "chosen_team": SimpleLazyObject(lambda: current_team.chosen(request)),

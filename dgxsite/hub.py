@@ -42,13 +42,14 @@ class Delivery:
 
     @cached_property
     def fleet(self) -> list[tuple[str, str]]:
-        """`(event, data)` for the fleet topic: states as they are, samples in few messages."""
+        """`(event, data)` for the fleet topic: states and alerts as they are, samples in few
+        messages."""
         of_machines = [
             (event, data)
             for topic, event, data in self.items
             if topic.startswith(live.CONNECTION_PREFIX)
         ]
-        events = [(event, data) for event, data in of_machines if event == "status"]
+        events = [(event, data) for event, data in of_machines if event in ("status", "alert")]
         samples = [data for event, data in of_machines if event == "sample"]
         joined = [",".join(chunk) for chunk in packed(samples)]
         return events + [("sample", f'{{"samples":[{text}]}}') for text in joined]

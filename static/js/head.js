@@ -15,3 +15,10 @@ export function showHead(connection) {
   showSwitch(document, connection.is_active);
   carry(connection.reason ? "⚠" : "", connection.status === "error");
 }
+
+// What fires here, and how long memory lasts, as the server paints it.
+export function showAlerts() {
+  const area = document.getElementById("machine-alerts");
+  if (area.contains(document.activeElement)) return;
+  window.htmx.ajax("GET", area.dataset.url, { target: area, swap: "innerHTML" });
+}

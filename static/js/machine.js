@@ -1,6 +1,6 @@
 // The connection tab: when the state changes, the server paints the tab again.
 
-import { machineId, showHead } from "./head.js";
+import { machineId, showAlerts, showHead } from "./head.js";
 import { fetchJson, openLive } from "./live.js";
 
 const id = machineId;
@@ -11,6 +11,7 @@ openLive({
   topics: [`connection:${id}`],
   onEvent: ({ event, data }) => {
     if (event === "state" || event === "status") show(data.connection);
+    else if (event === "alert") showAlerts();
   },
   poll: async () => show(await fetchJson(`/api/v1/connections/${id}`)),
   pollSeconds: 3,

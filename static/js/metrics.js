@@ -4,7 +4,7 @@ import { serverNow } from "./clock.js";
 import { parts, rows, setAttribute, setHidden, setText, setWidth } from "./dom.js";
 import { celsius, clock, day, level, share, size, sizePair, stamp, watts } from "./format.js";
 import { paintBars, paintGauge } from "./gauge.js";
-import { machineId, showHead } from "./head.js";
+import { machineId, showAlerts, showHead } from "./head.js";
 import { fetchJson, openLive } from "./live.js";
 import * as panels from "./panels.js";
 
@@ -21,6 +21,8 @@ let waiting = null;
 
 openLive({ path: "/ws/live/", topics: [`connection:${machineId}`], onEvent: receive, poll, pollSeconds: 2 });
 setInterval(() => document.hidden || showAge(), 1000);
+// How long unified memory lasts changes without an event.
+setInterval(() => document.hidden || !isUnified() || showAlerts(), 10_000);
 whenNear(document.getElementById("history"), () => import("./history.js"));
 
 function receive({ event, data }) {
@@ -33,6 +35,8 @@ function receive({ event, data }) {
   } else if (event === "sample") {
     add(data);
     schedule(data);
+  } else if (event === "alert") {
+    showAlerts();
   }
 }
 
@@ -44,6 +48,10 @@ async function poll() {
   const sample = await answer.json();
   if (sample.recorded_at !== recent.at(-1)?.recorded_at) add(sample);
   schedule(sample);
+}
+
+function isUnified() {
+  return waiting?.gpus.some((gpu) => gpu.memory_kind === "unified");
 }
 
 function add(sample) {

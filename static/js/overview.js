@@ -11,6 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const fleet = document.getElementById("fleet");
 const machines = new Map(); // id → {connection, line}
 const changed = new Set();
+const firing = document.querySelector("#alerts-link [data-v=count]");
 const reasons = fleet ? JSON.parse(fleet.dataset.reasons) : {};
 const inView = new IntersectionObserver(watch, { rootMargin: "200px" });
 const sparks = new Map(); // id → the last thirty minutes, as the server drew them and since
@@ -27,9 +28,12 @@ if (fleet) {
 function receive({ event, data }) {
   if (event === "state") {
     for (const { connection, sample } of data.connections) keep(connection, sample);
-    complete ||= data.complete === true;
+    if (!complete && data.complete) complete = true;
+    else if (data.complete) askFiring(); // the socket was away for a while
   } else if (event === "sample") {
     for (const sample of data.samples) keep(null, sample);
+  } else if (event === "alert") {
+    askFiring();
   } else if (event === "status") {
     const isNew = complete && !machines.has(data.connection.id);
     keep(data.connection, null);
@@ -169,8 +173,20 @@ function paintTotals() {
   for (const count of fleet.querySelectorAll("[data-count]")) {
     setText(count, String(all.filter((one) => one.connection.status === count.dataset.count).length));
   }
-  const troubled = all.filter((machine) => machine.connection.status === "error").length;
+  const troubled = all.filter((machine) => machine.connection.status === "error").length + countFiring();
   carry(troubled ? `${troubled} ⚠` : "", troubled > 0);
+}
+
+// The number beside “Alerts” in the header: what fires and nobody has acknowledged.
+function countFiring() {
+  return Number(firing.textContent);
+}
+
+async function askFiring() {
+  const { count } = await fetchJson("/api/v1/alerts?state=firing&acknowledged=false&limit=1");
+  setText(firing, String(count));
+  setHidden(firing.parentElement, count === 0);
+  schedule();
 }
 
 // Without a socket: the table again, as the server paints it.

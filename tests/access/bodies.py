@@ -13,6 +13,7 @@ _MACHINE = {
 # A value in angle brackets is the object of that name, as in a route.
 _PROJECT = {"connection_id": "<connection_id>", "name": "new", "remote_path": "~/new"}
 _CHANNEL = {"name": "new", "kind": "webhook", "url": "http://127.0.0.1:9/"}
+_RULE = {"name": "new", "metric": "cpu_percent", "comparison": ">", "threshold": 90}
 _FINGERPRINT = "SHA256:" + "A" * 43
 
 # By method and route; a page's form is sent as a form, the API's body as JSON.
@@ -36,9 +37,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST api/v1/users": {"username": "new"},
     "PATCH api/v1/users/<user_id>": {"is_active": False},
     "POST api/v1/notifications/read": {"all": True},
+    "POST api/v1/alert-rules": _RULE,
+    "POST api/v1/alert-rules/preview": _RULE,
+    "PATCH api/v1/alert-rules/<rule_id>": {"name": "renamed"},
     "POST api/v1/notification-channels": _CHANNEL,
     "PATCH api/v1/notification-channels/<channel_id>": {"name": "renamed"},
     "POST api/v1/projects": _PROJECT,
+    "POST api/v1/jobs": {"project_id": "<project_id>", "name": "new", "command": "true"},
+    "PATCH api/v1/jobs/<job_id>": {"name": "renamed"},
+    "PATCH api/v1/connections/<connection_id>/queue": {"is_paused": True},
     "PATCH api/v1/projects/<project_id>": {"name": "renamed"},
     "POST projects/add": _PROJECT,
     "POST projects/<uuid:project_id>/edit": {"name": "renamed", "remote_path": "~/x"},

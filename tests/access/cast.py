@@ -13,9 +13,11 @@ from django.utils import timezone
 from accounts import audit, invitations
 from accounts.models import ApiToken, AuditEvent, Role, Scope, User
 from accounts.policy import Caller
+from alerts.models import Alert, AlertRule
 from connections.models import Connection, Keeper
 from notifications.models import Channel, Delivery, Event, Notification
 from tests import factories
+from tests.jobs.rows import make_job
 from usage.models import UsageSettings
 
 ACTORS = ("anonymous", "viewer", "operator", "administrator", "stranger", "superuser")
@@ -64,6 +66,8 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
     deleted = factories.make_connection(team, name="deleted", deleted_at=timezone.now())
     project = factories.make_project(machine, name="project")
     deleted_project = factories.make_project(machine, name="old", deleted_at=timezone.now())
+    job = make_job(project)
+    deleted_job = make_job(project, deleted_at=timezone.now())
     token = ApiToken.objects.get(user=users["viewer"])
     group = Group.objects.create(name="group")
     address = EmailAddress.objects.create(user=users["viewer"], email="viewer@example.org")
@@ -79,7 +83,23 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
     invitation = invitations.create(Caller(users["administrator"]), team.pk, Role.VIEWER)[0]
     settings = UsageSettings(keep_days=400)
     settings.save()
+    rule = AlertRule(team=team, name="rule", metric="cpu_percent", comparison=">", threshold=1)
+    rule.created_by = users["operator"]
+    rule.save()
+    deleted_rule = AlertRule(team=team, name="old", metric="cpu_percent", comparison=">")
+    deleted_rule.threshold, deleted_rule.created_by = 1, users["operator"]
+    deleted_rule.deleted_at = timezone.now()
+    deleted_rule.save()
+    now = timezone.now()
+    alert = Alert.objects.create(
+        rule=rule, team=team, connection=machine, state="firing", started_at=now, seen_at=now
+    )
     return {
+        "rule_id": rule.pk,
+        "deleted rule_id": deleted_rule.pk,
+        "alert_id": alert.pk,
+        "alerts.alertrule": rule.pk,
+        "alerts.alert": alert.pk,
         "invitation_id": invitation.pk,
         "secret": "no-such-link",
         "event_id": news.pk,
@@ -91,6 +111,8 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "deleted connection_id": deleted.pk,
         "project_id": project.pk,
         "deleted project_id": deleted_project.pk,
+        "job_id": job.pk,
+        "deleted job_id": deleted_job.pk,
         "team_id": team.pk,
         "user_id": users["viewer"].pk,
         "token_id": token.pk,

@@ -1,0 +1,78 @@
+"""Alert rules in Django's admin, checked as everywhere; alerts are only looked at."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.admin import Audited, ReadOnly
+from alerts import drafts, services
+from alerts.models import Alert, AlertRule
+from alerts.quantities import QUANTITIES
+from dgxsite.errors import SiteError
+
+_METRICS = [(one.name, one.title) for one in QUANTITIES.values()]
+
+
+class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]
+    metric = forms.ChoiceField(choices=_METRICS)
+    and_metric = forms.ChoiceField(choices=[("", "–"), *_METRICS], required=False)
+
+    class Meta:
+        model = AlertRule
+        fields = (
+            "team",
+            "name",
+            "enabled",
+            "metric",
+            "comparison",
+            "threshold",
+            "and_metric",
+            "and_comparison",
+            "and_threshold",
+            "for_seconds",
+            "clear_margin",
+            "connection",
+            "tag",
+            "gpu",
+            "channels",
+            "snoozed_until",
+        )
+
+    def _post_clean(self) -> None:
+        """What fits together is asked when the row has its values."""
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        try:
+            drafts.check(self.instance)
+        except SiteError as error:
+            for found in error.errors:
+                place = found.field if found.field in self.fields else None
+                self.add_error(place, found.message)
+
+
+@admin.register(AlertRule)
+class RuleAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
+    audit_name = "alert_rule"
+    form = RuleAdminForm
+    list_display = ("name", "team", "metric", "comparison", "threshold", "enabled", "deleted_at")
+    list_filter = ("enabled", "metric")
+    list_select_related = ("team",)
+    search_fields = ("name",)
+    autocomplete_fields = ("team",)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A changed rule begins anew, as it does by the API."""
+        if change:
+            services.begin_anew(obj)
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("rule", "connection", "gpu", "state", "value", "started_at", "resolved_at")
+    list_filter = ("state",)
+    list_select_related = ("rule", "connection")
+    date_hierarchy = "started_at"
