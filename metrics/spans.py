@@ -43,6 +43,11 @@ def register(provider: Provider) -> None:
         _providers.append(provider)
 
 
+def unregister(provider: Provider) -> None:
+    """Ask it no more."""
+    _providers.remove(provider)
+
+
 def is_empty() -> bool:
     """Nobody provides marks, so nobody needs to be asked."""
     return not _providers

@@ -37,6 +37,20 @@ def fill(row: Connection, *, hours: float = 24, days: int = 40, gpus: int = 1) -
     return machine
 
 
+def extend(row: Connection, *, minutes: int, level: float) -> None:
+    """Raw rows from now on, all at one level: as if time had gone on."""
+    machine = Machine.objects.get(connection=row)
+    first = RAW.start_of(datetime.now(UTC)) + RAW.resolution
+    last = first + timedelta(minutes=minutes)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO metrics_raw_machine (at, machine, readings, "
+            "gpu_percent_avg, gpu_percent_min, gpu_percent_max) "
+            "SELECT at, %s, 10, %s, %s, %s FROM generate_series(%s::timestamptz, %s, %s) at",
+            [machine.pk, level, level, level, first, last, RAW.resolution],
+        )
+
+
 def _insert(tier: Tier, machine: Machine, gpu: int | None, start: datetime, end: datetime) -> None:
     count = (end - start).days + 2
     tiers.ensure_days([(start + timedelta(days=day)).date() for day in range(count)])
