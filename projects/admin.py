@@ -33,7 +33,7 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
     caller: Caller
 
-    create_directory = forms.BooleanField(required=False, help_text="Make it if it is missing.")
+    make_folder = forms.BooleanField(required=False, help_text="Make it if it is missing.")
 
     class Meta:
         model = Project
@@ -63,8 +63,9 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def _checked(self, cleaned: dict[str, Any]) -> drafts.Fields:
-        sent = {name: cleaned[name] for name in (*_PLAIN, "create_directory")}
+        sent = {name: cleaned[name] for name in _PLAIN}
         sent["connection_id"] = cleaned["connection"].pk
+        sent["create_directory"] = cleaned["make_folder"]
         fields = ProjectIn.model_validate(sent).model_dump(exclude_unset=True)
         return fields | {name: cleaned[name].replace("\r\n", "\n") for name in _TEXTS}
 
