@@ -59,7 +59,7 @@ WITH {rows}, held AS (
   LIMIT %(limit)s OFFSET %(offset)s
 )
 SELECT (SELECT count(*) FROM found), page.* FROM (SELECT 1) one LEFT JOIN page ON true
-""").format(rows=sql.SQL(ROWS))
+""").format(rows=ROWS)
 
 
 def holders(

@@ -1,8 +1,8 @@
-"""The ledger in PostgreSQL: a table of minutes, a table of hours that are their sums.
+"""The ledger in PostgreSQL: a table of minutes, and tables of hours and days that are their sums.
 
-Both are partitioned by month. An entry's key is the start of its minute or hour, the machine, the
-GPU and the owner. Hours are added to in the transaction that writes the minutes, so that they are
-always exactly their sum; reports read hours, and minutes only for the ends of an odd span.
+An entry's key is the start of its minute, hour or day (UTC), the machine, the GPU and the owner.
+The sums are added to in the transaction that writes the minutes, so that they are always exactly
+that; reports read days, and hours and minutes only for the ends of an odd span.
 
 `idle_since` is the minute at which an owner began to hold memory idly without a break; it travels
 from minute to minute, so that "idle for five hours" is one row and not three hundred.
@@ -20,7 +20,7 @@ from metrics.saving import Ended, Keeping
 from usage.attribution import MINUTE_SECONDS, Entry, Minute
 from usage.models import Owner as OwnerRow
 from usage.notes import Owner
-from usage.tables import ADD_TO_HOURS, MINUTES
+from usage.tables import ADD_TO_SUMS, MINUTES
 
 # A keeper's death may cost a minute; it does not end a long idleness.
 _MAY_MISS = timedelta(minutes=5)
@@ -72,7 +72,7 @@ def _by_minute(
 def _write_minute(
     at: datetime, entries: Sequence[tuple[int, Entry]], owners: Mapping[Owner, int]
 ) -> int:
-    """One COPY of minutes, and their hours."""
+    """One COPY of minutes, and their sums."""
     if not entries:
         return 0
     machines = list({machine for machine, _ in entries})
@@ -81,7 +81,8 @@ def _write_minute(
     rows = [_row(at, key, entry, since.get(key)) for key, entry in keyed]
     written = copy(MINUTES, rows)
     with connection.cursor() as cursor:
-        cursor.execute(ADD_TO_HOURS, [at, machines])
+        for add in ADD_TO_SUMS:
+            cursor.execute(add, [at, machines])
     return written
 
 

@@ -1,12 +1,12 @@
 """Reading the ledger: what was used in a span, added up by one of the groupings.
 
-Hours answer for the whole hours of a span and minutes for what is left at its ends; the two never
+Days answer for the whole days of a span, hours and minutes for what is left at its ends; they never
 overlap. Only the machines of a `Scope` are read, so whoever made it has asked who may see them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 from django.db import connection
@@ -18,8 +18,10 @@ from dgxsite.pagination import Page
 from metrics.history import Span
 from metrics.models import Machine
 from usage.grouping import GROUPINGS, KEYS, Grouping
+from usage.tables import NUMBERS
 
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What a person sees under the ledger's number of a machine.
 Scope = Mapping[int, Connection]
@@ -83,21 +85,30 @@ _TOTALS: Mapping[str, LiteralString] = dict.fromkeys(_NUMBERS, "sum({})") | {
 }
 assert [field.name for field in fields(Line)] == [*KEYS, *_NUMBERS]
 
-# Its parameters are those of `parameters`.
-ROWS: LiteralString = """
-r AS (
-  SELECT * FROM usage_hour
-  WHERE machine = ANY(%(machines)s) AND at >= %(first)s AND at < %(last)s
-  UNION ALL
-  SELECT at, machine, owner, gpu, seconds, share_seconds, busy_seconds, gpu_busy_seconds,
-    idle_seconds, memory_mean_bytes, memory_max_bytes, energy_wh FROM usage_minute
-  WHERE machine = ANY(%(machines)s) AND at >= %(start)s AND at < %(first)s
-  UNION ALL
-  SELECT at, machine, owner, gpu, seconds, share_seconds, busy_seconds, gpu_busy_seconds,
-    idle_seconds, memory_mean_bytes, memory_max_bytes, energy_wh FROM usage_minute
-  WHERE machine = ANY(%(machines)s) AND at >= %(last)s AND at < %(end)s
+# Table, and the names of the parameters between which its rows are taken.
+_PARTS: Sequence[tuple[str, str, str]] = (
+    ("usage_minute", "start", "first_hour"),
+    ("usage_hour", "first_hour", "first_day"),
+    ("usage_day", "first_day", "last_day"),
+    ("usage_hour", "last_day", "last_hour"),
+    ("usage_minute", "last_hour", "end"),
 )
-"""
+_PART = sql.SQL("""
+  SELECT {names} FROM {table} WHERE machine = ANY(%(machines)s) AND at >= {start} AND at < {end}
+""")
+_ROW = ("at", "machine", "owner", "gpu", *NUMBERS)
+# Rows `r` of the span; its parameters are those of `parameters`.
+ROWS = sql.SQL("r AS ({})").format(
+    sql.SQL(" UNION ALL ").join(
+        _PART.format(
+            names=sql.SQL(", ").join(map(sql.Identifier, _ROW)),
+            table=sql.Identifier(table),
+            start=sql.Placeholder(start),
+            end=sql.Placeholder(end),
+        )
+        for table, start, end in _PARTS
+    )
+)
 # One row has the number of lines and is their total.
 _QUERY = sql.SQL("""
 WITH {rows}, g AS MATERIALIZED (
@@ -111,26 +122,25 @@ UNION ALL SELECT NULL::bigint, page.* FROM page
 
 
 def parameters(machines: Scope, span: Span) -> dict[str, Any]:
-    """What `ROWS` needs: the span, and the whole hours `[first, last)` inside of it."""
-    first, last = _ceil(span.start), _floor(span.end)
-    if first >= last:
-        first = last = span.end
+    """What `ROWS` needs: the whole hours inside of the span, and the whole days inside of those."""
+    first_hour, last_hour = _whole(span.start, span.end, _HOUR)
+    first_day, last_day = _whole(first_hour, last_hour, _DAY)
     return {
         "machines": list(machines),
         "start": span.start,
-        "first": first,
-        "last": last,
+        "first_hour": first_hour,
+        "first_day": first_day,
+        "last_day": last_day,
+        "last_hour": last_hour,
         "end": span.end,
     }
 
 
-def _floor(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
-def _ceil(at: datetime) -> datetime:
-    floor = _floor(at)
-    return floor if floor == at else floor + _HOUR
+def _whole(start: datetime, end: datetime, unit: timedelta) -> tuple[datetime, datetime]:
+    """The whole units between the two; none, at the end, where there is none."""
+    first = start + (_ZERO - start) % unit
+    last = end - (end - _ZERO) % unit
+    return (first, last) if first < last else (end, end)
 
 
 def report(machines: Scope, span: Span, group_by: str, page: Page | None) -> Report:
@@ -148,7 +158,7 @@ def _query(grouping: Grouping) -> sql.Composed:
     absent = {name: f"NULL::{kind}" for name, kind in KEYS.items()}
     totals = {name: form.format(name) for name, form in _TOTALS.items()}
     return _QUERY.format(
-        rows=sql.SQL(ROWS),
+        rows=ROWS,
         keys=_columns({**absent, **grouping.keys}),
         numbers=_columns(_NUMBERS),
         order=sql.SQL(grouping.order),

@@ -1,4 +1,4 @@
-"""The ledger's two tables as records, and how a minute is added to its hour."""
+"""The ledger's tables as records, and how a minute is added to its hour and its day."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -10,7 +10,7 @@ from metrics import partitions
 from metrics.partitions import Table
 from usage.models import UsageSettings
 
-# How a minute's number is added to its hour `h`.
+# How a minute's number is added to the sum `h`.
 _SUM = "h.{0} + EXCLUDED.{0}"
 _SUM_OF_TOLD = "COALESCE(h.{0} + EXCLUDED.{0}, h.{0}, EXCLUDED.{0})"
 _MEAN = (
@@ -34,21 +34,30 @@ _KEY = ("machine", "owner", "gpu")
 
 MINUTES = Table("usage_minute", ("at", "idle_since", *_KEY), NUMBERS, "month")
 HOURS = Table("usage_hour", ("at", *_KEY), NUMBERS, "month")
-TABLES: Sequence[Table] = (MINUTES, HOURS)
+DAYS = Table("usage_day", ("at", *_KEY), NUMBERS, "year")
+TABLES: Sequence[Table] = (MINUTES, HOURS, DAYS)
 
-# Parameters: the minute's start, and machines whose minute was written just now.
-ADD_TO_HOURS = sql.SQL("""
-INSERT INTO usage_hour AS h (at, machine, owner, gpu, {numbers})
-SELECT date_trunc('hour', at, 'UTC'), machine, owner, gpu, {numbers}
+_ADD = sql.SQL("""
+INSERT INTO {table} AS h (at, machine, owner, gpu, {numbers})
+SELECT date_trunc({unit}, at, 'UTC'), machine, owner, gpu, {numbers}
 FROM usage_minute WHERE at = %s AND machine = ANY(%s)
 ORDER BY machine, gpu, owner
 ON CONFLICT (machine, at, gpu, owner) DO UPDATE SET {merges}
-""").format(
-    numbers=sql.SQL(", ").join(map(sql.Identifier, NUMBERS)),
-    merges=sql.SQL(", ").join(
-        sql.SQL("{0} = " + merge).format(sql.Identifier(name)) for name, merge in _MERGES.items()
-    ),
-)
+""")
+
+
+def _add_to(table: Table, unit: str) -> sql.Composed:
+    merges = [sql.SQL("{0} = " + how).format(sql.Identifier(n)) for n, how in _MERGES.items()]
+    return _ADD.format(
+        table=sql.Identifier(table.name),
+        unit=sql.Literal(unit),
+        numbers=sql.SQL(", ").join(map(sql.Identifier, NUMBERS)),
+        merges=sql.SQL(", ").join(merges),
+    )
+
+
+# Parameters: the minute's start, and machines whose minute was written just now.
+ADD_TO_SUMS: Sequence[sql.Composed] = (_add_to(HOURS, "hour"), _add_to(DAYS, "day"))
 
 
 def ensure_days(days: Sequence[date]) -> int:

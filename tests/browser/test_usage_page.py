@@ -37,7 +37,7 @@ def usage(fleet: Fleet):
     tables.ensure_days([today, today - timedelta(days=DAYS)])
     yield
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE usage_minute, usage_hour")
+        cursor.execute("TRUNCATE usage_minute, usage_hour, usage_day")
 
 
 def fill(machine: Connection, names: tuple[str, ...] = ("mara", "ana")) -> None:
@@ -72,6 +72,13 @@ def _past(machine: Machine, now: datetime) -> None:
                     end,
                 ],
             )
+        cursor.execute(
+            "INSERT INTO usage_day SELECT date_trunc('day', at, 'UTC'), machine, owner, gpu, "
+            "sum(seconds), sum(share_seconds), sum(busy_seconds), sum(gpu_busy_seconds), "
+            "sum(idle_seconds), avg(memory_mean_bytes), max(memory_max_bytes), sum(energy_wh) "
+            "FROM usage_hour WHERE machine = %s GROUP BY 1, 2, 3, 4 ON CONFLICT DO NOTHING",
+            [machine.pk],
+        )
 
 
 @pytest.mark.parametrize("width", [1280, 360])

@@ -15,7 +15,7 @@ def ledger(transactional_db: None):
     tables.ensure_days([MOMENT.date() - timedelta(days=31), MOMENT.date()])
     yield
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE usage_minute, usage_hour")
+        cursor.execute("TRUNCATE usage_minute, usage_hour, usage_day")
 
 
 @pytest.fixture

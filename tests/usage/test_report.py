@@ -321,9 +321,7 @@ def test_the_csv_reads_back_and_holds_no_formula(keeper, machine, page):
 
 def _read(answer):
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    return list(
-        csv.DictReader(io.StringIO(answer.content.decode(), newline=""))
-    )
+    return list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
 
 
 def test_the_page_shows_the_chosen_team_alone(keeper, machine, page, viewer):
