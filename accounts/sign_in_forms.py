@@ -10,7 +10,11 @@ from allauth.account.forms import (
     ResetPasswordKeyForm,
     SetPasswordForm,
 )
+from allauth.account.forms import (
+    ReauthenticateForm as PasswordAgainForm,
+)
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.totp.forms import ActivateTOTPForm
 
 
 class _Plain:
@@ -45,6 +49,14 @@ class ForgottenPassword(_Plain, ResetPasswordForm):
 
 
 class PasswordByMail(_Plain, ResetPasswordKeyForm):
+    pass
+
+
+class PasswordAgain(_Plain, PasswordAgainForm):
+    pass
+
+
+class FirstCode(_Plain, ActivateTOTPForm):
     pass
 
 

@@ -195,6 +195,7 @@ ACCOUNT_FORMS = {
     "add_email": "accounts.sign_in_forms.OtherAddress",
     "change_password": "accounts.sign_in_forms.OtherPassword",
     "login": "accounts.sign_in_forms.NameAndPassword",
+    "reauthenticate": "accounts.sign_in_forms.PasswordAgain",
     "reset_password": "accounts.sign_in_forms.ForgottenPassword",
     "reset_password_from_key": "accounts.sign_in_forms.PasswordByMail",
     "set_password": "accounts.sign_in_forms.FirstPassword",
@@ -214,6 +215,7 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "accounts.second_factor.SecondFactors"
 MFA_FORMS = {
+    "activate_totp": "accounts.sign_in_forms.FirstCode",
     "authenticate": "accounts.sign_in_forms.SecondStep",
     "reauthenticate": "accounts.sign_in_forms.SecondStepAgain",
     "add_webauthn": "accounts.passkey_forms.NewPasskey",

@@ -32,9 +32,9 @@ list.addEventListener("click", ({ target }) => {
   if (place >= 0) go(found[place]);
 });
 
-export async function open() {
+export async function open(typed) {
   if (dialog.open) return;
-  field.value = "";
+  field.value = typed;
   dialog.showModal();
   tell("Loading");
   try {

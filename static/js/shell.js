@@ -144,8 +144,18 @@ function press(event) {
   act();
 }
 
+// What is typed while the palette is still on its way is not lost.
 function palette() {
-  import("./palette.js").then(open);
+  let typed = "";
+  const keep = (event) => {
+    if (event.key.length !== 1 || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    typed += event.key;
+  };
+  const done = () => document.removeEventListener("keydown", keep, true);
+  document.addEventListener("keydown", keep, true);
+  import("./palette.js").then((module) => { done(); module.open(typed); }, done);
 }
 
 function open(module) {
