@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class AlertsConfig(AppConfig):
     name = "alerts"
     verbose_name = "Alerts"
+
+    def ready(self) -> None:
+        """Charts show alerts as bands; every process that draws them asks."""
+        from alerts.spans import of_alerts
+        from metrics import spans
+
+        spans.register(of_alerts)

@@ -5,6 +5,7 @@ of a GPU is looked at for each GPU on its own; everything else once per machine.
 touches the database.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,11 @@ def _yes(value: float | None) -> str:
     return formats.ABSENT if value is None else "held back" if value else "free"
 
 
+def span(seconds: float | None) -> str:
+    """A duration without a zero at its end: `5 min`, not `5 min 0 s`."""
+    return re.sub(" 0\u00a0[a-z]+$", "", formats.duration(seconds))
+
+
 # Unit of the catalogue → how it is written, and the sign beside a field that takes it.
 _UNITS: dict[str, tuple[Callable[[float | None], str], str]] = {
     "percent": (_unit("%"), "%"),
@@ -65,7 +71,7 @@ _UNITS: dict[str, tuple[Callable[[float | None], str], str]] = {
     "bytes_per_second": (formats.rate, "bytes/s"),
     "load": (_load, ""),
     "share": (_yes, "1 = yes"),
-    "seconds": (formats.duration, "s"),
+    "seconds": (span, "s"),
 }
 _TITLES = {
     "cpu_percent": "CPU utilisation",

@@ -1,9 +1,9 @@
 """Rules and alerts in words: one sentence for each, the same on pages, in mails and in channels."""
 
 from alerts import guard
+from alerts.evaluation import UPWARD
 from alerts.models import Alert, AlertRule
-from alerts.quantities import MEMORY_LEFT, NOT_SEEN, QUANTITIES, THROTTLED
-from dgxsite.formats import duration
+from alerts.quantities import MEMORY_LEFT, NOT_SEEN, QUANTITIES, THROTTLED, span
 
 SIGNS = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 _YES_OR_NO = frozenset({THROTTLED, "gpu_throttled"})
@@ -13,7 +13,7 @@ def condition(metric: str, comparison: str, threshold: float) -> str:
     """“GPU temperature is above 80 °C”."""
     quantity = QUANTITIES[metric]
     if metric in _YES_OR_NO:
-        return quantity.title
+        return "the GPU is throttled" if comparison in UPWARD else "the GPU is not throttled"
     return f"{quantity.title} is {SIGNS[comparison]} {quantity.show(threshold)}"
 
 
@@ -33,12 +33,7 @@ def sentence(rule: AlertRule) -> str:
     text = f"On {place(rule)}, when {condition(rule.metric, rule.comparison, rule.threshold)}"
     if rule.and_metric and rule.and_threshold is not None:
         text += f" and {condition(rule.and_metric, rule.and_comparison, rule.and_threshold)}"
-    return f"{text} for {hold(rule)}" if rule.for_seconds else text
-
-
-def hold(rule: AlertRule) -> str:
-    """The hold time without the seconds that are zero: `5 min`, not `5 min 0 s`."""
-    return duration(rule.for_seconds).replace(" 0\u00a0s", "").replace(" 0\u00a0min", "")
+    return f"{text} for {span(rule.for_seconds)}" if rule.for_seconds else text
 
 
 def reading(alert: Alert) -> str:
@@ -48,7 +43,7 @@ def reading(alert: Alert) -> str:
         left = "" if value is None else f": {guard.words(value)}"
         return f"memory is running out{left}"
     if metric == NOT_SEEN:
-        return f"not seen for {duration(value)}"
+        return f"not seen for {span(value)}"
     if metric in _YES_OR_NO:
         return "the driver holds the GPU clock back"
     return f"{QUANTITIES[metric].title} is {QUANTITIES[metric].show(value)}"
