@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.authentication import caller_of, identify
 from connections import services
-from dgxsite.errors import NotFound
+from dgxsite.errors import Invalid, NotFound
 from dgxsite.pagination import Page
 from metrics import columnar, history, live
 from metrics.collectors.this_machine import this_machine
@@ -54,6 +54,7 @@ class HistoryQuery(BaseModel):
     end: datetime | None = None
     gpu: Literal["all"] | Annotated[int, Field(ge=0, le=_GREATEST_INDEX)] = "all"
     max_points: Annotated[int, Field(ge=1, le=history.MOST_POINTS)] = 1500
+    metrics: str | None = None
 
 
 @router.get("/{connection_id}/metrics/history")
@@ -64,8 +65,25 @@ def metrics_history(
     row = services.find(caller_of(request), connection_id, "metrics.view")
     span = history.window(asked.range, asked.start, asked.end, datetime.now(UTC))
     gpu = None if asked.gpu == "all" else asked.gpu
-    found = history.slice(row.pk, span, gpu=gpu, max_points=asked.max_points)
+    found = history.slice(
+        row.pk,
+        span,
+        gpu=gpu,
+        max_points=asked.max_points,
+        metrics=_names(asked.metrics),
+        digits=columnar.DIGITS,
+    )
     return columnar.response(request, columnar.as_dict(found))
+
+
+def _names(text: str | None) -> list[str] | None:
+    """The series that are asked for, by name with commas between; None for all of them."""
+    if text is None:
+        return None
+    names = text.split(",")
+    if unknown := [name for name in names if name not in columnar.DIGITS]:
+        raise Invalid.field("metrics", f"There is no series {', '.join(unknown)[:100]}.")
+    return names
 
 
 def this_machine_view(request: HttpRequest) -> HttpResponseBase:

@@ -7,9 +7,10 @@ contain the running hour and day, computed from the tier below, and hours that w
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
 from django.db import connection
 from psycopg import sql
@@ -72,7 +73,7 @@ def window(range_: str | None, start: datetime | None, end: datetime | None, now
     A start alone goes up to now. Raises `Invalid`.
     """
     if start is None and end is None:
-        return _named(range_ or DEFAULT_RANGE, now)
+        return _named(DEFAULT_RANGE if range_ is None else range_, now)
     if range_ is not None:
         raise Invalid.field("range", "Say either range, or start and end.")
     if start is None:
@@ -105,8 +106,11 @@ def slice(
     max_points: int = 1500,
     tier: Tier | None = None,
     metrics: Sequence[str] | None = None,
+    digits: Mapping[str, int] | None = None,
 ) -> Slice:
     """At most `max_points` equal steps over the whole span; without `metrics`, every series.
+
+    `digits`: how many to keep after the point, for each metric; all of them if None.
 
     `gpu=None`: the machine, its GPUs taken together. `gpu=N`: the `gpu_…` series are that GPU's,
     null where it does not exist. A machine without history has series of nulls.
@@ -116,7 +120,7 @@ def slice(
     grid = _Grid.over(tier, span, max_points)
     series: dict[str, dict[str, Numbers]] = {}
     for of_gpu, names in _parts(gpu, metrics):
-        found = _fetch(tier, machine, grid, of_gpu, names) if machine is not None else []
+        found = _fetch(tier, machine, grid, of_gpu, names, digits) if machine is not None else []
         series |= _columnar(grid, names, found)
     return Slice(tier, grid.seconds, grid.timestamps(tier), series)
 
@@ -216,15 +220,26 @@ def _parts(
 
 
 def _fetch(
-    tier: Tier, machine: Machine, grid: _Grid, gpu: int | None, names: Sequence[str]
-) -> list[tuple[object, ...]]:
+    tier: Tier,
+    machine: Machine,
+    grid: _Grid,
+    gpu: int | None,
+    names: Sequence[str],
+    digits: Mapping[str, int] | None,
+) -> list[tuple[Any, ...]]:
     """(moment within its step, then the statistics of each metric), for each step that has rows."""
     found = _select(tier, machine, Span(grid.start, grid.end), gpu, names)
     is_row = grid.seconds <= (settings.PERSIST_SECONDS if tier is RAW else tier.resolution_seconds)
-    query = _plain(found, tier, names) if is_row else _stepped(found, tier, grid, names)
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return list(cursor.fetchall())
+    steps = _plain(found, tier, names) if is_row else _stepped(found, tier, grid, names)
+    return _read(_shown(steps, names, digits))
+
+
+def _read(query: sql.Composed) -> list[tuple[Any, ...]]:
+    """The rows, sent in binary: fifty thousand numbers as text take four times as long to read."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(query, binary=True)
+        return cursor.fetchall()
 
 
 def _select(
@@ -261,15 +276,31 @@ def _moment(tier: Tier) -> sql.SQL:
 
 
 def _plain(found: sql.Composed, tier: Tier, names: Sequence[str]) -> sql.Composed:
-    return sql.SQL("SELECT {}, {} FROM ({}) r").format(
+    return sql.SQL("SELECT {} AS step, {} FROM ({}) r").format(
         _moment(tier), rows.identifiers(_statistics(names)), found
     )
 
 
 def _stepped(found: sql.Composed, tier: Tier, grid: _Grid, names: Sequence[str]) -> sql.Composed:
-    return sql.SQL("SELECT date_bin({}, {}, {}), {} FROM ({}) r GROUP BY 1").format(
+    return sql.SQL("SELECT date_bin({}, {}, {}) AS step, {} FROM ({}) r GROUP BY 1").format(
         grid.step, _moment(tier), grid.start, rows.means(tier, names), found
     )
+
+
+def _shown(
+    steps: sql.Composed, names: Sequence[str], digits: Mapping[str, int] | None
+) -> sql.Composed:
+    """The same steps with so many digits after the point, or all of them."""
+    if digits is None:
+        return steps
+    rounded = [
+        sql.SQL("round({0}::float8 * {1}) / {1}").format(
+            sql.Identifier(f"{name}_{statistic}"), 10 ** digits[name]
+        )
+        for name in names
+        for statistic in STATISTICS
+    ]
+    return sql.SQL("SELECT step, {} FROM ({}) s").format(sql.SQL(", ").join(rounded), steps)
 
 
 def _statistics(names: Sequence[str]) -> list[str]:
@@ -277,13 +308,12 @@ def _statistics(names: Sequence[str]) -> list[str]:
 
 
 def _columnar(
-    grid: _Grid, names: Sequence[str], found: Sequence[tuple[object, ...]]
+    grid: _Grid, names: Sequence[str], found: Sequence[tuple[Any, ...]]
 ) -> dict[str, dict[str, Numbers]]:
-    """Rows → series; a step without a row is None everywhere."""
-    columns: list[Numbers] = [[None] * grid.count for _ in _statistics(names)]
-    for at, *numbers in found:
-        place = grid.number(at)  # type: ignore[arg-type]
-        for column, number in zip(columns, numbers, strict=True):
-            column[place] = number  # type: ignore[call-overload]
+    """Rows in any order → series; a step without a row is None everywhere."""
+    by_step = {grid.number(row[0]): row for row in found}
+    nothing = (None,) * (1 + len(_statistics(names)))
+    every = [by_step.get(number, nothing) for number in range(grid.count)]
+    _, *columns = map(list, zip(*every, strict=True))
     each = iter(columns)
     return {name: {statistic: next(each) for statistic in STATISTICS} for name in names}

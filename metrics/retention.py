@@ -11,6 +11,7 @@ replaces an hour by what is left of its windows.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -52,9 +53,8 @@ class Kept:
 def kept(tier: Tier) -> Kept:
     """What the lines of `Retention` say about a tier."""
     lines = Retention.objects.filter(tier=tier.name)
-    site = lines.filter(connection=None).first()
-    own = dict(lines.exclude(connection=None).values_list("connection_id", "keep_days"))
-    return Kept(site.keep_days if site is not None else tier.keep_days, own)
+    own: dict[Any, int] = dict(lines.values_list("connection_id", "keep_days"))
+    return Kept(own.pop(None, tier.keep_days), own)
 
 
 def kept_from(tier: Tier, machine: Machine, now: datetime) -> datetime:

@@ -17,7 +17,8 @@ from tests.metrics import oracle
 from tests.metrics.stored import ends, machine_of, random_windows, steady, store, write
 from tests.waiting import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Where nothing runs beside it, all of it happens in one transaction that is rolled back.
+pytestmark = pytest.mark.django_db
 
 START = datetime(2031, 5, 6, 22, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -25,8 +26,9 @@ DAY = timedelta(days=1)
 LATER = START + 4 * DAY
 
 
-@pytest.fixture(autouse=True)
-def empty():
+@pytest.fixture
+def committed(transactional_db):
+    """What several connections share is really there, and goes afterwards."""
     yield
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE " + ", ".join(table.name for table in tiers.TABLES))
@@ -135,7 +137,7 @@ def in_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[BaseEx
     return thread, errors
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_was(machine):
+def test_killed_in_the_middle_it_goes_on_where_it_was(committed, machine):
     windows = [steady(at, 2.0) for hour in range(60) for at in ends(START + hour * HOUR, 2)]
     store(machine, windows)
     thread, errors = in_thread(lambda: rollup.roll_up(LATER, batch=1))
@@ -153,7 +155,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(machine):
     assert_rolled_up(machine, windows)
 
 
-def test_two_at_once_share_the_work(machine):
+def test_two_at_once_share_the_work(committed, machine):
     windows = [steady(at, 2.0) for hour in range(30) for at in ends(START + hour * HOUR, 2)]
     store(machine, windows)
     threads = [in_thread(lambda: rollup.roll_up(LATER, batch=2)) for _ in range(3)]
@@ -164,7 +166,7 @@ def test_two_at_once_share_the_work(machine):
     assert_rolled_up(machine, windows)
 
 
-def test_an_hour_waits_for_a_writer_that_has_not_committed(machine):
+def test_an_hour_waits_for_a_writer_that_has_not_committed(committed, machine):
     early, late = (random_windows([at], random.Random(1)) for at in ends(START, 2))
     store(machine, early)
     with transaction.atomic():
@@ -177,7 +179,7 @@ def test_an_hour_waits_for_a_writer_that_has_not_committed(machine):
     assert_rolled_up(machine, early + late)
 
 
-def test_a_writer_that_meets_the_roll_up_has_its_hour_computed_again(machine):
+def test_a_writer_that_meets_the_roll_up_has_its_hour_computed_again(committed, machine):
     early, late = (random_windows([at], random.Random(2)) for at in ends(START, 2))
     store(machine, early)
     with transaction.atomic():
