@@ -12,6 +12,8 @@ from accounts.authentication import caller_from_page
 from accounts.models import ApiToken, AuditEvent, Membership, Team, User
 from accounts.sign_in_admin import WayBackIn, tidy
 
+_RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
 
 class Audited:
     """Writes the audit row in the transaction in which the admin saves or deletes."""
@@ -49,8 +51,26 @@ class ReadOnly:
 
 @admin.register(User)
 class PersonAdmin(Audited, WayBackIn, UserAdmin):  # type: ignore[type-arg]
+    """Staff with Django's permission for it look after people; rights are given by superusers."""
+
     audit_name = "user"
     actions = ("remove_second_factors",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *_RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever changes a superuser's password or address is one soon."""
+        return _is_below(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_below(request, obj) and super().has_delete_permission(request, obj)
+
+
+def _is_below(request: HttpRequest, person: User | None) -> bool:
+    is_above = person is not None and (person.is_superuser or person.is_staff)
+    return bool(request.user.is_superuser) or not is_above
 
 
 class MemberInline(admin.TabularInline):  # type: ignore[type-arg]

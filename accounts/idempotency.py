@@ -41,8 +41,11 @@ def once(request: HttpRequest, work: Callable[[], Status[Any]]) -> Any:
         return work()
     if not _KEY.fullmatch(key):
         raise Invalid.field("Idempotency-Key", "It has 1 to 255 printable ASCII characters.")
-    user, path = caller_of(request).user, request.path
-    digest = salted_hmac("accounts.idempotency", request.body, algorithm="sha256").hexdigest()
+    caller, path = caller_of(request), request.path
+    user = caller.user
+    # A weaker token of the same person does not read what a stronger one was answered.
+    body = b"%d:%s" % (caller.ceiling, request.body)
+    digest = salted_hmac("accounts.idempotency", body, algorithm="sha256").hexdigest()
     with transaction.atomic():
         forget_old()
         if not _claim(user, path, key, digest):

@@ -41,7 +41,8 @@ def notify(
     does not have, and what the database raises.
     """
     line = BY_NAME[kind]
-    assert not link or link.startswith("/"), "a link leads to a page of this site"
+    is_ours = link.startswith("/") and not link.startswith(("//", "/\\"))
+    assert not link or is_ours, "a link leads to a page of this site"
     event = Event(
         team=team,
         kind=kind,

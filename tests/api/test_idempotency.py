@@ -42,6 +42,15 @@ def test_keys_belong_to_a_person_and_a_path(world: World) -> None:
     assert AuditEvent.objects.count() == 3
 
 
+def test_a_weaker_token_does_not_read_what_a_stronger_one_was_answered(world: World) -> None:
+    wanted = {"name": "ci", "scope": "admin"}
+    assert world.admin.post("/tokens", wanted, **KEY).status_code == 201
+    weaker = Api(factories.make_token(world.owner, Scope.READ))
+    answer = weaker.post("/tokens", wanted, **KEY)
+    assert answer.status_code == 409
+    assert "token" not in answer.json()
+
+
 def test_a_failure_leaves_the_key_free(world: World) -> None:
     factories.make_connection(world.team, name="spark")
     assert world.admin.post("/connections", body(), **KEY).status_code == 409

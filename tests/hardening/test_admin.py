@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import AuditEvent
@@ -68,6 +69,43 @@ def variables(name: str) -> dict[str, str]:
 
 def colours(name: str) -> set[str]:
     return set(variables(name).values())
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    """Somebody who may look after people, and is no superuser."""
+    user = factories.make_user("staff", is_staff=True)
+    names = ("view_user", "change_user", "delete_user")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_staff_look_after_people_and_give_no_rights(staff: Client) -> None:
+    person = factories.make_user("person")
+    path = f"/admin/accounts/user/{person.pk}/change/"
+    page = staff.get(path)
+    assert page.status_code == 200
+    assert 'name="is_superuser"' not in page.content.decode()
+    fields = {"username": "renamed", "is_active": "on", "is_superuser": "on", "is_staff": "on"}
+    joined = {"date_joined_0": "2026-11-20", "date_joined_1": "12:00:00"}
+    assert staff.post(path, fields | joined).status_code == 302
+    person.refresh_from_db()
+    assert (person.username, person.is_superuser, person.is_staff) == ("renamed", False, False)
+
+
+@pytest.mark.parametrize("above", [{"is_superuser": True}, {"is_staff": True}])
+def test_staff_do_not_reach_up(staff: Client, above: dict[str, bool]) -> None:
+    boss = factories.make_user("boss", **above)
+    path = f"/admin/accounts/user/{boss.pk}"
+    assert staff.post(f"{path}/change/", {"username": "renamed"}).status_code == 403
+    assert staff.get(f"{path}/password/").status_code == 403
+    assert staff.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
+    picked = {"action": "delete_selected", "_selected_action": str(boss.pk), "post": "yes"}
+    staff.post("/admin/accounts/user/", picked)
+    boss.refresh_from_db()
+    assert boss.username == "boss"
 
 
 def test_audit_rows_are_only_read(client: Client) -> None:
