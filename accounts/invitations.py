@@ -9,11 +9,13 @@ import secrets
 from datetime import timedelta
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import audit, services
@@ -97,16 +99,29 @@ def accept(caller: Caller, secret: str) -> Membership:
 
 
 def accept_as_new(secret: str, username: str, password: str, address: str | None) -> User:
-    """Make an account and join with it; what is wrong leaves the link as it was."""
+    """Make an account and join with it; what is wrong leaves the link as it was.
+
+    The invitation's address waits with the account until the person verifies it.
+    """
     with transaction.atomic():
         audit.take_turn()
         row = _locked(secret)
-        user = services.new_user(username, row.email, password)
+        user = services.new_user(username, "", password)
         user.save(force_insert=True)
+        if row.email:
+            # Nobody has shown yet that it is theirs: the inviter had the link as well.
+            EmailAddress.objects.create(user=user, email=row.email.lower(), verified=False)
         caller = Caller(user, address=address)
         audit.record(caller, "user.create", user, username=user.username, by="invitation")
         _join(caller, row)
     return user
+
+
+def ask_for_proof(request: HttpRequest, user: User) -> None:
+    """Send a link to the address that waits with a new account, where the site sends mail."""
+    address = EmailAddress.objects.filter(user=user, verified=False).first()
+    if address is not None and sends_mail():
+        address.send_confirmation(request)
 
 
 def _join(caller: Caller, row: Invitation) -> Membership:

@@ -191,6 +191,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
                 form.add_error(None, error.detail)
         else:
             login(request, user)
+            invitations.ask_for_proof(request, user)
             return redirect("overview")
     status = 422 if form.is_bound else 200
     return render(request, "accounts/invitation.html", {"row": row, "form": form}, status=status)

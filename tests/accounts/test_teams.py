@@ -6,6 +6,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.db import connection
 from django.test import Client
@@ -72,7 +73,10 @@ def test_a_link_makes_an_account(boss: Client, team: Team) -> None:
     answer = guest.post(path, {"username": "newcomer", "password": PASSWORD})
     assert answer.headers["Location"] == "/"
     user = User.objects.get(username="newcomer")
-    assert (user.email, user.is_staff, user.is_superuser) == ("new@example.org", False, False)
+    assert (user.email, user.is_staff, user.is_superuser) == ("", False, False)
+    address = EmailAddress.objects.get(user=user)
+    assert (address.email, address.verified) == ("new@example.org", False)
+    until(lambda: any("/accounts/confirm-email/" in one.body for one in mail.outbox))
     assert team.memberships.get(user=user).role == Role.OPERATOR
     assert guest.get("/").status_code == 200
     assert Client().get(path).status_code == 404

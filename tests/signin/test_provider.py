@@ -9,7 +9,9 @@ from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from accounts.models import User
+from accounts import invitations
+from accounts.models import Role, User
+from accounts.policy import Caller
 from dgxsite import sign_in
 from tests import factories
 from tests.signin.provider import State
@@ -42,6 +44,18 @@ def test_person_with_the_same_verified_address_is_connected(oidc: State) -> None
     user.refresh_from_db()
     assert user.check_password("password")
     assert oidc.asked[0]["code_challenge_method"] == "S256"
+
+
+def test_account_that_an_invitation_made_in_somebodys_name_is_not_theirs(oidc: State) -> None:
+    boss, team = factories.make_user("boss"), factories.make_team()
+    factories.join(boss, team, Role.ADMINISTRATOR)
+    _, secret = invitations.create(Caller(boss), team.pk, Role.VIEWER, "ada@example.org")
+    invitations.accept_as_new(secret, "trap", "a-long-Passw0rd-x", None)
+    oidc.person = ADA
+    client = Client()
+    come_back(client)
+    assert not SocialAccount.objects.exists()
+    assert client.get("/account/").status_code == 302
 
 
 def test_connected_person_comes_in_by_identifier_alone(oidc: State) -> None:
