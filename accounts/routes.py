@@ -15,6 +15,8 @@ _MACHINE = "machines/<uuid:connection_id>/"
 _PROJECT_PAGE = "projects/<uuid:project_id>/"
 _RULE_PAGE = "alerts/rules/<uuid:rule_id>"
 _CHANNEL_PAGE = "notifications/channels/<uuid:channel_id>"
+_EXPORT_PAGE = "exports/<uuid:export_id>"
+_SCHEDULE_PAGE = "exports/schedules/<uuid:schedule_id>"
 _PAGES: dict[str, dict[str, str]] = {
     "": {"GET": "connection.list"},
     "favicon.ico": {"GET": "site.enter"},
@@ -79,6 +81,15 @@ _PAGES: dict[str, dict[str, str]] = {
     f"{_RULE_PAGE}/switch": {"POST": "alert_rule.change"},
     f"{_RULE_PAGE}/delete": {"POST": "alert_rule.change"},
     f"{_RULE_PAGE}/restore": {"POST": "alert_rule.change"},
+    "exports/": {"GET": "connection.list"},
+    "exports/of/<uuid:connection_id>": {"POST": "export.make"},
+    f"{_EXPORT_PAGE}/cancel": {"POST": "export.make"},
+    f"{_EXPORT_PAGE}/repeat": {"POST": "export.make"},
+    f"{_EXPORT_PAGE}/delete": {"POST": "export.make"},
+    f"{_EXPORT_PAGE}/restore": {"POST": "export.make"},
+    "exports/schedules": {"POST": "connection.list"},
+    f"{_SCHEDULE_PAGE}/delete": {"POST": "export.make"},
+    f"{_SCHEDULE_PAGE}/restore": {"POST": "export.make"},
     "notifications/": {"GET": "notification.view"},
     "notifications/read": {"POST": "notification.view"},
     "notifications/<uuid:event_id>/open": {"POST": "notification.view"},

@@ -78,9 +78,14 @@ def delete(caller: Caller, schedule_id: UUID) -> ExportSchedule:
 
 def restore(caller: Caller, schedule_id: UUID) -> ExportSchedule:
     """Go on with it, from its next time on."""
-    rows = ExportSchedule.objects.in_trash_for(caller.user).select_related("connection__team")
-    row = rows.filter(pk=schedule_id).first()
+    row = in_trash(caller).filter(pk=schedule_id).first()
     return _switch(caller, row, "export.schedule_restore", None)
+
+
+def in_trash(caller: Caller) -> QuerySet[ExportSchedule]:
+    """What was stopped in the last 30 days."""
+    rows: QuerySet[ExportSchedule] = ExportSchedule.objects.in_trash_for(caller.user)
+    return rows.select_related("connection__team", "periodic_task__crontab")
 
 
 def queue_due(now: datetime) -> int:

@@ -14,6 +14,11 @@ _MACHINE = {
 _PROJECT = {"connection_id": "<connection_id>", "name": "new", "remote_path": "~/new"}
 _CHANNEL = {"name": "new", "kind": "webhook", "url": "http://127.0.0.1:9/"}
 _RULE = {"name": "new", "metric": "cpu_percent", "comparison": ">", "threshold": 90}
+_SCHEDULE = {
+    "connection_id": "<connection_id>",
+    "kind": "dual",
+    "cron": "daily",
+}
 _FINGERPRINT = "SHA256:" + "A" * 43
 
 # By method and route; a page's form is sent as a form, the API's body as JSON.
@@ -22,6 +27,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST api/v1/connections/test": _MACHINE,
     "PATCH api/v1/connections/<connection_id>": {"name": "renamed"},
     "POST api/v1/connections/<connection_id>/host-key": {"fingerprint": _FINGERPRINT},
+    "POST api/v1/connections/<connection_id>/exports": {},
+    "POST api/v1/export-schedules": _SCHEDULE,
     "POST api/v1/tokens": {"name": "new"},
     "POST api/v1/teams": {"name": "new"},
     "POST api/v1/teams/<team_id>/members": {"username": "superuser"},

@@ -17,6 +17,7 @@ from alerts.models import Alert, AlertRule
 from connections.models import Connection, Keeper
 from notifications.models import Channel, Delivery, Event, Notification
 from tests import factories
+from tests.exports.files import make_export, make_schedule
 from tests.jobs.rows import make_job
 from usage.models import UsageSettings
 
@@ -80,6 +81,10 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
     news = Event.objects.create(team=team, kind="test", severity="info", title="News")
     Notification.objects.create(event=news, user=users["viewer"])
     delivery = Delivery.objects.create(event=news, channel=channel)
+    export, deleted_export = (make_export(machine, deleted_at=at) for at in (None, timezone.now()))
+    schedule, deleted_schedule = (
+        make_schedule(machine, deleted_at=at) for at in (None, timezone.now())
+    )
     invitation = invitations.create(Caller(users["administrator"]), team.pk, Role.VIEWER)[0]
     settings = UsageSettings(keep_days=400)
     settings.save()
@@ -102,6 +107,10 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "alerts.alert": alert.pk,
         "invitation_id": invitation.pk,
         "secret": "no-such-link",
+        "export_id": export.pk,
+        "deleted export_id": deleted_export.pk,
+        "schedule_id": schedule.pk,
+        "deleted schedule_id": deleted_schedule.pk,
         "event_id": news.pk,
         "channel_id": channel.pk,
         "notifications.channel": channel.pk,
