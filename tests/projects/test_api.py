@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditEvent
+from connections import folders
 from connections.models import Connection
 from dgxsite.errors import Conflict, Invalid, Unavailable
 from projects import attached, services
@@ -209,13 +210,13 @@ def test_a_change_while_the_machine_was_asked_is_noticed(
     """The revision is looked at again under the row's lock."""
     row = factories.make_project(machine)
     (home / "new").mkdir()
-    ask = services.drafts.folders.resolve
+    ask = folders.resolve
 
     def ask_slowly(*args: Any, **options: Any) -> str:
         world.admin.patch(f"/projects/{row.pk}", {"description": "faster"})
-        return ask(*args, **options)
+        return str(ask(*args, **options))
 
-    monkeypatch.setattr(services.drafts.folders, "resolve", ask_slowly)
+    monkeypatch.setattr(folders, "resolve", ask_slowly)
     late = patch(world.operator, f"/projects/{row.pk}", {"remote_path": "~/new"}, '"1"')
     assert late.status_code == 409
     row.refresh_from_db()

@@ -117,7 +117,7 @@ def test_reads_exactly_what_a_request_may_hold(value: object, cut: int, indent: 
 
 def test_depth_is_that_of_the_api_around_it() -> None:
     fits = '{"a":' * DEEP + "1" + "}" * DEEP
-    assert config.check(fits, "")
+    assert config.check(fits, "").config_text == fits
     strict_json.loads(b'{"config": ' + fits.encode() + b"}")
     with pytest.raises(SiteError):
         config.check('{"a":' + fits + "}", "")
