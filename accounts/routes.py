@@ -180,6 +180,7 @@ _V1: dict[str, dict[str, str]] = {
     f"{_ONE}/metrics": {"GET": "metrics.view"},
     f"{_ONE}/metrics/recent": {"GET": "metrics.view"},
     f"{_ONE}/metrics/history": {"GET": "metrics.view"},
+    "prometheus": {"GET": "connection.list"},
     f"{_ONE}/metrics/marks": {"GET": "metrics.view"},
     "compare": {"GET": "connection.list"},
     f"{_ONE}/metrics/export": {"GET": "export.download"},

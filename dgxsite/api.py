@@ -32,6 +32,7 @@ from jobs.api import router as jobs
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
 from metrics.compare_api import router as compare
+from metrics.prometheus_api import router as prometheus
 from notifications.api import router as notifications
 from projects.api import router as projects
 from usage.api import router as usage
@@ -80,6 +81,7 @@ api = NinjaAPI(
 )
 api.add_router("/connections", connections)
 api.add_router("/connections", metrics)
+api.add_router("", prometheus)
 api.add_router("", compare)
 api.add_router("", people)
 api.add_router("", notifications)
