@@ -42,12 +42,17 @@ def index(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request") == "true":
         return render(request, "alerts/_active.html", context)
     rules = Paginator(board.rules(caller, narrowed), RULES_PAGE).get_page(request.GET.get("rules"))
-    past = _past(caller, narrowed, request)
+    past_rule = _asked_rule(caller, request)
+    of_rule = Q(rule=past_rule) if past_rule else Q()
+    past = Paginator(board.past(caller, narrowed & of_rule), HISTORY_PAGE).get_page(
+        request.GET.get("page")
+    )
     writes_for = list(drafts.teams_to_write_for(caller))
     context |= {
         "rules": rules,
         "rule_lines": board.rule_lines(caller, list(rules.object_list)),
         "past": past,
+        "past_rule": past_rule,
         "past_lines": board.lines_of(past.object_list),
         "suggestions": board.suggestions(caller, narrowed) if writes_for else [],
         "writes_for": writes_for,
@@ -214,13 +219,13 @@ def _form_page(
     return render(request, "alerts/rule.html", {"form": form, "rule": form.rule}, status=status)
 
 
-def _past(caller: Caller, narrowed: Q, request: HttpRequest) -> Any:
-    rows = board.past(caller, narrowed)
+def _asked_rule(caller: Caller, request: HttpRequest) -> AlertRule | None:
+    """The rule whose history is asked for, if there is one."""
     try:
-        rows = rows.filter(rule_id=UUID(request.GET["rule"]))
-    except (KeyError, ValueError):
-        pass
-    return Paginator(rows, HISTORY_PAGE).get_page(request.GET.get("page"))
+        wanted = UUID(request.GET.get("rule", ""))
+    except ValueError:
+        return None
+    return services.rules(caller).filter(pk=wanted).first()
 
 
 def _undo(caller: Caller, text: str) -> AlertRule | None:

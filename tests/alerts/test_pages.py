@@ -212,3 +212,16 @@ def test_somebody_in_two_teams_chooses_one(crew: Crew) -> None:
     assert "team_id" in browser.get("/alerts/rules/add").context["form"].fields
     browser.post("/alerts/rules/add", FORM | {"team_id": str(other.pk)})
     assert AlertRule.objects.get().team == other
+
+
+def test_the_history_of_one_rule(crew: Crew, scene: Scene) -> None:
+    machine = scene.machine(name="Spark 1")
+    hot, warm = make_rule(crew.team), make_rule(crew.team, name="Warm", threshold=85)
+    scene.read(machine, scene.sample(82))
+    scene.read(machine, scene.sample(60))
+    browser = client(crew.viewer)
+    shown = {rule.pk: browser.get("/alerts/", {"rule": rule.pk}).context for rule in (hot, warm)}
+    assert [len(context["past_lines"]) for context in shown.values()] == [1, 0]
+    for nonsense in ("x", str(uuid4())):
+        context = browser.get("/alerts/", {"rule": nonsense, "page": "x", "rules": "99"}).context
+        assert len(context["past_lines"]) == 1
