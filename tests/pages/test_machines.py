@@ -229,7 +229,7 @@ def test_overview_asks_the_database_as_often_for_many_machines(
 ) -> None:
     for _ in range(count):
         factories.make_connection(people.team, tags=["a"], last_connected_at=timezone.now())
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         people.guest.get("/")
 
 
