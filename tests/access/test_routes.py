@@ -170,6 +170,8 @@ def _expected(address: Address, method: str, action: str, actor: str) -> set[str
             {"allowed", "refused", "absent", "no method"} if actor == "superuser" else {"refused"}
         )
     if needed is Right.SUPERUSER:
+        if actor == "stranger" and address.names_an_object:
+            return {"refused", "absent"}
         return {"allowed"} if actor == "superuser" else {"refused"}
     if needed is Right.PERSON or actor == "superuser":
         return open_
