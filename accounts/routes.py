@@ -147,6 +147,8 @@ _BACK_OFFICE: dict[str, dict[str, str]] = {
         "alerts/alert/*",
         "alerts/alertrule/*",
         "projects/project/*",
+        "jobs/job/*",
+        "jobs/machinequeue/*",
         "usage/usagesettings/*",
         "notifications/channel/*",
         "notifications/event/*",

@@ -28,6 +28,7 @@ from connections.api import router as connections
 from dgxsite import errors, health, problems, strict_json
 from dgxsite.schemas import UnsupportedMedia
 from exports.api import router as exports
+from jobs.api import queues
 from jobs.api import router as jobs
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
@@ -89,6 +90,7 @@ api.add_router("", alerts)
 api.add_router("", exports)
 api.add_router("/projects", projects)
 api.add_router("/jobs", jobs)
+api.add_router("/connections", queues)
 api.add_router("", usage)
 
 

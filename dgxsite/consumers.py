@@ -226,11 +226,12 @@ class LiveConsumer(Socket):
         granted: dict[str, UUID | None] = {
             topic: always[topic] for topic in topics if topic in always
         }
-        machines = {topic: id for topic in topics if (id := _machine_of(topic)) is not None}
-        if machines:
-            ids = list(machines.values())
-            found = await states.read(states.teams_of, self.principal.user_id, ids)
-            granted |= {topic: found[id] for topic, id in machines.items() if id in found}
+        for prefix, teams_of in _OBJECTS.items():
+            named = {topic: id for topic in topics if (id := _object_of(topic, prefix)) is not None}
+            if named:
+                ids = list(named.values())
+                found = await states.read(teams_of, self.principal.user_id, ids)
+                granted |= {topic: found[id] for topic, id in named.items() if id in found}
         return granted
 
     # --- From the hub -----------------------------------------------------------------------
@@ -267,14 +268,20 @@ class LiveConsumer(Socket):
         await self.send(text_data=text)
 
 
-def _machine_of(topic: str) -> UUID | None:
-    """The machine of a `connection:<id>` topic in its one spelling, else None."""
-    text = topic.removeprefix(live.CONNECTION_PREFIX)
+# The beginning of a topic that names an object → whose the objects are, of those one may see.
+_OBJECTS = {
+    live.CONNECTION_PREFIX: states.teams_of,
+    live.JOB_PREFIX: states.teams_of_jobs,
+}
+
+
+def _object_of(topic: str, prefix: str) -> UUID | None:
+    """The object of a `connection:<id>` or `job:<id>` topic in its one spelling, else None."""
     try:
-        machine = UUID(text)
+        named = UUID(topic.removeprefix(prefix))
     except ValueError:
         return None
-    return machine if topic == live.connection_topic(machine) else None
+    return named if topic == f"{prefix}{named}" else None
 
 
 class ThisMachineConsumer(Socket):

@@ -19,6 +19,9 @@ from dgxsite import live
 from dgxsite.errors import Unavailable
 from dgxsite.hub import packed
 from dgxsite.outbox import StateUnreadable
+from jobs import announce
+from jobs.models import Job, JobQuerySet
+from jobs.representation import as_event
 from metrics import live as samples
 from notifications import feed
 
@@ -46,6 +49,8 @@ async def of_topic(user_id: int, topic: str) -> AsyncIterator[str]:
             yield data
     elif topic == live.NOTIFICATIONS:
         yield (await read(feed.state, user_id)).decode()
+    elif topic.startswith(live.JOB_PREFIX):
+        yield await read(_job, user_id, UUID(topic.removeprefix(live.JOB_PREFIX)))
     else:
         yield await read(_connection, user_id, UUID(topic.removeprefix(live.CONNECTION_PREFIX)))
 
@@ -67,6 +72,24 @@ def _connection(user_id: int, connection_id: UUID) -> str:
     while len(text := _json(shown | {"recent": bars}).encode()) > live.MAX_DATA_BYTES and bars:
         bars = bars[len(bars) // 4 + 1 :]
     return text.decode()
+
+
+def _job(user_id: int, job_id: UUID) -> str:
+    rows = _visible_jobs(user_id).select_related("connection__team", "requested_by")
+    row = rows.filter(pk=job_id).first()
+    if row is None:
+        return _json({"job": {"id": str(job_id), "deleted": True}, "log": None})
+    return _json({"job": as_event(row), "log": announce.tail(row)})
+
+
+def _visible_jobs(user_id: int) -> JobQuerySet:
+    return Job.objects.visible_to(User.objects.filter(pk=user_id).first())
+
+
+def teams_of_jobs(user_id: int, ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The team of each of these jobs that the person may see."""
+    rows = _visible_jobs(user_id).filter(pk__in=ids)
+    return dict(rows.values_list("pk", "connection__team_id"))
 
 
 def _bar(sample: dict[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Crew:
         self._woken.set()
 
     def _loop(self) -> None:
-        while True:
+        while self._has_links():
             self._woken.wait(settings.JOBS_SECONDS)
             self._woken.clear()
             try:
@@ -120,11 +120,16 @@ class Crew:
             finally:
                 database.close()
 
+    def _has_links(self) -> bool:
+        """False, and the thread ends, when there is no session left; the next one starts it."""
+        with self._lock:
+            if not self._links:
+                self._thread = None
+            return bool(self._links)
+
     def _look(self) -> None:
         """Give every machine that has jobs a hand."""
         links = self._living_links()
-        if not links:
-            return
         wanting = Job.objects.filter(
             connection_id__in=list(links), status__in=[*ACTIVE, Status.QUEUED]
         )

@@ -1,5 +1,143 @@
 """Jobs over the REST API: declare, look up, call a service, answer."""
 
-from ninja import Router
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import Query, Router
+from ninja.responses import Status
+
+from accounts.authentication import caller_of
+from accounts.idempotency import once
+from dgxsite.errors import Invalid
+from dgxsite.pagination import Page, listing
+from jobs import download, drafts, logs, schemas, services
+from jobs.representation import as_dict, change_dict, queue_dict
 
 router = Router(tags=["jobs"])
+queues = Router(tags=["jobs"])
+
+
+@router.get("", response=schemas.JobList)
+def list_jobs(request: HttpRequest, page: Query[schemas.JobFilter]) -> dict[str, Any]:
+    """The jobs of the machines that the caller may see, the newest first."""
+    rows = services.visible(caller_of(request)).order_by("-created_at", "-pk")
+    wanted = {
+        "connection_id": page.connection_id,
+        "project_id": page.project_id,
+        "status": page.status,
+        "name__icontains": page.q or None,
+    }
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    return listing(rows, page, as_dict)
+
+
+@router.post("", response={201: schemas.JobOut})
+def create_job(request: HttpRequest, payload: schemas.JobIn) -> Any:
+    """Make a job; unless `start` is false it goes into its machine's queue."""
+    caller = caller_of(request)
+    row = drafts.new(caller, payload.model_dump(exclude_unset=True))
+    return once(
+        request, lambda: Status(201, as_dict(services.add(caller, row, start=payload.start)))
+    )
+
+
+@router.get("/{job_id}", response=schemas.JobOut)
+def get_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    return as_dict(services.find(caller_of(request), job_id))
+
+
+@router.patch("/{job_id}", response=schemas.JobOut)
+def change_job(request: HttpRequest, job_id: UUID, payload: schemas.JobPatch) -> dict[str, Any]:
+    """Change what is sent; once it runs, only its name and retries."""
+    fields = payload.model_dump(exclude_unset=True)
+    return as_dict(services.change(caller_of(request), job_id, fields))
+
+
+@router.delete("/{job_id}", response={204: None})
+def delete_job(request: HttpRequest, job_id: UUID) -> Status[None]:
+    """Into the trash, from which it comes back by `restore` within 30 days."""
+    services.delete(caller_of(request), job_id)
+    return Status(204, None)
+
+
+@router.post("/{job_id}/restore", response=schemas.JobOut)
+def restore_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    return as_dict(services.restore(caller_of(request), job_id))
+
+
+@router.post("/{job_id}/start", response={202: schemas.JobOut})
+def start_job(request: HttpRequest, job_id: UUID) -> Any:
+    """Put a pending job into the queue."""
+    caller = caller_of(request)
+    return once(request, lambda: Status(202, as_dict(services.start(caller, job_id))))
+
+
+@router.post("/{job_id}/stop", response={202: schemas.JobOut})
+def stop_job(request: HttpRequest, job_id: UUID) -> Any:
+    """Wish it ended; the state follows by itself."""
+    caller = caller_of(request)
+    return once(request, lambda: Status(202, as_dict(services.stop(caller, job_id))))
+
+
+@router.post("/{job_id}/retry", response={201: schemas.JobOut})
+def retry_job(request: HttpRequest, job_id: UUID) -> Any:
+    """A new job that asks for the same, with `retry_of`."""
+    caller = caller_of(request)
+    return once(request, lambda: Status(201, as_dict(services.retry(caller, job_id))))
+
+
+@router.get("/{job_id}/events", response=schemas.ChangeList, by_alias=True)
+def list_changes(request: HttpRequest, job_id: UUID, page: Query[Page]) -> dict[str, Any]:
+    """The job's steps, the oldest first."""
+    row = services.find(caller_of(request), job_id)
+    return listing(row.changes.order_by("id"), page, change_dict)
+
+
+@router.get("/{job_id}/log", response=schemas.LogOut)
+def read_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -> dict[str, Any]:
+    """A piece of the log by byte offset; `complete` when nothing will follow it."""
+    row = services.find(caller_of(request), job_id)
+    data = logs.read(row, part.offset, part.limit)
+    is_last = part.offset + len(data) >= row.log_bytes
+    if not (is_last and row.log_complete):
+        data = logs.whole_characters(data) or data
+    return {
+        "offset": part.offset,
+        "next_offset": part.offset + len(data),
+        "text": data.decode("utf-8", "replace"),
+        "complete": is_last and row.log_complete,
+    }
+
+
+@router.get("/{job_id}/log/download")
+def download_log(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
+    """The log's bytes as they were read, as a file."""
+    return download.response(services.find(caller_of(request), job_id))
+
+
+@router.get("/{job_id}/log/search", response=schemas.FoundList)
+def search_log(request: HttpRequest, job_id: UUID, page: Query[schemas.LogWords]) -> dict[str, Any]:
+    """The lines that hold some words, whatever the case; the first thousand."""
+    row = services.find(caller_of(request), job_id)
+    if not page.q:
+        raise Invalid.field("q", "Say what to look for.")
+    found = logs.search(row, page.q)
+    part = found[page.offset : page.offset + page.limit]
+    items = [{"line": one.line, "offset": one.offset, "text": one.text} for one in part]
+    return {"items": items, "count": len(found)}
+
+
+@queues.get("/{connection_id}/queue", response=schemas.QueueOut)
+def get_queue(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
+    """The rules by which the machine's queue gives out its GPUs."""
+    return queue_dict(services.queue_of(caller_of(request), connection_id))
+
+
+@queues.patch("/{connection_id}/queue", response=schemas.QueueOut)
+def change_queue(
+    request: HttpRequest, connection_id: UUID, payload: schemas.QueuePatch
+) -> dict[str, Any]:
+    """Change the rules, or pause the queue; what runs goes on."""
+    fields = payload.model_dump(exclude_unset=True)
+    return queue_dict(services.change_queue(caller_of(request), connection_id, fields))

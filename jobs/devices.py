@@ -92,14 +92,13 @@ def _use(key: str, label: str, index: int, slice_key: str | None, view: View) ->
         return words
     if key in newest.settling:
         return f"{label} was just given back"
-    quiet_since = view.history[0].at
+    quiet = 0.0
     for noted in reversed(view.history):
+        quiet = view.now - noted.at
         if _busy(noted, key, label, index, slice_key, view):
-            quiet_since = noted.at
             break
-    quiet = view.now - quiet_since
-    if quiet >= view.rules.hold_seconds:
-        return None
+        if quiet >= view.rules.hold_seconds:
+            return None
     return (
         f"{label} has been idle for {quiet:.0f} s and counts as free after "
         f"{view.rules.hold_seconds:g} s"

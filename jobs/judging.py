@@ -10,17 +10,21 @@ from jobs.remote import Seen
 from jobs.states import Reason, Status
 
 _SIGNALLED = 128
+# Longer than a supervisor takes from one step to the next; long enough for a home folder over the
+# network to come back.
+ALONE_SECONDS = 4.0
+ABSENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A state and why. `is_certain` is false for what a moment later may look otherwise."""
+    """A state and why; what may soon look otherwise has to be seen for `doubt_seconds`."""
 
     status: Status
     reason: str = ""
     detail: str = ""
     exit_code: int | None = None
-    is_certain: bool = True
+    doubt_seconds: float = 0.0
 
 
 def judge(seen: Seen, boot_id: str, *, is_stopping: bool, was_there: bool) -> Verdict:
@@ -63,12 +67,12 @@ def _absent(*, was_there: bool) -> Verdict:
     if not was_there:
         return Verdict(Status.STARTING)
     detail = "The machine has no record of it any more: its folder was removed."
-    return Verdict(Status.LOST, Reason.RECORD_GONE, detail, is_certain=False)
+    return Verdict(Status.LOST, Reason.RECORD_GONE, detail, doubt_seconds=ABSENT_SECONDS)
 
 
 def _left_alone(seen: Seen) -> Verdict:
     if seen.pid is None:
         detail = "Its supervisor ended before the command began."
-        return Verdict(Status.LOST, Reason.NEVER_STARTED, detail, is_certain=False)
+        return Verdict(Status.LOST, Reason.NEVER_STARTED, detail, doubt_seconds=ALONE_SECONDS)
     detail = "Its supervisor was killed, so nobody wrote down how it ended."
-    return Verdict(Status.LOST, Reason.SUPERVISOR_LOST, detail, is_certain=False)
+    return Verdict(Status.LOST, Reason.SUPERVISOR_LOST, detail, doubt_seconds=ALONE_SECONDS)

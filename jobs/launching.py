@@ -17,6 +17,8 @@ from jobs.remote import LOG_BLOCK_BYTES
 
 # What `sleep` is told in place of "for ever": ten years.
 NO_LIMIT_SECONDS = 315_360_000
+# Between TERM and KILL.
+GRACE_SECONDS = 30
 _COMMAND_INSIDE = "/dgxsite/command"
 _CONFIG_INSIDE = "/dgxsite/config.json"
 _IMAGE = re.compile(
@@ -39,7 +41,7 @@ class Plan:
     virtualenv: str = ""
     conda_env: str = ""
     max_seconds: int | None = None
-    grace_seconds: int = 30
+    grace_seconds: int = GRACE_SECONDS
     log_limit_bytes: int = 256 * 2**20
 
 

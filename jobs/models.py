@@ -6,6 +6,7 @@ the machine says, under its epoch. `move` is the only way from one state to anot
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
@@ -21,6 +22,8 @@ from jobs.states import Reason, Status
 from projects.models import Project
 
 MASK = "********"
+# How long a deleted job can be restored.
+TRASH = timedelta(days=30)
 
 
 class Kind(models.TextChoices):

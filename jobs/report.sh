@@ -50,11 +50,13 @@ printf '%s P %s %s\n' $m "$1" "$j"
 
 # stop ID REASON: what was never claimed is claimed now, so that a late start finds it ended.
 stop() {
+[ -n "$there" ] || return
 mkdir "$1" && echo "143 $2" >"$1/exit" && return
 (cd "$1" && [ ! -e exit ] && exec setsid sh ./supervisor.sh end "$1" "$2" </dev/null >/dev/null) &
 }
 
-cd && mkdir -p .dgxsite/jobs && cd .dgxsite/jobs || exit
 exec 2>/dev/null
+there=
+cd && mkdir -p .dgxsite/jobs && cd .dgxsite/jobs && there=1
 printf '%s B %s\n' $m "$boot"
 finished() { printf '%s E\n' $m; }

@@ -5,7 +5,7 @@ from typing import Any
 from dgxsite.crypto import SecretUnreadable
 from dgxsite.times import iso
 from jobs.masking import is_secret
-from jobs.models import MASK, Job, JobChange
+from jobs.models import MASK, Job, JobChange, MachineQueue
 
 # A frame of the socket has 64 KiB; the whole stands in the API.
 _SHOWN_COMMAND = 4000
@@ -88,3 +88,14 @@ def change_dict(change: JobChange) -> dict[str, Any]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def queue_dict(row: MachineQueue) -> dict[str, Any]:
+    """The rules of a machine's queue."""
+    return {
+        "is_paused": row.is_paused,
+        "idle_percent": row.idle_percent,
+        "idle_bytes": row.idle_bytes,
+        "hold_seconds": row.hold_seconds,
+        "per_person": row.per_person,
+    }

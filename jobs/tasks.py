@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import close_old_connections
 
-from jobs import agent, watching
+from jobs import agent, forgetting, watching
 
 
 @shared_task(name="jobs.look")
@@ -17,5 +17,14 @@ def mark_unseen() -> None:
     """In a worker: say `unknown` of jobs whose machine no keeper sees."""
     try:
         watching.mark_unseen()
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="jobs.forget")
+def forget() -> None:
+    """Every hour: drop logs and jobs whose time is over."""
+    try:
+        forgetting.forget()
     finally:
         close_old_connections()

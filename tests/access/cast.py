@@ -144,4 +144,6 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "connections.keeper": keeper.pk,
         "usage.usagesettings": settings.pk,
         "projects.project": project.pk,
+        "jobs.job": job.pk,
+        "jobs.machinequeue": machine.pk,
     }

@@ -9,15 +9,17 @@ from django.db import connections
 from accounts.models import Role, Scope, User
 from accounts.policy import ACTIONS, Right
 from accounts.routes import TOPICS, action_of_topic
+from connections.models import Connection
 from tests import factories
 from tests.access.cast import ACTORS
 from tests.access.matrix import Matrix, compare
+from tests.jobs.rows import make_job, make_project
 from tests.live.people import Client, log_in, with_session, with_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Kinds that nobody declares are refused as well as objects that are not there.
-UNDECLARED = ("job:{machine}", "tunnel:{machine}", "connections", "admin", "")
+UNDECLARED = ("tunnel:{machine}", "connections", "admin", "")
 _RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
 
 
@@ -38,7 +40,9 @@ def make_doors() -> Doors:
     factories.join(users["stranger"], factories.make_team(), Role.ADMINISTRATOR)
     users["superuser"] = factories.make_user("superuser", is_superuser=True)
     machine = factories.make_connection(team).pk
-    topics = {kind: f"{kind}:{machine}" if kind == "connection" else kind for kind in TOPICS}
+    job = make_job(make_project(Connection.objects.get(pk=machine))).pk
+    named = {"connection": f"connection:{machine}", "job": f"job:{job}"}
+    topics = {kind: named.get(kind, kind) for kind in TOPICS}
     topics |= {name: name.format(machine=machine) for name in UNDECLARED}
     return Doors({name: _ways(user) for name, user in users.items()}, topics)
 

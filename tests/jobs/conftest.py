@@ -1,5 +1,6 @@
 """A keeper with the jobs' agent, and real machines for it."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,14 +43,6 @@ def host(tmp_path: Path) -> Iterator[sshd.Sshd]:
 
 
 @pytest.fixture
-def crew(monkeypatch: pytest.MonkeyPatch) -> agent.Crew:
-    """A crew of the test's own in the place of the process's."""
-    made = agent.Crew()
-    monkeypatch.setattr(agent, "crew", made)
-    return made
-
-
-@pytest.fixture
 def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., keeping.Keeper]]:
     """Starts keepers with crews of their own; they end with the test."""
     running: list[keeping.Keeper] = []
@@ -69,19 +62,31 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
 
 
 @pytest.fixture
-def machine_row(host: sshd.Sshd) -> Connection:
+def machine_row(transactional_db: None, host: sshd.Sshd) -> Connection:
     return make_machine_row(host)
 
 
 @pytest.fixture
-def submit(machine_row: Connection, host: sshd.Sshd, tmp_path: Path) -> Callable[..., Job]:
-    """Queue a job on the machine, in a folder below its home."""
-    project = make_project(machine_row, tmp_path / "home")
+def submit_on(transactional_db: None) -> Callable[..., Job]:
+    """Queue a job on a machine, in a folder of it."""
 
-    def put(command: str, **fields: object) -> Job:
-        return make_job(project, command=command, **fields)
+    def put(connection: Connection, folder: Path, command: str, **fields: object) -> Job:
+        return make_job(make_project(connection, folder), command=command, **fields)
 
     return put
+
+
+@pytest.fixture
+def submit(
+    machine_row: Connection, submit_on: Callable[..., Job], tmp_path: Path
+) -> Callable[..., Job]:
+    """Queue a job on `host`, in its home folder."""
+    return functools.partial(submit_on, machine_row, tmp_path / "home")
+
+
+def status_of(job: Job) -> str:
+    """The status as it stands in the database."""
+    return Job.objects.get(pk=job.pk).status
 
 
 def ended(job: Job) -> Job:

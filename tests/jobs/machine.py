@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +75,18 @@ class Machine:
 
     def ended(self, job_id: uuid.UUID) -> remote.Seen:
         """What is known once the job's end is written down."""
-        return until(lambda: seen if (seen := self.see(job_id)).exit_code is not None else None)
+        return self.until(job_id, lambda seen: seen.exit_code is not None)
+
+    def until(self, job_id: uuid.UUID, check: Callable[[remote.Seen], bool]) -> remote.Seen:
+        """What is known once `check` holds."""
+        found: list[remote.Seen] = []
+
+        def look() -> bool:
+            found[:] = [self.see(job_id)]
+            return check(found[0])
+
+        until(look)
+        return found[0]
 
     def processes(self) -> list[int]:
         """Everything that still runs for a job of this machine."""

@@ -123,7 +123,7 @@ def test_a_signal_is_128_and_its_number(any_machine: Machine) -> None:
 def test_a_killed_supervisor_leaves_the_job_alive(any_machine: Machine) -> None:
     job_id = any_machine.start("sleep 60; echo done")
     os.kill(pid_of(any_machine, job_id, "supervisor"), signal.SIGKILL)
-    seen = until(lambda: s if not (s := any_machine.see(job_id)).is_supervised else None)
+    seen = any_machine.until(job_id, lambda seen: not seen.is_supervised)
     assert seen.is_alive
     any_machine.stop(job_id)
     until(lambda: not any_machine.see(job_id).is_alive)

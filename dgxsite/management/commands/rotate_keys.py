@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts import idempotency, second_factor
 from connections import rotation
+from jobs import rotation as jobs
 from notifications import rotation as channels
 
 
@@ -19,11 +20,12 @@ class Command(BaseCommand):
         rotated, unreadable = rotation.rotate_all()
         seeds, lost = second_factor.rotate_all()
         addresses, closed = channels.rotate_all()
+        variables, shut = jobs.rotate_all()
         dropped = idempotency.forget_all()
-        total = rotated + seeds + addresses
+        total = rotated + seeds + addresses + variables
         self.stdout.write(f"{total} secrets rotated, {dropped} kept answers dropped")
-        if unreadable or lost or closed:
+        if unreadable or lost or closed or shut:
             raise CommandError(
-                f"{unreadable} machines, {lost} second factors and {closed} channels have a secret "
-                "that no key opens"
+                f"{unreadable} machines, {lost} second factors, {closed} channels and {shut} jobs "
+                "have a secret that no key opens"
             )

@@ -1,0 +1,35 @@
+"""Jobs and the rules of queues in Django's admin. Jobs are only looked at: what they may do next is
+for the services to say, and for their machines.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.admin import Audited, ReadOnly
+from jobs.models import Job, MachineQueue
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "status", "connection", "project", "requested_by", "created_at")
+    list_filter = ("status", "kind")
+    list_select_related = ("connection", "project", "requested_by")
+    search_fields = ("name", "model_name")
+    exclude = ("environment_encrypted",)
+
+
+@admin.register(MachineQueue)
+class MachineQueueAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
+    """A queue is made with the first job of its machine and goes with the machine."""
+
+    audit_name = "queue"
+    list_display = ("connection", "is_paused", "idle_percent", "hold_seconds", "per_person")
+    readonly_fields = ("connection", "seen_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

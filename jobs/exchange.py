@@ -1,0 +1,51 @@
+"""One exchange with a machine: a program of ours goes there, its answer comes back."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from connections import ssh
+from connections.link import Link
+from jobs import remote
+
+REPORT_SECONDS = 15.0
+START_SECONDS = 40.0
+LOG_BYTES_PER_REPORT = 2 * 2**20
+_HEADERS_BYTES = 256 * 1024
+
+
+def report(link: Link, asks: Sequence[remote.Ask], pids: Iterable[int]) -> remote.Report:
+    """What the machine knows of these jobs. Raises as `Session.run`, and `remote.Unreadable`."""
+    marker = _marker()
+    launch = remote.report(marker, asks, pids)
+    result = _run(link, launch, REPORT_SECONDS, LOG_BYTES_PER_REPORT + _HEADERS_BYTES)
+    return remote.parse(result.stdout, marker)
+
+
+def start(link: Link, job_id: UUID, files: dict[str, bytes]) -> str | None:
+    """Start a job unless the machine has it; why the machine did not take it, None if it did."""
+    result = _run(link, remote.start(_marker(), job_id, files), START_SECONDS, _HEADERS_BYTES)
+    if not result.exit_status:
+        return None
+    return _last_line(result.stderr) or "The machine did not take the job's files."
+
+
+def stop(link: Link, job_id: UUID, *, kill: bool) -> None:
+    """End a job, politely or at once."""
+    _run(link, remote.stop(_marker(), job_id, [], kill=kill), REPORT_SECONDS, _HEADERS_BYTES)
+
+
+def _run(link: Link, launch: remote.Launch, seconds: float, limit: int) -> ssh.CommandResult:
+    if link.session is None:
+        raise ssh.SessionLost("this machine has no SSH session")
+    return link.session.run(launch.command, stdin=launch.stdin, timeout=seconds, limit=limit)
+
+
+def _marker() -> str:
+    return secrets.token_hex(16)
+
+
+def _last_line(stderr: bytes) -> str:
+    """What a machine said last, made harmless."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return "".join(c if c.isprintable() else " " for c in lines[-1])[:300] if lines else ""

@@ -1,0 +1,43 @@
+"""The line of a log that most likely says why a job failed. It is quoted, and decides nothing."""
+
+import re
+from dataclasses import dataclass
+
+from jobs import lines
+from jobs.models import Job
+from jobs.states import Status
+
+_LOOKED_AT = 5000
+_QUOTED = 400
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?")
+# A stack trace is indented; what it was about begins its line.
+_SAYS_WHY = re.compile(
+    r"\S*(?:Error|Exception|Interrupt)\b[^:]{0,40}(?::|$)"
+    r"|.*\b(?:error:|fatal|panic|killed|segmentation fault|out of memory|core dumped"
+    r"|command not found|no such file)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One line; `is_guess` when nothing in the log looks like an error and it is the last one."""
+
+    line: int
+    text: str
+    is_guess: bool
+
+
+def quote(job: Job) -> Quote | None:
+    """Of a job that failed, the first line near the end that looks like an error, else the last."""
+    if job.status != Status.FAILED:
+        return None
+    part = lines.tail(job, _LOOKED_AT)
+    last: Quote | None = None
+    for number, text in enumerate(part.texts, part.first):
+        plain = _ESCAPES.sub("", text).rstrip()[:_QUOTED]
+        if plain and not plain[0].isspace() and _SAYS_WHY.match(plain):
+            return Quote(number, plain, False)
+        if plain:
+            last = Quote(number, plain, True)
+    return last

@@ -1,0 +1,36 @@
+"""What the viewer of a log is given: the lines it begins with, in the page and over HTTP."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from dgxsite.formats import size
+from jobs import lines
+from jobs.models import Job
+
+# How many lines come at once when the reader scrolls.
+MORE = 500
+_LARGEST = 2**53
+
+
+def context(job: Job, line: str) -> dict[str, Any]:
+    """The last lines, or those round `line`, as text for the page and facts for its script."""
+    wanted = number(line)
+    part = lines.tail(job) if wanted is None else lines.around(job, wanted)
+    facts = as_dict(part)
+    return {
+        "log_text": "\n".join(facts.pop("texts")),
+        "log_facts": json.dumps(facts),
+        "log_size": size(job.log_bytes),
+    }
+
+
+def as_dict(part: lines.Part) -> dict[str, Any]:
+    return asdict(part)
+
+
+def number(text: str) -> int | None:
+    """The number of a line; nonsense is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 17):
+        return None
+    return min(int(text), _LARGEST)

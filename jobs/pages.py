@@ -1,0 +1,136 @@
+"""What the pages about jobs need to know, beside the rows themselves."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.policy import Caller, may
+from connections.models import Connection
+from jobs import choices, first_error, preview, services
+from jobs.models import Job
+from jobs.representation import shown_environment
+from jobs.states import ACTIVE, WAITING, Status
+from projects.models import Project
+
+PAGE = 50
+# More are reached by the address, from the page of the machine or the project.
+_OFFERED = 200
+# As long as the link with `?deleted=` is fresh; the trash keeps the row for longer.
+_UNDO = timedelta(minutes=5)
+
+# Key in the address, title.
+COLUMNS = (
+    ("status", "State"),
+    ("name", "Job"),
+    ("machine", "Machine"),
+    ("started", "Duration"),
+    ("made", "Made"),
+)
+_CHIPS = ("waiting", "active", "completed", "failed", "stopped", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the list and what this person may do with it."""
+
+    job: Job
+    may_operate: bool
+
+    @property
+    def seconds(self) -> float | None:
+        return seconds(self.job)
+
+
+def seconds(job: Job) -> float | None:
+    """How long it has run; None before it began."""
+    if job.started_at is None:
+        return None
+    return max(0.0, ((job.completed_at or timezone.now()) - job.started_at).total_seconds())
+
+
+def listing(
+    caller: Caller, rows: QuerySet[Job], choice: choices.Choice, number: str | None
+) -> dict[str, Any]:
+    """One page of `rows`, how many there are of each state, and what they may be narrowed to."""
+    fitting = choices.narrowed(rows, choice)
+    counts = Counter(dict(fitting.order_by().values_list("status").annotate(Count("pk"))))
+    shown = choices.ordered(choices.of_status(fitting, choice), choice)
+    shown = shown.select_related("project").defer("command", "environment_encrypted", "config")
+    page = Paginator(shown, PAGE).get_page(number)
+    operable = set(Connection.objects.operable_by(caller.user).values_list("pk", flat=True))
+    lines = [Line(row, row.connection_id in operable) for row in page.object_list]
+    return {
+        "choice": choice,
+        "columns": COLUMNS,
+        "page": page,
+        "lines": lines,
+        "counts": [(name, sum(counts[one] for one in choices.GROUPS[name])) for name in _CHIPS],
+        "total": sum(counts.values()),
+        "goes_on": any(not line.job.is_final for line in lines),
+        "may_add": bool(operable),
+    }
+
+
+def offers(caller: Caller, rows: QuerySet[Job]) -> dict[str, Any]:
+    """The machines, projects and people to choose from in the filter."""
+    machines = Connection.objects.visible_to(caller.user).order_by("name")
+    projects = Project.objects.visible_to(caller.user).order_by("name")
+    people = User.objects.filter(pk__in=rows.order_by().values("requested_by")).order_by("username")
+    return {
+        "machines": list(machines.values_list("pk", "name")[:_OFFERED]),
+        "projects": list(projects.values_list("pk", "name")[:_OFFERED]),
+        "people": list(people.values_list("username", flat=True)[:_OFFERED]),
+    }
+
+
+def job_context(caller: Caller, row: Job) -> dict[str, Any]:
+    """The row and what this person may do with it."""
+    return {
+        "job": row,
+        "connection": row.connection,
+        "seconds": seconds(row),
+        "may_operate": may(caller, "job.change", row.team),
+        "is_waiting": row.status in WAITING,
+        "is_active": row.status in ACTIVE,
+        "is_pending": row.status == Status.PENDING,
+    }
+
+
+def overview_tab(row: Job) -> dict[str, Any]:
+    """Its steps, why it failed, what ran, and the jobs it hangs together with."""
+    return {
+        "changes": list(row.changes.order_by("-id")[:50]),
+        "quote": first_error.quote(row),
+        "script": preview.script(row),
+        "retries": list(row.retries.living().order_by("created_at")[:20]),
+    }
+
+
+def config_tab(row: Job) -> dict[str, Any]:
+    """What it was given."""
+    return {
+        "environment": sorted(shown_environment(row).items()),
+        "config_text": preview.config_text(row.config),
+    }
+
+
+def may_add(user: User) -> bool:
+    """Whether there is a machine on which this person may run jobs."""
+    return Connection.objects.operable_by(user).exists()
+
+
+def deleted_by(caller: Caller, text: str) -> Job | None:
+    """The job that `?deleted=` names, if the person may bring it back and it is fresh."""
+    try:
+        wanted = UUID(text)
+    except ValueError:
+        return None
+    fresh = timezone.now() - _UNDO
+    return services.trash(caller).filter(pk=wanted, deleted_at__gte=fresh).first()

@@ -1,0 +1,116 @@
+"""Writing down what a machine said of one job: log, process and state, in one transaction.
+
+Every write is fenced by the machine's epoch and names what it continues: the log its offset, the
+state the one before. So a report that is written twice changes nothing the second time.
+"""
+
+import time
+from collections.abc import Collection
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from connections.link import Link
+from dgxsite.crypto import SecretUnreadable
+from jobs import announce, failpoints, fencing, finishing, logs, masking, remote
+from jobs.judging import Verdict, judge
+from jobs.models import Job
+from jobs.starting import Starter
+from jobs.states import FINAL, Reason, Status
+
+
+class Writer:
+    """Keeps what is read of one machine's jobs."""
+
+    def __init__(self, link: Link, starter: Starter) -> None:
+        self._link = link
+        self._starter = starter
+        self._doubts: dict[UUID, float] = {}
+        self._secrets: dict[UUID, list[bytes]] = {}
+
+    def write(self, job: Job, report: remote.Report) -> bool:
+        """Keep what was read of one job; whether more of its log is waiting."""
+        seen = report.jobs.get(job.pk)
+        if seen is None:
+            return False
+        verdict = self._verdict(job, seen, report.boot_id)
+        before, offset = job.status, job.log_bytes
+        rest = seen.log_size - offset - len(seen.log)
+        is_whole = seen.exit_code is not None and rest <= 0
+        data = masking.mask(seen.log, self._secrets_of(job), is_end=is_whole)
+        failpoints.reach("pre_commit")
+        with fencing.held(self._link.connection_id, self._link.epoch):
+            logs.append(job, data, timezone.now())
+            # The end is written with the last of the log.
+            if verdict is not None and not (rest > 0 and verdict.status in FINAL):
+                _note_process(job, seen)
+                _move(job, verdict)
+        if data:
+            announce.log(job, offset, data)
+        if job.status != before:
+            announce.job(job)
+        return rest > 0
+
+    def forget_all_but(self, living: Collection[UUID]) -> None:
+        for memory in (self._doubts, self._secrets, self._starter.refusals):
+            for gone in memory.keys() - set(living):
+                memory.pop(gone)
+        self._starter.abandoned &= set(living)
+
+    def _verdict(self, job: Job, seen: remote.Seen, boot_id: str) -> Verdict | None:
+        """What the report means; None while it may still mean something else."""
+        is_ended = seen.exit_code is not None or not seen.is_here
+        if job.pk in self._starter.abandoned and seen.pid is None and is_ended:
+            return Verdict(Status.FAILED, Reason.START_REFUSED, self._starter.refusal_of(job))
+        is_stopping = job.stop_requested_at is not None
+        verdict = judge(seen, boot_id, is_stopping=is_stopping, was_there=job.pid is not None)
+        if not verdict.doubt_seconds:
+            self._doubts.pop(job.pk, None)
+            return verdict
+        since = self._doubts.setdefault(job.pk, time.monotonic())
+        is_sure = time.monotonic() - since > verdict.doubt_seconds * settings.TIME_SCALE
+        return verdict if is_sure else None
+
+    def _secrets_of(self, job: Job) -> list[bytes]:
+        if job.pk not in self._secrets:
+            try:
+                values = job.environment
+            except SecretUnreadable:
+                values = {}
+            self._secrets[job.pk] = masking.secrets_of(values, job.secret_names)
+        return self._secrets[job.pk]
+
+
+def _note_process(job: Job, seen: remote.Seen) -> None:
+    """Which process and container it is, once the machine says so."""
+    changes: dict[str, object] = {}
+    if seen.pid is not None and job.pid is None:
+        changes = {
+            "pid": seen.pid,
+            "start_ticks": seen.start,
+            "boot_id": (seen.boot_id or "")[:64],
+            "started_at": timezone.now(),
+        }
+    if seen.container_id and not job.container_id:
+        changes["container_id"] = seen.container_id[:64]
+    if changes:
+        Job.objects.filter(pk=job.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(job, name, value)
+
+
+def _move(job: Job, verdict: Verdict) -> None:
+    if verdict.status in FINAL:
+        finishing.finish(job, verdict)
+    elif verdict.status != job.status:
+        job.move(
+            verdict.status,
+            settings.SITE_ACTOR,
+            "The machine says so.",
+            reason=verdict.reason,
+            detail=verdict.detail,
+        )
+    elif verdict.reason != job.reason:
+        job.reason = verdict.reason
+        job.save(update_fields=["reason"])

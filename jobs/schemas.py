@@ -1,0 +1,197 @@
+"""The grammar of what clients send about jobs, and the shape of what they get."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+)
+
+from dgxsite.pagination import Page
+from dgxsite.schemas import Input, Name, Output, Text, printable
+from jobs import grammar, logs
+from jobs.states import Status
+
+Command = Annotated[StrictStr, AfterValidator(grammar.command)]
+Image = Annotated[StrictStr, AfterValidator(grammar.image)]
+CondaEnv = Annotated[StrictStr, AfterValidator(grammar.conda_env)]
+Environment = Annotated[dict[StrictStr, StrictStr], AfterValidator(grammar.environment)]
+Devices = Annotated[list[StrictInt | StrictStr], Field(max_length=grammar.MOST_GPUS)]
+Gpus = Annotated[StrictInt | Devices, AfterValidator(grammar.gpus)]
+FolderPath = Annotated[StrictStr, StringConstraints(max_length=1024), AfterValidator(printable)]
+Names = Annotated[
+    list[Annotated[StrictStr, StringConstraints(max_length=128)]], Field(max_length=200)
+]
+
+
+class JobIn(Input):
+    """A job to make; with `start` it goes into its machine's queue at once."""
+
+    project_id: UUID
+    name: Name
+    model_name: Text = ""
+    kind: Literal["command", "container"] = "command"
+    command: Command = ""
+    image: Image | None = None
+    virtualenv: FolderPath | None = None
+    conda_env: CondaEnv | None = None
+    environment: Environment = Field(default_factory=dict)
+    secret_names: Names = Field(default_factory=list)
+    gpus: Gpus = 0
+    wait_for_gpu: StrictBool = True
+    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
+    max_minutes: Annotated[StrictInt, Field(ge=1, le=525_600)] | None = None
+    max_retries: Annotated[StrictInt, Field(ge=0, le=20)] = 0
+    not_before: AwareDatetime | None = None
+    after: UUID | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    start: StrictBool = True
+
+
+class JobPatch(Input):
+    """What is to change; a field that is not sent stays as it is."""
+
+    name: Name = ""
+    model_name: Text = ""
+    command: Command = ""
+    image: Image | None = None
+    virtualenv: FolderPath | None = None
+    conda_env: CondaEnv | None = None
+    environment: Environment = Field(default_factory=dict)
+    secret_names: Names = Field(default_factory=list)
+    gpus: Gpus = 0
+    wait_for_gpu: StrictBool = True
+    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
+    max_minutes: Annotated[StrictInt, Field(ge=1, le=525_600)] | None = None
+    max_retries: Annotated[StrictInt, Field(ge=0, le=20)] = 0
+    not_before: AwareDatetime | None = None
+    after: UUID | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class JobFilter(Page):
+    """Which jobs are listed."""
+
+    connection_id: UUID | None = None
+    project_id: UUID | None = None
+    status: Status | None = None
+    q: Annotated[str, StringConstraints(max_length=100)] = ""
+
+
+class LogPart(BaseModel):
+    """Which bytes of a log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    offset: Annotated[int, Field(ge=0, le=2**62)] = 0
+    limit: Annotated[int, Field(ge=1, le=logs.LARGEST_LIMIT)] = logs.DEFAULT_LIMIT
+
+
+class LogWords(Page):
+    """What is looked for in a log."""
+
+    q: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class JobOut(Output):
+    id: UUID
+    project_id: UUID
+    connection_id: UUID
+    name: str
+    model_name: str
+    kind: str
+    command: str
+    image: str | None
+    virtualenv: str | None
+    conda_env: str | None
+    environment: dict[str, str]
+    gpus: int | list[int | str]
+    granted_gpus: list[str] | None
+    wait_for_gpu: bool
+    priority: int
+    max_minutes: int | None
+    max_retries: int
+    attempt: int
+    not_before: str | None
+    after: UUID | None
+    retry_of: UUID | None
+    config: dict[str, Any]
+    status: str
+    reason: str | None
+    detail: str | None
+    waiting_reason: str | None
+    estimated_start_at: str | None
+    stop_requested_at: str | None
+    container_id: str | None
+    exit_code: int | None
+    log_bytes: int
+    log_lines: int
+    requested_by: str | None
+    created_at: str
+    queued_at: str | None
+    started_at: str | None
+    completed_at: str | None
+    updated_at: str
+    metrics: dict[str, Any]
+
+
+class JobList(Output):
+    items: list[JobOut]
+    count: int
+
+
+class LogOut(Output):
+    offset: int
+    next_offset: int
+    text: str
+    complete: bool
+
+
+class FoundOut(Output):
+    line: int
+    offset: int
+    text: str
+
+
+class FoundList(Output):
+    items: list[FoundOut]
+    count: int
+
+
+class ChangeOut(Output):
+    at: str
+    from_: Annotated[str | None, Field(alias="from")]
+    to: str
+    who: str
+    why: str | None
+
+
+class ChangeList(Output):
+    items: list[ChangeOut]
+    count: int
+
+
+class QueueOut(Output):
+    is_paused: bool
+    idle_percent: float
+    idle_bytes: int
+    hold_seconds: float
+    per_person: int | None
+
+
+class QueuePatch(Input):
+    """The rules of a machine's queue; a field that is not sent stays as it is."""
+
+    is_paused: StrictBool = False
+    idle_percent: Annotated[float, Field(ge=0, le=100)] = 5.0
+    idle_bytes: Annotated[StrictInt, Field(ge=0, le=2**50)] = 500 * 2**20
+    hold_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
+    per_person: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None

@@ -1,0 +1,236 @@
+"""What people do with jobs: called alike by pages, the API and the admin.
+
+Each action finds the row among those the caller may see, asks the policy, writes the audit row and
+the wish in one transaction, and nudges the keepers when that is committed. A job on a machine is
+never touched from here: its keeper does what the row says.
+"""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Role
+from accounts.policy import Caller, forbidden, may
+from connections.models import Connection
+from connections.services import find as find_connection
+from dgxsite.errors import Conflict, NotFound
+from jobs import announce, drafts, finishing, nudge
+from jobs.models import TRASH, Job, JobChange, MachineQueue
+from jobs.states import ACTIVE, FINAL, WAITING, Status
+from projects.models import Project
+
+MOST_WAITING = 2000
+# What may still be changed once a job has left the queue.
+_HARMLESS = frozenset({"name", "model_name", "max_retries"})
+
+
+def visible(caller: Caller) -> QuerySet[Job]:
+    """The rows that the caller may see, ready to be shown."""
+    return Job.objects.visible_to(caller.user).select_related("connection__team", "requested_by")
+
+
+def find(caller: Caller, job_id: UUID, action: str = "job.view") -> Job:
+    """One row for one action."""
+    return _allowed(caller, visible(caller), job_id, action)
+
+
+def create(caller: Caller, fields: drafts.Fields) -> Job:
+    return add(caller, drafts.new(caller, fields), start=fields.get("start", True))
+
+
+def add(caller: Caller, row: Job, *, start: bool) -> Job:
+    """Store what `drafts.new` made, in the queue or waiting to be started."""
+    with transaction.atomic():
+        audit.take_turn()
+        _check_room(row)
+        row.status = Status.QUEUED if start else Status.PENDING
+        row.queued_at = timezone.now() if start else None
+        audit.record(caller, "job.create", row, project=str(row.project_id), start=start)
+        row.save(force_insert=True)
+        JobChange.objects.create(
+            job=row, to_status=row.status, who=caller.user.get_username(), why="It was made."
+        )
+        _note_activity(row)
+        _tell(row)
+    return row
+
+
+def start(caller: Caller, job_id: UUID) -> Job:
+    """Put a pending job into the queue; one that is there already stays where it is."""
+    row = find(caller, job_id, "job.start")
+    if row.status == Status.QUEUED:
+        return row
+    with transaction.atomic():
+        audit.record(caller, "job.start", row)
+        if row.status != Status.PENDING or not row.move(
+            Status.QUEUED, caller.user.get_username(), "Asked to start.", queued_at=timezone.now()
+        ):
+            raise Conflict(f"It is {row.status}; `retry` makes a new job of it.")
+        _note_activity(row)
+        _tell(row)
+    return row
+
+
+def stop(caller: Caller, job_id: UUID) -> Job:
+    """Wish it ended. What waits is stopped at once; what runs, when its machine says so."""
+    row = find(caller, job_id, "job.stop")
+    with transaction.atomic():
+        audit.record(caller, "job.stop", row)
+        row = _locked(row)
+        if row.is_final:
+            raise Conflict(f"It has already ended: {row.status}.")
+        _wish_stopped(row, caller.user.get_username())
+        _tell(row)
+    return row
+
+
+def retry(caller: Caller, job_id: UUID) -> Job:
+    """A new job that asks for the same; what waits for the old one then waits for the new."""
+    old = find(caller, job_id, "job.retry")
+    if not old.is_final:
+        raise Conflict(f"It is {old.status}; only a job that has ended is tried again.")
+    row = finishing.copy_of(old)
+    row.requested_by = caller.user
+    with transaction.atomic():
+        audit.take_turn()
+        _check_room(row)
+        audit.record(caller, "job.retry", old, new=str(row.pk))
+        finishing.enqueue_new(row, caller.user.get_username(), "Asked to try again.")
+        finishing.inherit_followers(old, row)
+        _note_activity(row)
+        _tell(row)
+    return row
+
+
+def change(caller: Caller, job_id: UUID, fields: drafts.Fields) -> Job:
+    """Change what was sent; once it has left the queue, only what its run does not depend on."""
+    row = find(caller, job_id, "job.change")
+    with transaction.atomic():
+        audit.record(caller, "job.change", row, fields=sorted(fields))
+        row = _locked(row)
+        if row.status not in WAITING and not _HARMLESS.issuperset(fields):
+            raise Conflict(f"It is {row.status}: only its name and retries can still be changed.")
+        drafts.fill(caller, row, fields)
+        row.save(update_fields=[*_columns(fields), "updated_at"])
+        _tell(row)
+    return row
+
+
+def delete(caller: Caller, job_id: UUID) -> None:
+    """Into the trash for 30 days; what waits is stopped, what runs has to be stopped first."""
+    row = find(caller, job_id, "job.delete")
+    with transaction.atomic():
+        audit.record(caller, "job.delete", row)
+        row = _locked(row)
+        if row.status in ACTIVE:
+            raise Conflict("It runs; stop it first.")
+        if row.status in WAITING:
+            row.move(Status.STOPPED, caller.user.get_username(), "Deleted while it waited.")
+        row.deleted_at = timezone.now()
+        row.save(update_fields=["deleted_at", "updated_at"])
+
+
+def restore(caller: Caller, job_id: UUID) -> Job:
+    """Take it out of the trash."""
+    row = _allowed(caller, _in_trash(caller, Role.VIEWER), job_id, "job.delete")
+    with transaction.atomic():
+        audit.record(caller, "job.restore", row)
+        row.deleted_at = None
+        row.save(update_fields=["deleted_at", "updated_at"])
+    return row
+
+
+def trash(caller: Caller) -> QuerySet[Job]:
+    """What the caller may take out of the trash again, the newest first."""
+    return _in_trash(caller, Role.OPERATOR).order_by("-deleted_at")
+
+
+def queue_of(caller: Caller, connection_id: UUID) -> MachineQueue:
+    """The rules of a machine's queue."""
+    return MachineQueue.of(find_connection(caller, connection_id, "job.view").pk)
+
+
+def change_queue(caller: Caller, connection_id: UUID, fields: dict[str, Any]) -> MachineQueue:
+    """Change the rules of a machine's queue, or pause it."""
+    machine = find_connection(caller, connection_id, "queue.change")
+    row = MachineQueue.of(machine.pk)
+    with transaction.atomic():
+        audit.record(caller, "queue.change", machine, **fields)
+        for name, value in fields.items():
+            setattr(row, name, value)
+        row.save(update_fields=[*fields])
+        transaction.on_commit(nudge.keepers)
+    return row
+
+
+def counts(ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many jobs each of these projects has."""
+    rows = Job.objects.living().filter(project_id__in=ids).values("project_id")
+    return {row["project_id"]: row["count"] for row in rows.annotate(count=Count("pk")).order_by()}
+
+
+def refuse_while_running(project: Project) -> None:
+    """A word before a project is deleted: not while something of it waits or runs."""
+    if project.jobs.living().exclude(status__in=FINAL).exists():
+        raise Conflict("Jobs of this project wait or run; stop them first.")
+
+
+def _allowed(caller: Caller, rows: QuerySet[Job], job_id: UUID, action: str) -> Job:
+    row = rows.filter(pk=job_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, action, row.team):
+        raise forbidden(action)
+    return row
+
+
+def _locked(row: Job) -> Job:
+    """The row as it is now, unchanged until the transaction ends."""
+    rows = Job.objects.select_for_update(of=("self",))
+    return rows.select_related("connection__team", "requested_by").get(pk=row.pk)
+
+
+def _wish_stopped(row: Job, who: str) -> None:
+    row.request_stop()
+    if row.status in WAITING:
+        row.move(Status.STOPPED, who, "Stopped before it began.", reason="stopped")
+    elif row.status == Status.RUNNING:
+        row.move(Status.STOPPING, who, "Asked to stop.")
+
+
+def _check_room(row: Job) -> None:
+    waiting = Job.objects.filter(connection_id=row.connection_id, status__in=WAITING)
+    if waiting.count() >= MOST_WAITING:
+        raise Conflict(f"{MOST_WAITING} jobs wait for this machine already.")
+
+
+def _columns(fields: drafts.Fields) -> list[str]:
+    return ["environment_encrypted" if name == "environment" else name for name in fields]
+
+
+def _note_activity(row: Job) -> None:
+    MachineQueue.of(row.connection_id)
+    Project.objects.filter(pk=row.project_id).update(last_activity_at=timezone.now())
+
+
+def _in_trash(caller: Caller, role: Role) -> QuerySet[Job]:
+    machines = Connection.objects.visible_to(caller.user)
+    if role == Role.OPERATOR:
+        machines = Connection.objects.operable_by(caller.user)
+    rows = Job.objects.filter(connection__in=machines, deleted_at__gte=timezone.now() - TRASH)
+    return rows.select_related("connection__team", "requested_by")
+
+
+def _tell(row: Job) -> None:
+    """Once it is committed: to the browsers and to the keepers."""
+
+    def tell() -> None:
+        announce.job(row)
+        nudge.keepers()
+
+    transaction.on_commit(tell)

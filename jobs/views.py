@@ -1,0 +1,124 @@
+"""Pages about jobs: the lists, one job and its tabs, and the lines of its log for the viewer."""
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts import current_team, preferences
+from accounts.authentication import caller_from_page
+from accounts.policy import Caller
+from connections import services as machines
+from connections.models import Connection
+from connections.pages import machine_context
+from dgxsite.times import iso
+from jobs import lines, log_page, pages, services
+from jobs.choices import Choice
+from jobs.models import Job
+from metrics import history_section, live
+
+_TABS = ("overview", "log", "metrics", "config")
+
+
+@login_required
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    """The jobs of all machines the person may see, narrowed by what the address says."""
+    caller = caller_from_page(request)
+    teams = Connection.objects.filter(current_team.narrowed(request))
+    rows = services.visible(caller).filter(connection__in=teams)
+    context = {"undo_job": pages.deleted_by(caller, request.GET.get("deleted", ""))}
+    return _list(request, caller, rows, "jobs/overview.html", context)
+
+
+@login_required
+@require_GET
+def of_machine(request: HttpRequest, connection_id: UUID) -> HttpResponse:
+    """The same list for one machine, as a tab of its page, with the state of its queue."""
+    caller = caller_from_page(request)
+    row = machines.find(caller, connection_id, "job.view")
+    rows = services.visible(caller).filter(connection=row)
+    context = machine_context(caller.user, row) | {"tab": "jobs"}
+    context["queue"] = services.queue_of(caller, connection_id)
+    return _list(request, caller, rows, "jobs/of_machine.html", context)
+
+
+def _list(
+    request: HttpRequest, caller: Caller, rows: QuerySet[Job], page: str, context: dict[str, Any]
+) -> HttpResponse:
+    """The page, or for htmx the list alone."""
+    context |= pages.listing(caller, rows, Choice.read(request.GET), request.GET.get("page"))
+    if request.headers.get("HX-Request") == "true":
+        return render(request, "jobs/_rows.html", context)
+    return render(request, page, context | pages.offers(caller, rows))
+
+
+@login_required
+@require_GET
+def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """One job: `?tab=overview` (the default), `log`, `metrics` or `config`."""
+    caller = caller_from_page(request)
+    found = services.find(caller, job_id)
+    tab = request.GET.get("tab", "")
+    context = pages.job_context(caller, found)
+    context["tab"] = tab = tab if tab in _TABS else "overview"
+    if tab == "metrics":
+        return _metrics_tab(request, caller, context)
+    if tab == "log":
+        context |= log_page.context(found, request.GET.get("line", ""))
+    elif tab == "config":
+        context |= pages.config_tab(found)
+    else:
+        context |= pages.overview_tab(found)
+    return render(request, f"jobs/job_{tab}.html", context)
+
+
+def _metrics_tab(request: HttpRequest, caller: Caller, context: dict[str, Any]) -> HttpResponse:
+    """The machine's charts over the job's span; one granted GPU is shown alone at first."""
+    row: Job = context["job"]
+    is_placed = "start" in request.GET or "range" in request.GET or row.started_at is None
+    form = history_section.window_form(request.GET)
+    if form.is_bound and form.is_valid():
+        return HttpResponseRedirect(history_section.address(request.GET, form))
+    if not is_placed:
+        return HttpResponseRedirect(f"?{_span(row)}")
+    chosen = preferences.of(caller.user).default_range
+    sample = live.latest(row.connection_id)
+    context |= history_section.context(row.connection, request.GET, sample, chosen, form)
+    return render(request, "jobs/job_metrics.html", context)
+
+
+def _span(row: Job) -> str:
+    """The query string of the metrics tab from the job's start to its end, or to now."""
+    query = {"tab": "metrics", "start": iso(row.started_at)}
+    query["end"] = iso(row.completed_at or timezone.now())
+    granted = row.granted or []
+    if len(granted) == 1 and granted[0].isdecimal():
+        query["gpu"] = granted[0]
+    return urlencode(query, safe=":")
+
+
+@login_required
+@require_GET
+def log_lines(request: HttpRequest, job_id: UUID) -> JsonResponse:
+    """Lines for the viewer: `?before=`, `?after=` or `?around=` a line, else the last ones."""
+    row = services.find(caller_from_page(request), job_id)
+    for name, read in (("before", lines.before), ("after", lines.after), ("around", lines.around)):
+        if (line := log_page.number(request.GET.get(name, ""))) is not None:
+            return JsonResponse(log_page.as_dict(read(row, line, log_page.MORE)))
+    return JsonResponse(log_page.as_dict(lines.tail(row)))
+
+
+@login_required
+@require_GET
+def trash(request: HttpRequest) -> HttpResponse:
+    """The jobs that were deleted in the last 30 days, each with its way back."""
+    rows = services.trash(caller_from_page(request)).select_related("project")[:500]
+    found = [(row, row.deleted_at + services.TRASH) for row in rows if row.deleted_at]
+    return render(request, "jobs/trash.html", {"lines": found, "days": services.TRASH.days})

@@ -1,0 +1,121 @@
+"""The log in PostgreSQL: every byte once, found again, read and masked."""
+
+import random
+import zlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs import announce, logs, masking
+from jobs.models import Job, LogChunk
+from tests.jobs.rows import make_job
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def filled(text: bytes, piece: int = 1000) -> Job:
+    job = make_job()
+    for start in range(0, len(text), piece):
+        logs.append(job, text[start : start + piece], NOW)
+    return job
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("piece", [7, 1000, 300_000])
+def test_gives_back_what_was_appended(piece: int) -> None:
+    text = random.Random(piece).randbytes(min(700_000, 150 * piece))
+    job = filled(text, piece)
+    assert b"".join(logs.every_piece(job)) == text
+    for offset, limit in ((0, 10), (len(text) // 2, 300_000), (len(text) - 1, 5), (len(text), 5)):
+        assert logs.read(job, offset, limit) == text[offset : offset + limit]
+    chunks = list(LogChunk.objects.filter(job=job))
+    assert all(chunk.length <= logs.CHUNK_BYTES for chunk in chunks)
+    assert len(chunks) <= len(text) // logs.GROWING_BYTES + 2
+    seen = 0
+    for chunk in chunks:
+        assert (chunk.offset, chunk.length) == (seen, len(zlib.decompress(chunk.data)))
+        assert chunk.first_line == text[:seen].count(b"\n")
+        seen += chunk.length
+    job.refresh_from_db()
+    assert (job.log_bytes, job.log_lines) == (len(text), text.count(b"\n"))
+
+
+@pytest.mark.django_db
+def test_of_two_who_append_from_one_offset_the_second_appends_nothing() -> None:
+    job = make_job()
+    other = Job.objects.get(pk=job.pk)
+    logs.append(job, b"first", NOW)
+    with pytest.raises(logs.Overtaken):
+        logs.append(other, b"other", NOW)
+    assert b"".join(logs.every_piece(job)) == b"first"
+
+
+@pytest.mark.django_db
+def test_finds_lines_across_pieces_with_number_and_offset() -> None:
+    lines = [b"line %d %s" % (n, b"x" * 50) for n in range(20_000)]
+    lines[7], lines[15_000] = b"An Error here", b"another ERROR \xff"
+    text = b"\n".join(lines)
+    job = filled(text, 70_000)
+    found = logs.search(job, "error")
+    assert [(one.line, one.text) for one in found] == [
+        (8, "An Error here"),
+        (15_001, "another ERROR \ufffd"),
+    ]
+    for one in found:
+        assert text[one.offset :].startswith(lines[one.line - 1])
+    assert logs.search(job, "not there") == []
+    assert len(logs.search(job, "line", most=10)) == 10
+
+
+@given(st.text(), st.integers(0, 20))
+def test_never_cuts_a_character(text: str, cut: int) -> None:
+    data = text.encode("utf-8", "surrogatepass")[:cut]
+    whole = logs.whole_characters(data)
+    assert data.startswith(whole)
+    assert len(data) - len(whole) <= 3
+    if not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        whole.decode("utf-8")
+
+
+SECRETS = [b"hunter22", b"hunter", b"ab\xc3\xa9cd"]
+
+
+@given(st.lists(st.sampled_from([*SECRETS, b"hunt", b"er22", b"h", b"x\n", b"ab"])), st.data())
+def test_no_secret_is_kept_however_it_comes_in_pieces(
+    parts: list[bytes], data: st.DataObject
+) -> None:
+    text = b"".join(parts)
+    at, kept = 0, b""
+    while at < len(text):
+        piece = text[at : at + data.draw(st.integers(1, 12))]
+        is_end = at + len(piece) == len(text)
+        masked = masking.mask(piece, SECRETS, is_end=is_end)
+        if not masked and not is_end:  # a reader asks again, for more
+            piece = text[at : at + 40]
+            masked = masking.mask(piece, SECRETS, is_end=at + len(piece) == len(text))
+        kept += masked
+        at += len(masked)
+    assert len(kept) == len(text)
+    assert not any(secret in kept for secret in SECRETS)
+    assert all(a == b or a == ord("*") for a, b in zip(kept, text, strict=True))
+
+
+def test_names_that_sound_secret() -> None:
+    names = ["HF_TOKEN", "api_key", "DB_PASSWORD", "MY_SECRET"]
+    assert all(masking.is_secret(name) for name in names)
+    assert not masking.is_secret("EPOCHS")
+    assert masking.is_secret("EPOCHS", ["EPOCHS"])
+    values = {"A_KEY": "abc", "B_KEY": "abcd", "C": "efghi"}
+    assert masking.secrets_of(values, ["C"]) == [b"efghi", b"abcd"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("byte", [b"a", b"\x1b", b"\xff", "é".encode()])
+def test_the_end_of_a_log_fits_a_frame(byte: bytes) -> None:
+    job = filled(byte * 40_000, 20_000)
+    tail = announce.tail(job)
+    assert tail["next_offset"] == job.log_bytes
+    assert tail["offset"] < tail["next_offset"]
+    assert len(tail["text"]) > 1000
