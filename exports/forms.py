@@ -22,10 +22,12 @@ WHEN = [*((name, f"{name.capitalize()}") for name in cron.PRESETS), ("cron", "As
 class ScheduleForm(forms.Form):
     """`fields_for_service` is what `schedules.create` takes."""
 
-    machine = forms.ModelChoiceField(Connection.objects.none(), label="Machine")
+    machine = forms.ModelChoiceField(Connection.objects.none(), empty_label=None)
     what = forms.ChoiceField(choices=WHAT, label="What")
-    file_format = forms.ChoiceField(choices=[(f, f.upper()) for f in plan.FORMATS], label="Format")
-    when = forms.ChoiceField(choices=WHEN, label="When (UTC)")
+    file_format = forms.ChoiceField(
+        choices=[(name, name.upper()) for name in plan.FORMATS], initial="json", label="Format"
+    )
+    when = forms.ChoiceField(choices=WHEN, initial="daily", label="When (UTC)")
     cron = forms.CharField(required=False, max_length=200, label="Cron line")
     keep_count = forms.IntegerField(min_value=1, max_value=1000, initial=30, label="Files to keep")
     keep_days = forms.IntegerField(min_value=1, max_value=3650, initial=90, label="Days to keep")
