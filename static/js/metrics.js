@@ -23,7 +23,7 @@ openLive({ path: "/ws/live/", topics: [`connection:${machineId}`], onEvent: rece
 setInterval(() => document.hidden || showAge(), 1000);
 // How long unified memory lasts changes without an event.
 setInterval(() => document.hidden || !isUnified() || showAlerts(), 10_000);
-whenNear(document.getElementById("history"), () => import("./history.js"));
+later(document.getElementById("history"));
 
 function receive({ event, data }) {
   if (event === "state") {
@@ -182,14 +182,16 @@ function moment(date) {
   return day(date) === day(new Date(serverNow())) ? clock(date) : stamp(date);
 }
 
-// What stands far below costs nothing before somebody scrolls there.
-function whenNear(element, act) {
-  const near = new IntersectionObserver(([entry]) => {
-    if (!entry.isIntersecting) return;
+// What stands far below costs nothing before somebody scrolls or points there: the modules that the
+// section names are loaded then.
+function later(section) {
+  const wake = () => {
     near.disconnect();
-    act();
-  }, { rootMargin: "100px" });
-  near.observe(element);
+    for (const { dataset } of section.querySelectorAll("[data-later]")) import(dataset.later);
+  };
+  const near = new IntersectionObserver(([entry]) => entry.isIntersecting && wake());
+  near.observe(section.querySelector("[data-part=charts]"));
+  for (const name of ["pointerover", "focusin"]) section.addEventListener(name, wake, { once: true });
 }
 
 function replace(selector) {

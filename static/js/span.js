@@ -5,8 +5,8 @@ const DAY = 86400;
 export const RANGES = { "1h": 3600, "6h": 6 * 3600, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "12m": 365 * DAY };
 const NAMES = { "1h": "Last hour", "6h": "Last 6 hours", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", "12m": "Last 12 months" };
 // Widths of a point that read well; the first that keeps a chart below MOST points is taken.
-const STEPS = [20, 60, 120, 300, 600, 1200, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, DAY, 7 * DAY];
-const MOST = 800;
+const STEPS = [20, 60, 120, 180, 300, 600, 1200, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, DAY, 7 * DAY];
+const MOST = 480;
 const LEAST_SECONDS = 60; // three windows of readings
 
 // {range, from, to, zoom: [from, to] | null, gpu, shown: Set | null, table}

@@ -74,7 +74,7 @@ def test_nothing_is_loaded_before_the_charts_come_near(visit: Visit, spark: Conn
     page.locator("#history-title").scroll_into_view_if_needed()
     settled(page)
     expect(page.locator("#history canvas")).to_have_count(7)
-    expect(words(page)).to_have_text("Last 24 hours · 2 min averages · live")
+    expect(words(page)).to_have_text("Last 24 hours · 3 min averages · live")
     expect(page.locator("#summary-utilization")).to_contain_text("highest")
 
 
@@ -90,7 +90,7 @@ def test_drag_zooms_into_finer_data_and_double_click_goes_back(
     expect(page.get_by_role("link", name="Resume live")).to_be_visible()
     over(page).dblclick()
     page.wait_for_url(lambda url: "zoom" not in url)
-    expect(words(page)).to_have_text("Last 24 hours · 2 min averages · live")
+    expect(words(page)).to_have_text("Last 24 hours · 3 min averages · live")
     expect(page.get_by_role("link", name="Resume live")).to_be_hidden()
 
 
