@@ -98,6 +98,7 @@ def _write_group(event: Event, group: Sequence[Transition], teams: Mapping[UUID,
 
 def _upsert(event: Event, group: Sequence[Transition], teams: Mapping[UUID, UUID]) -> None:
     """Make the rows, or make them what they now are; a row keeps its id from pending on."""
+    _close_strays(group)
     is_firing = event is Event.FIRED
     rows = [
         Alert(
@@ -121,6 +122,22 @@ def _upsert(event: Event, group: Sequence[Transition], teams: Mapping[UUID, UUID
         unique_fields=["id"],
         update_fields=["state", "value", "started_at", "seen_at", "fired_at"],
     )
+
+
+def _close_strays(group: Sequence[Transition]) -> None:
+    """End open rows about the same thing that nobody follows any more.
+
+    One is left when a machine leaves its rule and comes back before that was noticed.
+    """
+    own = {(one.key.rule_id, one.key.connection_id, one.key.gpu): one.alert_id for one in group}
+    rows = Alert.objects.open().filter(
+        rule_id__in={rule_id for rule_id, _, _ in own},
+        connection_id__in={connection_id for _, connection_id, _ in own},
+    )
+    keys = ((row, own.get((row.rule_id, row.connection_id, row.gpu))) for row in rows)
+    strays = [row for row, alert_id in keys if alert_id is not None and alert_id != row.pk]
+    if strays:
+        close(strays)
 
 
 def _resolve(group: Sequence[Transition]) -> None:

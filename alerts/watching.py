@@ -15,7 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    close_old_connections,
+)
 
 from alerts import estimates, transitions
 from alerts.engine import Engine, Key, Track, Transition
@@ -161,7 +167,7 @@ class Watch:
         self._judgements += 1
         waiting = list(self._unwritten)
         try:
-            written = transitions.write_held(keeper_id, holdings, waiting)
+            written = _write(keeper_id, holdings, waiting)
             self._unwritten.clear()
             if self._judgements % REFRESH_EVERY == 0:
                 transitions.refresh(self._still_open())
@@ -176,6 +182,17 @@ class Watch:
             for tracks in self._engine.tracks.values()
             for key, t in tracks.items()
         ]
+
+
+def _write(keeper_id: UUID, holdings: Mapping[UUID, int], waiting: Sequence[Transition]) -> int:
+    """All at once; if one is refused (its machine was deleted for good), one by one."""
+    try:
+        return transitions.write_held(keeper_id, holdings, waiting)
+    except (IntegrityError, DataError) as error:
+        if len(waiting) == 1:
+            logger.error("alert=%s: a change was refused: %s", waiting[0].alert_id, error)
+            return 0
+    return sum(_write(keeper_id, holdings, [one]) for one in waiting)
 
 
 def _open_tracks(ids: Iterable[UUID]) -> dict[UUID, dict[Key, Track]]:

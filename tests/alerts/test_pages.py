@@ -220,7 +220,9 @@ def test_the_history_of_one_rule(crew: Crew, scene: Scene) -> None:
     scene.read(machine, scene.sample(82))
     scene.read(machine, scene.sample(60))
     browser = client(crew.viewer)
-    shown = {rule.pk: browser.get("/alerts/", {"rule": rule.pk}).context for rule in (hot, warm)}
+    shown = {
+        rule.pk: browser.get("/alerts/", {"rule": str(rule.pk)}).context for rule in (hot, warm)
+    }
     assert [len(context["past_lines"]) for context in shown.values()] == [1, 0]
     for nonsense in ("x", str(uuid4())):
         context = browser.get("/alerts/", {"rule": nonsense, "page": "x", "rules": "99"}).context

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
 from alerts import estimates, telling, transitions
@@ -302,3 +302,37 @@ def test_the_guard_watches_unified_memory_without_a_rule(scene: Scene) -> None:
         scene.read(machine, scene.sample(gpus=(gpu,), memory=memory))
     assert estimates.of(machine.pk) == pytest.approx(42, rel=0.2)
     assert estimates.of(scene.machine().pk) is None
+
+
+def test_a_row_that_nobody_follows_any_more_does_not_stand_in_the_way(scene: Scene) -> None:
+    """The machine loses its tag and gets it back before a worker has noticed."""
+    make_rule(scene.team, tag="lab")
+    machine = scene.machine(tags=["lab"])
+    scene.read(machine, scene.sample(90))
+    for tags in ([], ["lab"]):
+        machine.tags = tags
+        machine.save()
+        scene.read(machine, scene.sample(90))
+    assert states() == ["resolved", "firing"]
+    scene.read(machine, scene.sample(60))
+    assert states() == ["resolved", "resolved"]
+
+
+def test_one_change_that_is_refused_does_not_hold_up_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_rule(scene.team)
+    good, bad = scene.machine(), scene.machine()
+    write = transitions.write
+
+    def refuse(changes: Any) -> int:
+        if any(one.key.connection_id == bad.pk for one in changes):
+            raise IntegrityError("gone for good")
+        return write(changes)
+
+    monkeypatch.setattr(transitions, "write", refuse)
+    scene.watch.note(link_to(bad), scene.sample(90))
+    scene.read(good, scene.sample(90))
+    assert list(Alert.objects.values_list("connection_id", flat=True)) == [good.pk]
+    scene.read(good, scene.sample(60))
+    assert states() == ["resolved"]
