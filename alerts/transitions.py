@@ -7,6 +7,7 @@ it happens in one transaction: what is not committed was not told.
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from uuid import UUID
@@ -15,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from alerts import telling
-from alerts.engine import Transition
+from alerts.engine import Key, Transition
 from alerts.evaluation import Event
 from alerts.models import Alert, AlertRule, AlertState
 
@@ -43,9 +44,8 @@ def write(transitions: Sequence[Transition]) -> int:
     rules = _locked_rules({one.key.rule_id for one in transitions})
     standing = [one for one in transitions if rules.get(one.key.rule_id) == one.revision]
     teams = dict(AlertRule.objects.filter(pk__in=rules).values_list("pk", "team_id"))
-    # One of each kind at a time: an alert ends before the next one about the same thing begins.
-    for event, group in groupby(standing, key=lambda one: one.event):
-        _write_group(event, list(group), teams)
+    for (_, event), group in groupby(_in_rounds(standing), key=lambda pair: pair[0]):
+        _write_group(event, [one for _, one in group], teams)
     return len(standing)
 
 
@@ -68,6 +68,22 @@ def refresh(open_now: Sequence[Transition]) -> None:
         if one.state is not None
     ]
     Alert.objects.bulk_update(rows, ["seen_at", "value"], batch_size=200)
+
+
+def _in_rounds(
+    transitions: Sequence[Transition],
+) -> list[tuple[tuple[int, Event], Transition]]:
+    """The first of each alert's changes, then the second, and so on; each round by kind.
+
+    So what fires together is written and told together, and an alert ends before the next one about
+    the same thing begins.
+    """
+    counts: Counter[Key] = Counter()
+    found = []
+    for one in transitions:
+        counts[one.key] += 1
+        found.append(((counts[one.key], one.event), one))
+    return sorted(found, key=lambda pair: pair[0])
 
 
 def _owned(keeper_id: UUID, holdings: Mapping[UUID, int], ids: Iterable[UUID]) -> set[UUID]:

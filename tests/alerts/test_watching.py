@@ -336,3 +336,14 @@ def test_one_change_that_is_refused_does_not_hold_up_the_others(
     assert list(Alert.objects.values_list("connection_id", flat=True)) == [good.pk]
     scene.read(good, scene.sample(60))
     assert states() == ["resolved"]
+
+
+def test_what_fires_on_several_machines_at_once_is_told_once(scene: Scene) -> None:
+    make_rule(scene.team)
+    make_rule(scene.team, name="Later", for_seconds=60)
+    machines = [scene.machine() for _ in range(3)]
+    for machine in machines:
+        scene.watch.note(link_to(machine), scene.sample(90))
+    assert scene.read(machines[0]) == 6
+    assert [event.title for event in events()] == ["Too hot: 3 places"]
+    assert states().count("pending") == 3
