@@ -39,6 +39,8 @@ class Writer:
         rest = seen.log_size - offset - len(seen.log)
         is_whole = seen.exit_code is not None and rest <= 0
         data = masking.mask(seen.log, self._secrets_of(job), is_end=is_whole)
+        if not data and _is_no_news(job, seen, verdict):
+            return rest > 0
         failpoints.reach("pre_commit")
         with fencing.held(self._link.connection_id, self._link.epoch):
             logs.append(job, data, timezone.now())
@@ -80,6 +82,16 @@ class Writer:
                 values = {}
             self._secrets[job.pk] = masking.secrets_of(values, job.secret_names)
         return self._secrets[job.pk]
+
+
+def _is_no_news(job: Job, seen: remote.Seen, verdict: Verdict | None) -> bool:
+    """Whether the row says all that already; most reports of a quiet job are so."""
+    if verdict is None:
+        return True
+    is_known = (seen.pid is None or job.pid is not None) and (
+        not seen.container_id or bool(job.container_id)
+    )
+    return is_known and (verdict.status, verdict.reason) == (job.status, job.reason)
 
 
 def _note_process(job: Job, seen: remote.Seen) -> None:
