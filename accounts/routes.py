@@ -149,6 +149,7 @@ _BACK_OFFICE: dict[str, dict[str, str]] = {
         "projects/project/*",
         "jobs/job/*",
         "jobs/machinequeue/*",
+        "metrics/retention/*",
         "usage/usagesettings/*",
         "notifications/channel/*",
         "notifications/event/*",

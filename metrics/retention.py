@@ -34,6 +34,9 @@ class Removed:
     partitions: list[str] = field(default_factory=list)
     rows: int = 0
 
+    def __str__(self) -> str:
+        return f"{len(self.partitions)} partitions and {self.rows} rows"
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

@@ -15,6 +15,7 @@ from accounts.models import ApiToken, AuditEvent, Role, Scope, User
 from accounts.policy import Caller
 from alerts.models import Alert, AlertRule
 from connections.models import Connection, Keeper
+from metrics.models import Retention
 from notifications.models import Channel, Delivery, Event, Notification
 from tests import factories
 from tests.exports.files import make_export, make_schedule
@@ -142,6 +143,7 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "accounts.auditevent": AuditEvent.objects.get(pk=event.pk).pk,
         "connections.connection": machine.pk,
         "connections.keeper": keeper.pk,
+        "metrics.retention": Retention.objects.create(tier="raw", keep_days=14).pk,
         "usage.usagesettings": settings.pk,
         "projects.project": project.pk,
         "jobs.job": job.pk,

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _MANAGED = {
     *("accounts.User", "accounts.Team", "accounts.ApiToken", "accounts.AuditEvent"),
     *("connections.Connection", "connections.Keeper"),
+    "metrics.Retention",
     *("notifications.Channel", "notifications.Event", "notifications.Delivery"),
 }
 
