@@ -1,6 +1,6 @@
 """Stretches of time that are marked behind the charts: alerts, jobs. Other apps provide them.
 
-An app above registers a provider (`dgxsite/wiring.py`); metrics ask all of them and know none.
+An app above registers a provider when it is ready; metrics ask all of them and know none.
 A provider that fails is logged and left out: the charts stand without its marks.
 """
 

@@ -31,7 +31,7 @@ def opened(visitor: Visitor, row: Connection, query: str = "") -> Page:
     if visitor.page.url == "about:blank":
         visitor.log_in("boss")
     page = visitor.open(metrics_of(row) + query)
-    page.locator("#history-title").scroll_into_view_if_needed()
+    page.locator("#history .history-state").scroll_into_view_if_needed()
     settled(page)
     return page
 
@@ -71,7 +71,7 @@ def test_nothing_is_loaded_before_the_charts_come_near(visit: Visit, spark: Conn
     page = visitor.open(metrics_of(spark))
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     assert [url for url in asked if "uPlot" in url or "metrics/history" in url] == []
-    page.locator("#history-title").scroll_into_view_if_needed()
+    page.locator("#history .history-state").scroll_into_view_if_needed()
     settled(page)
     expect(page.locator("#history canvas")).to_have_count(7)
     expect(words(page)).to_have_text("Last 24 hours · 3 min averages · live")
@@ -103,7 +103,7 @@ def test_zoom_survives_a_reload_and_the_back_button_leaves_it(
     expect(words(page)).to_contain_text("not live")
     zoomed = words(page).text_content()
     page.reload()
-    page.locator("#history-title").scroll_into_view_if_needed()
+    page.locator("#history .history-state").scroll_into_view_if_needed()
     settled(page)
     expect(words(page)).to_have_text(str(zoomed))
     page.go_back()
@@ -165,7 +165,7 @@ def test_charts_are_chosen_in_the_address(visit: Visit, spark: Connection) -> No
     page.wait_for_url("**show=**")
     expect(page.locator("[data-chart=network]")).to_be_hidden()
     page.reload()
-    page.locator("#history-title").scroll_into_view_if_needed()
+    page.locator("#history .history-state").scroll_into_view_if_needed()
     settled(page)
     expect(page.locator("[data-chart=network]")).to_be_hidden()
     expect(chips.get_by_role("button", name="Network")).to_have_attribute("aria-pressed", "false")
@@ -229,7 +229,7 @@ def test_a_window_without_data_says_since_when_and_leads_to_the_newest(
     visitor = visit()
     visitor.log_in("boss")
     page = visitor.open(metrics_of(spark) + "&start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z")
-    page.locator("#history-title").scroll_into_view_if_needed()
+    page.locator("#history .history-state").scroll_into_view_if_needed()
     expect(page.get_by_text("nothing in this window")).to_contain_text("Collected since")
     page.get_by_role("button", name="Jump to the newest data").click()
     settled(page)
@@ -310,7 +310,7 @@ def test_drawn_charts_and_tables_are_accessible(
     for query in ("", "&range=7d", "&table=1"):
         check(opened(visitor, spark, query), query, width, found)
     visitor.open(metrics_of(spark) + "&range=12m")
-    visitor.page.locator("#history-title").scroll_into_view_if_needed()
+    visitor.page.locator("#history .history-state").scroll_into_view_if_needed()
     expect(visitor.page.get_by_text("nothing in this window")).to_be_visible()
     check(visitor.page, "empty", width, found)
     assert found == {}
