@@ -13,6 +13,7 @@ _ADMIN = {"GET": "admin.use", "POST": "admin.use"}
 _TEAM = "teams/<uuid:team_id>/"
 _MACHINE = "machines/<uuid:connection_id>/"
 _PROJECT_PAGE = "projects/<uuid:project_id>/"
+_JOB_PAGE = "jobs/<uuid:job_id>/"
 _RULE_PAGE = "alerts/rules/<uuid:rule_id>"
 _CHANNEL_PAGE = "notifications/channels/<uuid:channel_id>"
 _EXPORT_PAGE = "exports/<uuid:export_id>"
@@ -68,6 +69,18 @@ _PAGES: dict[str, dict[str, str]] = {
     f"{_PROJECT_PAGE}check": {"POST": "project.change"},
     f"{_PROJECT_PAGE}delete": {"POST": "project.delete"},
     f"{_PROJECT_PAGE}restore": {"POST": "project.delete"},
+    f"{_MACHINE}jobs": {"GET": "job.view"},
+    "jobs/": {"GET": "job.list"},
+    "jobs/trash": {"GET": "job.list"},
+    "jobs/add": {"GET": "job.create", "POST": "job.create"},
+    "jobs/preview": {"POST": "job.create"},
+    _JOB_PAGE: {"GET": "job.view"},
+    f"{_JOB_PAGE}lines": {"GET": "job.view"},
+    f"{_JOB_PAGE}start": {"POST": "job.start"},
+    f"{_JOB_PAGE}stop": {"POST": "job.stop"},
+    f"{_JOB_PAGE}relaunch": {"POST": "job.retry"},
+    f"{_JOB_PAGE}delete": {"POST": "job.delete"},
+    f"{_JOB_PAGE}restore": {"POST": "job.delete"},
     "usage/": {"GET": "usage.list"},
     "usage/csv": {"GET": "usage.list"},
     "alerts/": {"GET": "alert.list"},
@@ -199,6 +212,7 @@ _V1: dict[str, dict[str, str]] = {
     f"{_JOB}/stop": {"POST": "job.stop"},
     f"{_JOB}/retry": {"POST": "job.retry"},
     f"{_JOB}/events": {"GET": "job.view"},
+    f"{_JOB}/metrics": {"GET": "job.view"},
     f"{_JOB}/log": {"GET": "job.view"},
     f"{_JOB}/log/download": {"GET": "job.view"},
     f"{_JOB}/log/search": {"GET": "job.view"},

@@ -30,6 +30,8 @@ _PAGES = (
     ("alerts", "Alerts", "rules ring firing acknowledge snooze"),
     ("projects", "Projects", "folders training config"),
     ("connection_trash", "Trash", "deleted machines restore undo"),
+    ("jobs", "Jobs", "runs training queue log"),
+    ("job_trash", "Trash: jobs", "deleted jobs restore undo"),
     ("project_trash", "Trash: projects", "deleted projects restore undo"),
     ("exports", "Exports", "files download csv json parquet sqlite schedule"),
     ("usage", "Usage", "who used gpu hours energy kwh cost idle"),

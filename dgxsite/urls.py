@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("machines/", include("connections.urls")),
     path("machines/", include("projects.machine_urls")),
+    path("machines/", include("jobs.machine_urls")),
     path("accounts/", include("accounts.sign_in_urls")),
     path("notifications/", include("notifications.urls")),
     path("alerts/", include("alerts.urls")),

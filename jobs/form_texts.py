@@ -36,6 +36,7 @@ def sent(cleaned: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, An
         | {
             "gpus": gpus(cleaned["gpus"]),
             "environment": environment(cleaned["environment"], secrets),
+            "secret_names": cleaned["secret_names"].replace(",", " ").split(),
             "config": config(cleaned["config"]),
         }
     )

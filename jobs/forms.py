@@ -18,9 +18,20 @@ from projects.models import Status as ProjectStatus
 
 _OFFERED = 500
 _KINDS = (("command", "A command in the project's folder"), ("container", "A container (docker)"))
+_PLAIN = (
+    "name",
+    "model_name",
+    "kind",
+    "command",
+    "image",
+    "virtualenv",
+    "conda_env",
+    "wait_for_gpu",
+    "priority",
+    "max_minutes",
+    "max_retries",
+)
 _LINES = {"spellcheck": "false", "autocapitalize": "off", "wrap": "off"}
-# A field's errors show at the field that holds it.
-_SHOWN_AT = {"secret_names": "environment", "start": ""}
 
 
 class JobForm(forms.Form):
@@ -51,6 +62,7 @@ class JobForm(forms.Form):
     environment = forms.CharField(
         required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4} | _LINES)
     )
+    secret_names = forms.CharField(max_length=4000, required=False)
     config = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 8} | _LINES))
     # The job from which the form was filled: its secrets are not in the page.
     source = forms.UUIDField(required=False, widget=forms.HiddenInput)
@@ -92,7 +104,6 @@ class JobForm(forms.Form):
             self.add_error(None, error.detail)
 
     def _blame(self, field: str, message: str) -> None:
-        field = _SHOWN_AT.get(field, field)
         self.add_error(field if field in self.fields else None, message)
 
     def _offer(self, user: User) -> None:
@@ -115,12 +126,11 @@ class JobForm(forms.Form):
 
 def initial_from(job: Job) -> dict[str, Any]:
     """The inputs of a job that is there; secret values stay masked."""
-    plain = ("name", "model_name", "kind", "command", "image", "virtualenv", "conda_env")
-    plain += ("wait_for_gpu", "priority", "max_minutes", "max_retries")
-    return {name: getattr(job, name) for name in plain} | {
+    return {name: getattr(job, name) for name in _PLAIN} | {
         "project_id": str(job.project_id),
         "gpus": form_texts.of_gpus(job.gpus),
         "environment": form_texts.of_environment(job),
+        "secret_names": ", ".join(job.secret_names),
         "config": json.dumps(job.config, indent=2, ensure_ascii=False) if job.config else "",
         "source": str(job.pk),
     }

@@ -38,8 +38,8 @@ class Part:
 
 
 def tail(job: Job, count: int = MOST) -> Part:
-    """The last lines."""
-    return between(job, job.log_lines + 2 - count, job.log_lines + 1, from_end=True)
+    """The last `count` lines that have ended, and the one that has not."""
+    return between(job, job.log_lines + 1 - count, job.log_lines + 1, from_end=True)
 
 
 def around(job: Job, line: int, count: int = MOST) -> Part:

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from dgxsite.formats import size
 from jobs import lines
 from jobs.models import Job
 
@@ -17,11 +16,10 @@ def context(job: Job, line: str) -> dict[str, Any]:
     """The last lines, or those round `line`, as text for the page and facts for its script."""
     wanted = number(line)
     part = lines.tail(job) if wanted is None else lines.around(job, wanted)
-    facts = as_dict(part)
+    facts = as_dict(part) | {"count": len(part.texts)}
     return {
         "log_text": "\n".join(facts.pop("texts")),
         "log_facts": json.dumps(facts),
-        "log_size": size(job.log_bytes),
     }
 
 

@@ -1,5 +1,7 @@
 """What the pages about jobs need to know, beside the rows themselves."""
 
+import json
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -88,6 +90,15 @@ def offers(caller: Caller, rows: QuerySet[Job]) -> dict[str, Any]:
         "projects": list(projects.values_list("pk", "name")[:_OFFERED]),
         "people": list(people.values_list("username", flat=True)[:_OFFERED]),
     }
+
+
+def example(address: str, projects: list[tuple[UUID, str]]) -> str:
+    """A first job from a shell."""
+    body = {"project_id": str(projects[0][0]) if projects else "…", "name": "first"}
+    body |= {"command": "python train.py"}
+    words = ["curl", address, "-H", "Authorization: Bearer TOKEN"]
+    words += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    return shlex.join(words)
 
 
 def job_context(caller: Caller, row: Job) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from connections.pages import machine_context
 from dgxsite.times import iso
 from jobs import lines, log_page, pages, services
 from jobs.choices import Choice
-from jobs.models import Job
+from jobs.models import TRASH, Job
 from metrics import history_section, live
 
 _TABS = ("overview", "log", "metrics", "config")
@@ -56,7 +56,10 @@ def _list(
     context |= pages.listing(caller, rows, Choice.read(request.GET), request.GET.get("page"))
     if request.headers.get("HX-Request") == "true":
         return render(request, "jobs/_rows.html", context)
-    return render(request, page, context | pages.offers(caller, rows))
+    context |= pages.offers(caller, rows)
+    address = request.build_absolute_uri("/api/v1/jobs")
+    context["example"] = pages.example(address, context["projects"])
+    return render(request, page, context)
 
 
 @login_required
@@ -120,5 +123,5 @@ def log_lines(request: HttpRequest, job_id: UUID) -> JsonResponse:
 def trash(request: HttpRequest) -> HttpResponse:
     """The jobs that were deleted in the last 30 days, each with its way back."""
     rows = services.trash(caller_from_page(request)).select_related("project")[:500]
-    found = [(row, row.deleted_at + services.TRASH) for row in rows if row.deleted_at]
-    return render(request, "jobs/trash.html", {"lines": found, "days": services.TRASH.days})
+    found = [(row, row.deleted_at + TRASH) for row in rows if row.deleted_at]
+    return render(request, "jobs/trash.html", {"lines": found, "days": TRASH.days})

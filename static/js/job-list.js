@@ -1,0 +1,20 @@
+// A list of jobs is painted again every few seconds while something in it goes on, and at once after
+// a press of a button; never under the hands of who is using it.
+
+const SECONDS = 5;
+const list = document.getElementById("jobs");
+
+if (list) {
+  setInterval(() => isAtRest() && refresh(), SECONDS * 1000);
+  list.addEventListener("htmx:afterRequest", refresh);
+}
+
+function isAtRest() {
+  const goesOn = list.querySelector("[data-goes-on=yes]") !== null;
+  return goesOn && !document.hidden && !list.contains(document.activeElement) && !list.querySelector("details[open]");
+}
+
+async function refresh() {
+  const answer = await fetch(list.dataset.url, { headers: { "HX-Request": "true" } }).catch(() => null);
+  if (answer?.ok) window.htmx.swap(list, await answer.text(), { swapStyle: "innerHTML" });
+}
