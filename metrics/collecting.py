@@ -57,6 +57,7 @@ def flush() -> None:
 
 def _record(link: Link, sample: Sample) -> None:
     link.progress()
+    recorder.sessions.note(link.connection_id, link, sample)
     recorder.add(link.connection_id, link.team_id, link.epoch, sample)
     for callback in _listeners:
         callback(link, sample)

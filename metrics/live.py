@@ -6,6 +6,7 @@ Redis holds per machine (database 2; all of it can be lost):
     dgx:recent:<id>    a list of the last 60, newest first
     dgx:unsaved:<id>   the same 60 as compact readings (`window.encode`), from which the successor
                        of a killed keeper takes what was not yet in PostgreSQL
+    dgx:session:<id>   what its interfaces count from since it was connected (`metrics/sessions.py`)
     dgx:epoch:<id>     the epoch of the keeper that wrote last; an older one is refused
 
 One script call writes them all for one flush. While Redis is down nothing is pushed, readings still
@@ -17,7 +18,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -32,7 +33,9 @@ from redis.retry import Retry
 
 from dgxsite import live
 from dgxsite.errors import Unavailable
+from metrics import sessions
 from metrics.collectors.readings import Sample
+from metrics.sessions import Sessions
 from metrics.unsaved import Unsaved, unsaved
 from metrics.window import Reading, decode, encode, reading_of
 
@@ -121,6 +124,23 @@ def recent(connection_id: UUID, *, strict: bool = False) -> list[dict[str, Any]]
     return [orjson.loads(value) for value in reversed(values)]
 
 
+def session(connection_id: UUID, *, strict: bool = False) -> dict[str, Any] | None:
+    """What the interfaces of a machine carried since it was connected; otherwise as `latest_json`.
+
+    `{"start_time", "default", "networks": {interface: {"rx_bytes", "tx_bytes", "rx_packets",
+    "tx_packets"}}}`: `default` is the interface of the default route, None where it is not known.
+    """
+    keys = [f"dgx:session:{connection_id}", f"dgx:last:{connection_id}"]
+    try:
+        began, last = _redis().mget(keys)
+    except (RedisError, OSError) as error:
+        _note_unreadable(error, strict=strict)
+        return None
+    if began is None or last is None:
+        return None
+    return sessions.since(orjson.loads(began), orjson.loads(last)["networks"])
+
+
 def unsaved_readings(ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
     """What the keepers of these machines read in the last two minutes, saved or not.
 
@@ -170,10 +190,11 @@ class _Pending:
 class Recorder:
     """Takes the samples of one keeper. One thread adds and flushes; others may do so too."""
 
-    def __init__(self, windows: Unsaved = unsaved) -> None:
+    def __init__(self, windows: Unsaved = unsaved, of_links: Sessions | None = None) -> None:
         self.refused = 0
         self.dropped = 0
         self._windows = windows
+        self.sessions = of_links or Sessions()
         self._lock = threading.Lock()
         self._pending: list[_Pending] = []
         # (id, epoch) → last number given out; absent until Redis has told where to go on.
@@ -236,6 +257,17 @@ class Recorder:
         self.refused += len(refused)
         for team_id, of_team in items.items():
             live.publish(team_id, [item for machine, item in of_team if machine not in refused])
+        self._write_sessions([one.connection_id for one in held], refused)
+
+    def _write_sessions(self, ids: Iterable[UUID], refused: Collection[str]) -> None:
+        due = self.sessions.due([id for id in ids if str(id) not in refused])
+        if not due:
+            return
+        with _redis().pipeline(transaction=False) as pipe:
+            for id, text in due.items():
+                pipe.set(f"dgx:session:{id}", text, ex=KEEP_SECONDS)
+            pipe.execute()
+        self.sessions.written(due)
 
     def _numbered(self, one: _Pending, machine: str) -> bytes:
         key = (one.connection_id, one.epoch)

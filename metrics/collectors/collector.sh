@@ -271,6 +271,11 @@ for d in /sys/class/net/*/device; do
 [ -e $d ] && d=${d%/device} && set -- "$@" ${d##*/}
 done
 say "N $*"
+set --
+[ -r /proc/net/route ] && while read -r i d g f r u n k x; do
+[ "$d$k" = 0000000000000000 ] && set -- "$@" $i $n
+done </proc/net/route
+say "T $*"
 set -- /sys/class/power_supply/*/uevent
 if [ -e "$1" ]; then whole Q cat "$@"; else say Q.0; fi
 khz=

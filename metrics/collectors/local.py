@@ -9,6 +9,7 @@ from typing import TypeVar
 import psutil
 
 from . import nvml, proc
+from .network import preferred
 from .nvidia import gpu_of
 from .readings import Battery, Cpu, Disk, Gpu, Health, Memory, Network, Process, Sample
 
@@ -16,6 +17,7 @@ from .readings import Battery, Cpu, Disk, Gpu, Health, Memory, Network, Process,
 SLOW_EVERY_SAMPLES = 5
 _PRESSURE = Path("/proc/pressure/memory")
 _HARDWARE = Path("/sys/class/net")
+_ROUTES = Path("/proc/net/route")
 
 Value = TypeVar("Value")
 
@@ -66,7 +68,7 @@ class LocalCollector:
             before, seconds = self._before.networks, monotonic - self._before.monotonic
         now = {name: (c.bytes_recv, c.bytes_sent) for name, c in counters.items()}
         self._before = _Counters(monotonic, now)
-        physical = _hardware()
+        physical, default = _hardware(), _default_interface()
         return tuple(
             Network(
                 name,
@@ -77,6 +79,7 @@ class LocalCollector:
                 _rate(before.get(name), now[name], 0, seconds),
                 _rate(before.get(name), now[name], 1, seconds),
                 None if physical is None else name in physical,
+                None if default is None else name == default,
             )
             for name, c in counters.items()
         )
@@ -182,6 +185,15 @@ def _hardware() -> frozenset[str] | None:
     if not _HARDWARE.is_dir():
         return None
     return frozenset(path.parent.name for path in _HARDWARE.glob("*/device")) or None
+
+
+def _default_interface() -> str | None:
+    try:
+        rows = [line.split() for line in _ROUTES.read_text(encoding="ascii").splitlines()[1:]]
+    except OSError:
+        return None  # not Linux
+    every = [row for row in rows if len(row) >= 8 and row[1] == row[7] == "00000000"]
+    return preferred([word for row in every for word in (row[0], row[6])])
 
 
 def _rate(

@@ -7,7 +7,7 @@ counters are in units of four bytes (Documentation/ABI/stable/sysfs-class-infini
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from . import proc
 from .readings import Network
@@ -33,11 +33,16 @@ class NetworkFeed:
         self._before: dict[str, proc.Counters] = {}
         self._uptime: float | None = None
         self._physical: frozenset[str] | None = None
+        self._default: str | None = None
         self._ports: dict[str, tuple[str, str]] = {}
 
     def hardware(self, names: Iterable[str]) -> None:
         """The interfaces that have a device behind them."""
         self._physical = frozenset(names) or None
+
+    def default_routes(self, words: Sequence[str]) -> None:
+        """The IPv4 default routes: interface and metric in turn."""
+        self._default = preferred(words)
 
     def port(self, payload: str) -> None:
         """An RDMA port: `device/port interface link-layer`."""
@@ -64,9 +69,20 @@ class NetworkFeed:
                 rx = _rate(past.rx_bytes, counters.rx_bytes, seconds)
                 tx = _rate(past.tx_bytes, counters.tx_bytes, seconds)
             is_physical = None if physical is None else name in physical
+            is_default = None if self._default is None else name == self._default
             rx_bytes, rx_packets, tx_bytes, tx_packets = counters
             found.append(
-                Network(name, rx_bytes, tx_bytes, rx_packets, tx_packets, rx, tx, is_physical)
+                Network(
+                    name,
+                    rx_bytes,
+                    tx_bytes,
+                    rx_packets,
+                    tx_packets,
+                    rx,
+                    tx,
+                    is_physical,
+                    is_default,
+                )
             )
         return tuple(found)
 
@@ -85,6 +101,16 @@ class NetworkFeed:
                     _sum(found[interface], counters) if link == "Ethernet" else counters
                 )
         return found
+
+
+def preferred(words: Sequence[str]) -> str | None:
+    """Of interfaces and their metrics in turn, the one that the kernel takes: the least metric."""
+    routes = [
+        (int(metric), place, name)
+        for place, (name, metric) in enumerate(zip(words[::2], words[1::2], strict=False))
+        if metric.isascii() and metric.isdigit() and len(metric) <= 10
+    ]
+    return min(routes)[2] if routes else None
 
 
 def _rate(before: int, now: int, seconds: float) -> float | None:

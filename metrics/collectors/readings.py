@@ -177,7 +177,8 @@ class Disk:
 class Network:
     """One interface; counters since it came up, rates since the sample before.
 
-    `is_physical` is `None` where the machine does not say; it stays inside the site.
+    `is_physical` (hardware) and `is_default` (carries the IPv4 default route) are `None` where the
+    machine does not say; they stay inside the site.
     """
 
     interface: str
@@ -188,6 +189,7 @@ class Network:
     rx_bytes_per_second: float | None = None
     tx_bytes_per_second: float | None = None
     is_physical: bool | None = None
+    is_default: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The interface as the API shows it."""

@@ -55,6 +55,7 @@ class Collector:
             "P": lambda payload: self._nvidia.apps(payload, self.frames),
             "U": self._nvidia.owner,
             "N": lambda payload: self._network.hardware(payload.split()),
+            "T": lambda payload: self._network.default_routes(payload.split()),
             "I": self._network.port,
         }
         # Tag → what takes a whole output, with the exit status of its tool.
