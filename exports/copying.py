@@ -7,6 +7,8 @@ part of the answer.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
@@ -68,18 +70,23 @@ class _Reader:
         """The next lines, 64 KiB and a bit of them; fewer, or none, only at the end."""
         lines: list[Any] = []
         size = 0
-        read = self._pgconn.get_copy_data
+        read, keep = self._pgconn.get_copy_data, lines.append
+        is_dry = False
         while size < PIECE_BYTES:
             length, line = read(1)
             if length > 0:
-                lines.append(line)
+                keep(line)
                 size += length
+                is_dry = False
             elif length < 0:
                 yield from self._check_end()
                 break
             else:
-                yield waiting.WAIT_R
+                # Mostly the next lines are there already: looking is cheaper than waiting.
+                if is_dry:
+                    yield waiting.WAIT_R
                 self._pgconn.consume_input()
+                is_dry = True
         return b"".join(lines)
 
     def _check_end(self) -> PQGen[None]:
@@ -116,4 +123,6 @@ class _Patience:
         self._timer.cancel()
 
     def _give_up(self) -> None:
-        self._link.pgconn.finish()
+        """Let both ends see that the connection is over; its number stays the event loop's."""
+        with socket.socket(fileno=os.dup(self._link.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
