@@ -185,13 +185,24 @@ function moment(date) {
 // What stands far below costs nothing before somebody scrolls or points there: the modules that the
 // section names are loaded then.
 function later(section) {
+  let isReady = false;
+  let loading = null;
   const wake = () => {
     near.disconnect();
-    for (const { dataset } of section.querySelectorAll("[data-later]")) import(dataset.later);
+    const modules = [...section.querySelectorAll("[data-later]")].map(({ dataset }) => import(dataset.later));
+    loading ??= Promise.allSettled(modules).then(() => { isReady = true; });
+    return loading;
   };
   const near = new IntersectionObserver(([entry]) => entry.isIntersecting && wake());
   near.observe(section.querySelector("[data-part=charts]"));
   for (const name of ["pointerover", "focusin"]) section.addEventListener(name, wake, { once: true });
+  // Who is faster than the modules waits for them, and does not leave the page.
+  section.addEventListener("submit", async (event) => {
+    if (isReady) return;
+    event.preventDefault();
+    await wake();
+    event.target.requestSubmit(event.submitter);
+  });
 }
 
 function replace(selector) {
