@@ -113,7 +113,7 @@ class _Round:
     def _choose_any(self, job: Asked, count: int) -> tuple[tuple[str, ...] | None, str]:
         pool = self._pool()
         if count > len(pool):
-            return None, f"It asks for {count} GPUs; this machine has {len(pool)}."
+            return None, self._too_many(count, len(pool))
         free = [device for device in pool if self._obstacle(device, job) is None]
         # Who does not wait still takes what is idle before what is used by others.
         free.sort(key=lambda device: device.use is not None)
@@ -121,6 +121,11 @@ class _Round:
             return tuple(device.key for device in free[:count]), ""
         found = [words for device in pool if (words := self._obstacle(device, job))]
         return None, _shortage(count, len(free)) + _listed(found)
+
+    def _too_many(self, count: int, there: int) -> str:
+        is_split = any(device.is_split for device in self._machine.devices or ())
+        besides = " that are not split" if is_split and not self._pool()[0].is_slice else ""
+        return f"It asks for {count} GPUs; this machine has {there}{besides}."
 
     def _choose_named(
         self, job: Asked, keys: tuple[str, ...]

@@ -56,12 +56,12 @@ until write exit "$code $(cat reason)"; do sleep 5; done
 # run, inner: the job's own process, before it becomes the command.
 run() {
 write started "$$ $(start $$) $boot" && [ ! -e reason ] || exit 126
-export DGXSITE_JOB="$id"
+export DGXSITE_JOB="$id" DGXSITE_PATH="$PATH"
 shell=$(command -v bash) && exec "$shell" -l "$PWD/supervisor.sh" inner "$id"
 exec sh "$PWD/supervisor.sh" inner "$id"
 }
 inner() {
-here=${0%/*} folder=$(cat "${0%/*}/folder"; echo .)
+here=${0%/*} folder=$(cat "${0%/*}/folder"; echo .) PATH=$PATH:$DGXSITE_PATH
 umask "$(cat "$here/umask")" && cd -- "${folder%.}" || exit 126
 while IFS= read -r line; do export "$line"; done <"$here/environment"
 [ ! -s "$here/virtualenv" ] || . "$(cat "$here/virtualenv")/bin/activate" || exit 126

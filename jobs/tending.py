@@ -7,10 +7,12 @@ piece that it was appended, a state that it is no news. So a keeper may die at a
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection as database
+from django.utils import timezone
 
 from connections.link import Link
 from jobs import announce, exchange, failpoints, granting, remote
@@ -23,6 +25,9 @@ from jobs.states import FINAL, Status
 
 # What a polite stop may take beside its grace before it is made a kill.
 STOP_PATIENCE_SECONDS = 15.0
+# Somebody waits for the first line of a job that has just begun: look this much more often.
+EAGERNESS = 5
+YOUNG = timedelta(seconds=5)
 
 
 class Tender:
@@ -50,7 +55,10 @@ class Tender:
         self._forget_all_but({job.pk for job in active})
         if not active:
             return settings.JOBS_IDLE_SECONDS if jobs else None
-        return 0.0 if self._tend(active) else settings.JOBS_SECONDS
+        if self._tend(active):
+            return 0.0
+        is_awaited = any(_is_awaited(job) for job in active)
+        return settings.JOBS_SECONDS / (EAGERNESS if is_awaited else 1)
 
     def _jobs(self) -> list[Job]:
         rows = Job.objects.filter(connection_id=self._link.connection_id)
@@ -89,3 +97,9 @@ class Tender:
     def _forget_all_but(self, living: set[UUID]) -> None:
         self._stops = {id: at for id, at in self._stops.items() if id in living}
         self._writer.forget_all_but(living)
+
+
+def _is_awaited(job: Job) -> bool:
+    if job.started_at is None:
+        return job.status == Status.STARTING
+    return job.log_bytes == 0 and timezone.now() - job.started_at < YOUNG
