@@ -52,7 +52,8 @@ def dual_name(export: Export, now: datetime) -> str:
 def _document(export: Export, now: datetime, selected: sql.Composed) -> bytes:
     points = asyncio.run(formats.collected(formats.points(selected)))
     recent = live.recent(export.connection_id)
-    return dual.document(export.connection, now, recent, None, points)
+    session = live.session(export.connection_id)
+    return dual.document(export.connection, now, recent, session, points)
 
 
 def _count(selected: sql.Composed) -> int:

@@ -12,20 +12,21 @@ import orjson
 
 from connections.models import Connection
 from dgxsite.times import iso
+from metrics.sessions import COUNTERS
 
 MIB = 1024**2
 GB = 10**9
 
 Sample = Mapping[str, Any]
-# Totals of the interface of the default route since connecting: its name and four counters.
-Totals = Mapping[str, Any]
+# Since connecting, as `metrics.live.session` tells it.
+Session = Mapping[str, Any]
 
 
 def document(
     connection: Connection,
     exported_at: datetime,
     recent: Sequence[Sample],
-    totals: Totals | None,
+    session: Session | None,
     data_points: bytes,
 ) -> bytes:
     """The file. `recent` are the last samples, oldest first; `data_points` is a JSON list."""
@@ -33,18 +34,18 @@ def document(
     head = {
         "connection_id": str(connection.pk),
         "exported_at": iso(exported_at),
-        "current_metrics": _current(sample, totals),
+        "current_metrics": _current(sample, session),
         "gpus": list(sample["gpus"]) if sample else [],
-        "session_metrics": _session(connection, exported_at, totals),
+        "session_metrics": _session(connection, exported_at, session),
         "history": list(recent),
     }
     return orjson.dumps(head)[:-1] + b',"database_history":' + data_points + b"}\n"
 
 
-def _current(sample: Sample | None, totals: Totals | None) -> dict[str, Any]:
+def _current(sample: Sample | None, session: Session | None) -> dict[str, Any]:
     gpu = _first_gpu(sample)
     disk = _named(sample, "disks", "mount", "/")
-    interface = totals["interface"] if totals else None
+    interface = session["default"] if session else None
     network = _named(sample, "networks", "interface", interface)
     return {
         "gpu_name": gpu.get("name"),
@@ -61,14 +62,14 @@ def _current(sample: Sample | None, totals: Totals | None) -> dict[str, Any]:
     }
 
 
-def _session(connection: Connection, now: datetime, totals: Totals | None) -> dict[str, Any]:
-    start = connection.connected_at
-    minutes = round((now - start).total_seconds() / 60, 2) if start else None
-    names = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+def _session(connection: Connection, now: datetime, session: Session | None) -> dict[str, Any]:
+    """Since the machine was connected; the totals are those of the default route's interface."""
+    start = datetime.fromisoformat(session["start_time"]) if session else connection.connected_at
+    totals = session["networks"].get(session["default"], {}) if session else {}
     return {
         "start_time": iso(start),
-        "duration_minutes": minutes,
-    } | {f"total_{name}": totals[name] if totals else None for name in names}
+        "duration_minutes": round((now - start).total_seconds() / 60, 2) if start else None,
+    } | {f"total_{name}": totals.get(name) for name in COUNTERS}
 
 
 def _first_gpu(sample: Sample | None) -> Mapping[str, Any]:

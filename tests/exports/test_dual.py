@@ -16,6 +16,7 @@ from django.test import override_settings
 from accounts.models import AuditEvent
 from exports import making, queue, storage
 from exports.models import Export, State
+from metrics.collectors.readings import Network
 from metrics.live import Recorder
 from metrics.tiers import RAW
 from tests.exports import rows
@@ -64,13 +65,25 @@ def test_the_same_file_on_both_sides(lab: Lab, tmp_path: Path, data_directory: P
     assert told["duration_ms"] >= 0
 
 
+def _networks(back: int) -> tuple[Network, ...]:
+    """Two interfaces; what the second has carried grows, and it has the default route."""
+    idle = Network("eth0", 9, 9, 9, 9, 0.0, 0.0, is_physical=True, is_default=False)
+    counts = (1000, 2000, 10, 20) if back else (1500, 2700, 15, 27)
+    busy = Network("eth1", *counts, 1.0, 1.0, is_physical=True, is_default=True)
+    return idle, busy
+
+
 def test_what_the_file_says(lab: Lab, redis_client: redis.Redis) -> None:
     now = datetime.now(UTC)
     lab.machine.connected_at = now - timedelta(minutes=90)
     lab.machine.save()
-    samples = [make_sample(now - timedelta(seconds=2 * back), gpus=2) for back in (1, 0)]
+    samples = [
+        make_sample(now - timedelta(seconds=2 * back), gpus=2, networks=_networks(back))
+        for back in (1, 0)
+    ]
     recorder = Recorder()
     for sample in samples:
+        recorder.sessions.note(lab.machine.pk, "link", sample)
         recorder.add(lab.machine.pk, lab.team.pk, 1, sample)
     recorder.flush({lab.machine.pk: 1})
     stored = rows.made_up(rows.every(timedelta(seconds=20), 3, now.replace(microsecond=0)))
@@ -92,14 +105,22 @@ def test_what_the_file_says(lab: Lab, redis_client: redis.Redis) -> None:
         "power_watts": 300.0,
         "memory_used_mb": 20 * 1024,
         "memory_total_mb": 80 * 1024,
-        "network_interface": None,
-        "rx_bytes": None,
-        "tx_bytes": None,
+        "network_interface": "eth1",
+        "rx_bytes": 1500,
+        "tx_bytes": 2700,
         "storage_total_gb": 0.0,
         "storage_used_gb": 0.0,
     }
     assert [gpu["index"] for gpu in document["gpus"]] == [0, 1]
-    assert document["session_metrics"]["duration_minutes"] == pytest.approx(90, abs=1)
+    told_session = document["session_metrics"]
+    assert told_session.pop("start_time").endswith("Z")
+    assert told_session.pop("duration_minutes") == pytest.approx(0, abs=1)
+    assert told_session == {
+        "total_rx_bytes": 500,
+        "total_tx_bytes": 700,
+        "total_rx_packets": 5,
+        "total_tx_packets": 7,
+    }
     assert len(document["history"]) == 2
     assert document["history"][-1]["recorded_at"] > document["history"][0]["recorded_at"]
     assert [row["timestamp"] for row in document["database_history"]] == [
