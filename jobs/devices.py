@@ -95,10 +95,10 @@ def _use(key: str, label: str, index: int, slice_key: str | None, view: View) ->
     quiet = 0.0
     for noted in reversed(view.history):
         quiet = view.now - noted.at
-        if _busy(noted, key, label, index, slice_key, view):
-            break
         if quiet >= view.rules.hold_seconds:
             return None
+        if _busy(noted, key, label, index, slice_key, view):
+            break
     return (
         f"{label} has been idle for {quiet:.0f} s and counts as free after "
         f"{view.rules.hold_seconds:g} s"
