@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import parts, site
+from bench import history, parts, site
 from bench.figures import GOAL_MACHINES, Figures, Peer, Scale
 from bench.gpustat_web import Installation
 from bench.processes import Broken
 from bench.report import report
 
-PARTS = ("scale", "exec", "latency", "peer")
+PARTS = ("scale", "exec", "latency", "peer", "history")
 _MACHINES = (50, 200, 500)
 _FEW = 50
 _SOCKETS = 50
@@ -36,6 +36,7 @@ class Plan:
     machines: Sequence[int]
     seconds: float
     parts: frozenset[str]
+    days: int
 
     @property
     def few(self) -> int:
@@ -64,6 +65,7 @@ def _plan(arguments: Sequence[str] | None) -> Plan:
     parser.add_argument("--machines", default=",".join(map(str, _MACHINES)), metavar="N,N…")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each window")
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,PART…", help=str(PARTS))
+    parser.add_argument("--days", type=int, default=365, help="of the part history")
     options = parser.parse_args(arguments)
     chosen = frozenset(options.only.split(","))
     if unknown := chosen - set(PARTS):
@@ -72,9 +74,9 @@ def _plan(arguments: Sequence[str] | None) -> Plan:
         machines = [int(text) for text in options.machines.split(",")]
     except ValueError:
         parser.error("--machines takes numbers")
-    if min(machines) < 1 or options.seconds < 1:
-        parser.error("at least one machine and one second")
-    return Plan(machines, options.seconds, chosen)
+    if min(machines) < 1 or options.seconds < 1 or options.days < 1:
+        parser.error("at least one machine, one second and one day")
+    return Plan(machines, options.seconds, chosen, options.days)
 
 
 def _measure(plan: Plan, directory: Path) -> Figures:
@@ -95,7 +97,12 @@ def _measure(plan: Plan, directory: Path) -> Figures:
         peer = None
         if installation is not None:
             peer = _peer(plan, place, directory / "peer", captured, installation)
-        return Figures(_scales(plan, place, directory, recording), ages, peer)
+        scales = _scales(plan, place, directory, recording)
+        year = None
+        if "history" in plan.parts:
+            parts.say(f"a year of history: {plan.days} days of windows")
+            year = history.measure(place, directory / "history", days=plan.days)
+        return Figures(scales, ages, peer, year)
 
 
 def _scales(plan: Plan, place: site.Site, directory: Path, recording: Path) -> list[Scale]:

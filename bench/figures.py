@@ -3,7 +3,7 @@
 CPU figures are milliseconds of user and system time per sample of one machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.usage import Memory
@@ -61,6 +61,27 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One named range: how long each answer took, and how long the database."""
+
+    answer_ms: Sequence[float]
+    database_ms: Sequence[float]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Figures of one run; rows are those of one machine's raw tier."""
+
+    rows: int
+    write_seconds: float
+    copy_seconds: float | None
+    roll_up_seconds: float
+    hours: int
+    ranges: Mapping[str, Asked]
+
+
+@dataclass(frozen=True, slots=True)
 class Goal:
     """A figure beside its limit; absent when it was not measured."""
 
@@ -82,6 +103,7 @@ class Figures:
     scales: Sequence[Scale] = ()
     ages: Ages | None = None
     peer: Peer | None = None
+    history: History | None = None
 
 
 def per_sample_ms(cpu_seconds: float, samples: int) -> float:

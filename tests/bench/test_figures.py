@@ -2,7 +2,19 @@
 
 import pytest
 
-from bench.figures import Ages, Figures, Goal, Peer, Scale, goals, per_sample_ms, percentile
+from bench import history
+from bench.figures import (
+    Ages,
+    Asked,
+    Figures,
+    Goal,
+    History,
+    Peer,
+    Scale,
+    goals,
+    per_sample_ms,
+    percentile,
+)
 from bench.report import report
 from bench.usage import Memory
 
@@ -68,3 +80,25 @@ def test_the_table_shows_the_tree_beside_the_keeper() -> None:
     assert cells["keeper's memory, RSS MiB"] == "150"
     assert cells["keeper's memory, PSS MiB"] == "-"
     assert cells["samples that came, of those due"] == "99.5%"
+
+
+def make_history(copy_seconds: float | None = 4.0) -> History:
+    ranges = {"1h": Asked([4.0, 60.0], [1.0], 900), "24h": Asked([20.0], [9.0, 10.0], 15_000)}
+    return History(1_576_800, 20.0, copy_seconds, 10.0, 9125, ranges)
+
+
+def test_a_year_has_its_rows_per_second_and_its_slowest_range() -> None:
+    text = report(Figures(history=make_history()))
+    assert "1,576,800 windows" in text
+    assert "78,840" in text
+    assert "394,200" in text
+    assert [(goal.figure, goal.verdict) for goal in history.goals(make_history())] == [
+        (60.0, "MISSED"),
+        (10.0, "met"),
+    ]
+
+
+def test_without_psql_there_is_no_figure_beside_ours() -> None:
+    lines = dict(history.lines(make_history(copy_seconds=None)))
+    assert lines["psql \\copy of the same rows, one transaction"] == ["-"]
+    assert {goal.verdict for goal in history.goals(None)} == {"not measured"}

@@ -50,6 +50,16 @@ def test_measures_five_machines_and_leaves_nothing_behind(short_directory: Path)
     assert living_in(short_directory) == []
 
 
+def test_writes_and_asks_for_three_days(short_directory: Path) -> None:
+    bench = start(short_directory, "--days", "3", "--only", "history")
+    output, errors = bench.communicate(timeout=220)
+    assert bench.returncode == 0, errors
+    assert "12,960 windows" in output
+    for name in ("1h", "6h", "24h", "7d", "30d", "12m"):
+        assert re.search(rf"^{name} +\d+\.\d ms +\d+\.\d ms +[\d,]+$", output, re.MULTILINE), output
+    assert living_in(short_directory) == []
+
+
 def test_ends_everything_when_it_is_interrupted(short_directory: Path) -> None:
     bench = start(short_directory, "--machines", "5", "--only", "latency")
     deadline = time.monotonic() + 60

@@ -1,0 +1,95 @@
+"""The part `history`: a year written, rolled up, asked for, beside `psql \\copy` of the same rows.
+
+`bench/year.py` does the work in a process of its own; this file starts it, and prints its figures.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench import site
+from bench.figures import Asked, Goal, History, percentile
+from bench.processes import Broken
+from dgxsite import embedded
+
+# Of one answer, and of the time in the database for the last day: p95 in ms.
+MOST_ANSWER_MS = 50.0
+MOST_DATABASE_MS = 15.0
+_DAYS = 365
+_SECONDS = 1800
+
+
+def measure(place: site.Site, folder: Path, *, days: int = _DAYS) -> History:
+    """Raises `Broken` when the program ends badly."""
+    folder.mkdir()
+    rows = folder / "rows"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.year", str(days), str(rows)],
+        env=dict(place.environment),
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Broken(f"The year could not be measured: {done.stderr[-1500:]}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    ranges = {name: Asked(**asked) for name, asked in told.pop("ranges").items()}
+    return History(**told, copy_seconds=_psql(place, rows), ranges=ranges)
+
+
+def _psql(place: site.Site, rows: Path) -> float | None:
+    """Seconds in which `psql` copies the rows into a table of the same shape; None without it."""
+    if shutil.which("psql") is None:
+        return None
+    address = embedded.database_url(place.directory)
+    make = (
+        "CREATE UNLOGGED TABLE beside (LIKE metrics_raw_machine); ALTER TABLE beside SET LOGGED;"
+        "CREATE UNIQUE INDEX ON beside (machine, at)"
+    )
+    subprocess.run(["psql", "-qX", "-c", make, address], check=True, capture_output=True)
+    started = time.perf_counter()
+    copy = f"\\copy beside FROM '{rows}'"
+    subprocess.run(["psql", "-qX", "-c", copy, address], check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def lines(history: History) -> list[tuple[str, list[str]]]:
+    """Labels and cells of the table."""
+    rows = history.rows
+    copied = history.copy_seconds
+    table = [
+        (f"{rows:,} windows of one machine", ["rows/s"]),
+        ("written with their notes, 1,000 a transaction", [f"{rows / history.write_seconds:,.0f}"]),
+        (
+            "psql \\copy of the same rows, one transaction",
+            [f"{rows / copied:,.0f}" if copied else "-"],
+        ),
+        (
+            f"rolled up to {history.hours:,} hours and days",
+            [f"{rows / history.roll_up_seconds:,.0f}"],
+        ),
+        ("range", ["answer p95", "database p95", "bytes"]),
+    ]
+    for name, asked in history.ranges.items():
+        times = [f"{percentile(of, 95):.1f} ms" for of in (asked.answer_ms, asked.database_ms)]
+        table.append((name, [*times, f"{asked.bytes:,}"]))
+    return table
+
+
+def goals(history: History | None) -> list[Goal]:
+    """What the history promises, beside what was found."""
+    ranges = history.ranges if history is not None else {}
+    answers = [percentile(asked.answer_ms, 95) for asked in ranges.values()]
+    day = ranges.get("24h")
+    return [
+        Goal("any range of a machine, p95 in ms", MOST_ANSWER_MS, max(answers, default=None)),
+        Goal(
+            "24 h in the database, p95 in ms",
+            MOST_DATABASE_MS,
+            percentile(day.database_ms, 95) if day is not None else None,
+        ),
+    ]
