@@ -100,6 +100,11 @@ class Crew:
             history = self._histories.setdefault(link.connection_id, History())
         history.note(sample)
 
+    def peak_of(self, connection_id: UUID, job_id: UUID) -> int | None:
+        """The most GPU memory of a job's own processes, as far as this keeper saw it."""
+        history = self._histories.get(connection_id)
+        return None if history is None else history.peak(job_id)
+
     def wake(self) -> None:
         """Look now."""
         for hand in list(self._hands.values()):

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router
 from ninja.responses import Status
 
@@ -11,8 +11,9 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
-from jobs import download, drafts, logs, schemas, services
+from jobs import download, drafts, job_metrics, logs, schemas, services
 from jobs.representation import as_dict, change_dict, queue_dict
+from metrics import columnar
 
 router = Router(tags=["jobs"])
 queues = Router(tags=["jobs"])
@@ -126,6 +127,15 @@ def search_log(request: HttpRequest, job_id: UUID, page: Query[schemas.LogWords]
     part = found[page.offset : page.offset + page.limit]
     items = [{"line": one.line, "offset": one.offset, "text": one.text} for one in part]
     return {"items": items, "count": len(found)}
+
+
+@router.get("/{job_id}/metrics", response=schemas.JobMetricsOut)
+def read_metrics(
+    request: HttpRequest, job_id: UUID, query: Query[schemas.MetricsQuery]
+) -> HttpResponse:
+    """Curves of the machine and the granted GPUs over the run, energy, cost, and scalars."""
+    row = services.find(caller_of(request), job_id)
+    return columnar.response(request, job_metrics.as_dict(row, query.max_points))
 
 
 @queues.get("/{connection_id}/queue", response=schemas.QueueOut)

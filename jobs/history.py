@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from jobs.devices import Device, Noted, Rules, View, devices
+from jobs.devices import CONTAINER_PREFIX, Device, Noted, Rules, View, devices
 from metrics.collectors.readings import Sample
 
 # Long enough for a hold time of five minutes.
@@ -31,6 +31,7 @@ class History:
         self._held: dict[str, UUID] = {}
         self._left: dict[str, float] = {}
         self._owners: dict[int, UUID | None] = {}
+        self._peaks: dict[UUID, int] = {}
 
     def note(self, sample: Sample) -> None:
         """Keep a sample that has just come; cheap."""
@@ -41,6 +42,7 @@ class History:
             self._noted.append(Noted(now, sample, frozenset(self._held), left))
             pids = {process.pid for process in sample.processes}
             self._owners = {pid: job for pid, job in self._owners.items() if pid in pids}
+            self._note_peaks(sample)
 
     def hold(self, held: Mapping[str, UUID]) -> None:
         """Say which devices our jobs hold now."""
@@ -61,6 +63,25 @@ class History:
     def learn_owners(self, owners: Mapping[int, UUID | None]) -> None:
         with self._lock:
             self._owners |= owners
+            if self._noted:
+                self._note_peaks(self._noted[-1].sample)
+
+    def peak(self, job_id: UUID) -> int | None:
+        """The most bytes of GPU memory that a job's own processes held since this keeper looks.
+
+        None while none of them was seen, or the machine does not tell how much they hold.
+        """
+        with self._lock:
+            return self._peaks.get(job_id)
+
+    def _note_peaks(self, sample: Sample) -> None:
+        sums: dict[UUID, int] = {}
+        for process in sample.processes:
+            job = _job_of_container(process.container) or self._owners.get(process.pid)
+            if job is not None and process.memory_used_bytes is not None:
+                sums[job] = sums.get(job, 0) + process.memory_used_bytes
+        for job, total in sums.items():
+            self._peaks[job] = max(total, self._peaks.get(job, 0))
 
     def devices(self, rules: Rules) -> Sequence[Device] | None:
         """Which devices are free now; None while none has been seen."""
@@ -68,3 +89,11 @@ class History:
             noted, owners = list(self._noted), dict(self._owners)
         now = time.monotonic()
         return devices(View(noted, owners, now, settings.SAMPLE_SECONDS, rules))
+
+
+def _job_of_container(name: str | None) -> UUID | None:
+    """Whose container it is, by the name that the site gave it."""
+    try:
+        return UUID((name or "").removeprefix(CONTAINER_PREFIX))
+    except ValueError:
+        return None

@@ -17,7 +17,10 @@ from django.utils import timezone
 from accounts.models import Team, User
 from connections.models import Connection
 from dgxsite import crypto
-from jobs import states
+from jobs import (
+    kept,  # noqa: F401 (Django finds its tables through this module)
+    states,
+)
 from jobs.states import Reason, Status
 from projects.models import Project
 

@@ -166,6 +166,57 @@ class FoundList(Output):
     count: int
 
 
+class MetricsQuery(BaseModel):
+    """How many points a series and a curve may have."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_points: Annotated[int, Field(ge=1, le=20_000)] = 1500
+
+
+class RunSeries(Output):
+    """On one time base; `gpus` by index. Each series has `avg`, `min` and `max`."""
+
+    timestamp: list[str]
+    machine: dict[str, dict[str, list[float | None]]]
+    gpus: dict[str, dict[str, dict[str, list[float | None]]]]
+
+
+class CurveOut(Output):
+    """A value of null was not finite, a time of null is not known."""
+
+    step: list[int]
+    value: list[float | None]
+    timestamp: list[str | None]
+
+
+class ProgressOut(Output):
+    percent: float
+    step: int
+    total: int
+    rate_per_second: float | None
+    eta_seconds: float | None
+
+
+class JobMetricsOut(Output):
+    """`energy_wh` and `mean_gpu_percent` cover `measured_seconds` of the run."""
+
+    start: str | None
+    end: str | None
+    tier: str | None
+    resolution_seconds: int | None
+    series: RunSeries
+    energy_wh: float | None
+    measured_seconds: float | None
+    mean_gpu_percent: float | None
+    peak_gpu_memory_bytes: int | None
+    cost: float | None
+    currency: str | None
+    scalars: dict[str, CurveOut]
+    scalars_complete: bool
+    progress: ProgressOut | None
+
+
 class ChangeOut(Output):
     at: str
     from_: Annotated[str | None, Field(alias="from")]

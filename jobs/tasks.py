@@ -2,8 +2,10 @@
 
 from celery import shared_task
 from django.db import close_old_connections
+from django.utils import timezone
 
-from jobs import agent, forgetting, watching
+from connections import keeper
+from jobs import agent, curving, forgetting, measuring, watching
 
 
 @shared_task(name="jobs.look")
@@ -17,6 +19,27 @@ def mark_unseen() -> None:
     """In a worker: say `unknown` of jobs whose machine no keeper sees."""
     try:
         watching.mark_unseen()
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="jobs.measure")
+def measure() -> None:
+    """Every 20 s, in every keeper: add up what the jobs on its machines used."""
+    held = keeper.current()
+    if held is None:
+        return
+    try:
+        measuring.measure_held(list(held.holdings()), timezone.now())
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="jobs.read_scalars")
+def read_scalars() -> None:
+    """In a worker: read what jobs printed on into their curves."""
+    try:
+        curving.catch_up_all()
     finally:
         close_old_connections()
 

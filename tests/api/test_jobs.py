@@ -317,3 +317,20 @@ def test_a_project_with_waiting_jobs_is_not_deleted(world: World, project: Proje
     job.move(Status.STOPPED, "test")
     assert world.operator.delete(f"/projects/{project.pk}").status_code == 204
     assert Connection.objects.filter(pk=world.machine.pk).exists()
+
+
+def test_tells_what_a_job_printed_and_used(world: World) -> None:
+    job = make_job(make_project(world.machine))
+    logs.append(job, b"step=5 loss=0.5\n", NOW)
+    answer = world.viewer.get(f"/jobs/{job.pk}/metrics", max_points=10)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["scalars"]["loss"]["step"] == [5]
+    assert (found["energy_wh"], found["peak_gpu_memory_bytes"]) == (None, None)
+    job.move(Status.STARTING, "test", granted=["0"])
+    job.move(Status.RUNNING, "test", started_at=NOW)
+    found = world.viewer.get(f"/jobs/{job.pk}/metrics", max_points=10).json()
+    assert list(found["series"]["gpus"]) == ["0"]
+    assert len(found["series"]["timestamp"]) <= 10
+    assert world.stranger.get(f"/jobs/{job.pk}/metrics").status_code == 404
+    assert world.viewer.get(f"/jobs/{job.pk}/metrics", max_points=0).status_code == 422

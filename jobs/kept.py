@@ -1,0 +1,61 @@
+"""Rows beside a job that are worked out from what the machine said, and could be worked out again.
+
+They have their own tables, so that a job's row stays small and nobody waits for its lock.
+"""
+
+import zlib
+
+import orjson
+from django.db import models
+
+from jobs.curves import Curves
+
+_LEVEL = 3
+
+
+class JobScalars(models.Model):
+    """The curves of what a job printed, read from its log up to `offset`."""
+
+    job = models.OneToOneField(
+        "jobs.Job", on_delete=models.CASCADE, primary_key=True, related_name="scalars"
+    )
+    offset = models.PositiveBigIntegerField(default=0)
+    data = models.BinaryField(default=bytes)
+
+    def __str__(self) -> str:
+        return f"scalars of {self.job_id}"
+
+    @property
+    def curves(self) -> Curves:
+        if not self.data:
+            return Curves()
+        return Curves.from_dict(orjson.loads(zlib.decompress(self.data)))
+
+    @curves.setter
+    def curves(self, value: Curves) -> None:
+        self.data = zlib.compress(orjson.dumps(value.as_dict()), _LEVEL)
+
+
+class JobMeasure(models.Model):
+    """What a job's GPUs did while it ran, added up sample by sample.
+
+    `until`, `watts` and `percent` are the newest sample that is in the sums. Joules, seconds, and
+    percent × seconds; `power_seconds` and `percent_seconds` say for how long each was told. The
+    peak is that of the job's own processes, None where the machine does not tell.
+    """
+
+    job = models.OneToOneField(
+        "jobs.Job", on_delete=models.CASCADE, primary_key=True, related_name="measure"
+    )
+    until = models.DateTimeField(null=True)
+    watts = models.FloatField(null=True)
+    percent = models.FloatField(null=True)
+    joules = models.FloatField(default=0.0)
+    power_seconds = models.FloatField(default=0.0)
+    busy = models.FloatField(default=0.0)
+    percent_seconds = models.FloatField(default=0.0)
+    peak_memory_bytes = models.PositiveBigIntegerField(null=True)
+    is_closed = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"measure of {self.job_id}"

@@ -1,0 +1,167 @@
+"""Numbers that a program prints, read from its log: text in, values out. They decide nothing.
+
+Understood are `key=value`, JSON objects on a line of their own, the dictionaries of Hugging Face's
+Trainer, Lightning's bars and tables, and tqdm's bars. What looks otherwise is left alone; nothing
+here raises for any text.
+"""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LONGEST_NAME = 64
+# A longer line is no line of figures, and would cost too much to look at.
+LONGEST_LINE = 16 * 1024
+_DEPTH = 3
+_STEPS = ("step", "global_step", "iteration", "iter")
+# Lightning's number of the version, on every one of its bars.
+_NOISE = frozenset({"v_num"})
+
+_NUMBER = r"[-+]?(?:\d+(?:_\d{3})*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+_PAIR = re.compile(
+    rf"(?<![\w.=/-])([A-Za-z_][\w./-]{{0,{LONGEST_NAME - 1}}})\s?=\s?({_NUMBER})%?(?![\w.=:-]|,\d)",
+    re.IGNORECASE,
+)
+_TABLE = re.compile(rf"^\s*[│┃|]\s*([A-Za-z_][\w./-]*)\s*[│┃|]\s*({_NUMBER})\s*[│┃|]\s*$")
+_BAR = re.compile(
+    r"(?P<percent>\d{1,3})%\|[^|]*\|\s*(?P<done>[\d.]+)(?P<done_unit>[kMG]?)"
+    r"/(?P<total>[\d.]+)(?P<total_unit>[kMG]?)"
+    r"\s*\[(?P<spent>[\d:]+)<(?P<left>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)(?P<rate_unit>[kMG]?)"
+    r"(?P<how>[A-Za-z]+/s|s/[A-Za-z]+))?"
+)
+_EPOCH = re.compile(r"\bEpoch\s+(\d+)\b")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?")
+_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a bar is: percent, steps, steps per second, seconds left; None: not told."""
+
+    percent: float
+    done: int
+    total: int
+    rate_per_second: float | None
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one line says; a value of None is one that is not finite, such as a loss of NaN."""
+
+    step: int | None = None
+    values: Mapping[str, float | None] = field(default_factory=dict)
+    progress: Progress | None = None
+
+
+NOTHING = Figures()
+
+
+def of_line(line: str) -> Figures:
+    """The figures of one line, without its end; `NOTHING` where there are none."""
+    if len(line) > LONGEST_LINE:
+        return NOTHING
+    text = _ESCAPES.sub("", line).strip() if "\x1b" in line else line.strip()
+    if text.startswith("{") and text.endswith("}"):
+        return _with_step(dict(_flat(_object(text))))
+    if "%|" in text and (bar := _BAR.search(text)):
+        return _of_bar(text, bar)
+    if "=" in text:
+        return _with_step({name: _finite(number) for name, number in _PAIR.findall(text)})
+    row = _TABLE.match(text)
+    return Figures(values={row[1][:LONGEST_NAME]: _finite(row[2])}) if row else NOTHING
+
+
+def _with_step(values: dict[str, float | None]) -> Figures:
+    """Take the step out of the values."""
+    step = None
+    for name in _STEPS:
+        number = values.pop(name, None)
+        if step is None and number is not None and 0 <= number < 2**53:
+            step = int(number)
+    return Figures(step, {name: value for name, value in values.items() if name not in _NOISE})
+
+
+def _object(text: str) -> Any:
+    """A JSON object, or a Python dictionary of plain values; None for anything else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(re.sub(r"(?<=:)\s*(-?(?:nan|inf))(?=[,}])", r"'\1'", text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def _flat(found: Any, before: str = "", depth: int = 0) -> Iterator[tuple[str, float | None]]:
+    """Names and numbers of nested objects: `{"train": {"loss": 1}}` is `train/loss`."""
+    if not isinstance(found, dict) or depth >= _DEPTH:
+        return
+    for key, value in found.items():
+        if not isinstance(key, str):
+            continue
+        name = f"{before}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}/", depth + 1)
+        elif _is_figure(value) and 0 < len(name) <= LONGEST_NAME and name.isprintable():
+            yield name, _finite(value)
+
+
+def _is_figure(value: object) -> bool:
+    """Numbers, and since Transformers 5 numbers as texts; true and false are none."""
+    if isinstance(value, str):
+        return re.fullmatch(_NUMBER, value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite(value: str | float) -> float | None:
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _of_bar(text: str, bar: re.Match[str]) -> Figures:
+    """A bar of tqdm, with what stands in its brackets; Lightning's count from zero each epoch."""
+    done, total = (_count(bar[name], bar[f"{name}_unit"]) for name in ("done", "total"))
+    values = {name: _finite(number) for name, number in _PAIR.findall(text[bar.end() :])}
+    found = _with_step(values)
+    epoch = _EPOCH.search(text[: bar.start()])
+    step = found.step
+    if step is None:
+        step = done + (int(epoch[1]) * total if epoch and len(epoch[1]) < 9 else 0)
+    progress = Progress(
+        min(100.0, float(bar["percent"])), done, total, _rate(bar), _clock(bar["left"])
+    )
+    return Figures(step, found.values, progress)
+
+
+def _count(number: str, unit: str) -> int:
+    return int((_finite(number) or 0.0) * _UNITS[unit])
+
+
+def _rate(bar: re.Match[str]) -> float | None:
+    """Steps per second; slow bars tell seconds per step."""
+    rate = _finite(bar["rate"] or "")
+    if rate is None:
+        return None
+    rate *= _UNITS[bar["rate_unit"]]
+    if bar["how"].endswith("/s"):
+        return rate
+    return 1.0 / rate if rate else None
+
+
+def _clock(text: str) -> float | None:
+    """`1:02:03` in seconds; None for `?`."""
+    if "?" in text:
+        return None
+    seconds = 0
+    for part in text.split(":"):
+        seconds = seconds * 60 + int(part or 0)
+    return float(seconds)
