@@ -21,7 +21,7 @@ class Writer:
         numbers = ", ".join(f'"{column.name}" REAL' for column in plan.columns)
         self._file.execute(f"CREATE TABLE metrics ({TIMESTAMP} TEXT PRIMARY KEY, {numbers})")
         places = ", ".join("?" * (len(plan.columns) + 1))
-        self._insert = f"INSERT INTO metrics VALUES ({places})"  # noqa: S608 (question marks)
+        self._insert = f"INSERT INTO metrics VALUES ({places})"  # noqa: S608  # nosec B608
 
     def add(self, lines: bytes) -> None:
         """Whole CSV lines without a header; an empty cell is a NULL, a number becomes a REAL."""
