@@ -19,6 +19,7 @@ from connections.link import Link
 from connections.models import Transport
 from jobs import fencing
 from jobs.history import History
+from jobs.logs import Overtaken
 from jobs.models import Job
 from jobs.remote import Unreadable
 from jobs.states import ACTIVE, Status
@@ -60,7 +61,7 @@ class Hand(threading.Thread):
         except ssh.SessionLost as error:
             logger.info("%s: jobs wait for the next session: %s", self.link, error)
             return None
-        except (ssh.CommandTimeout, Unreadable, DatabaseError) as error:
+        except (ssh.CommandTimeout, Unreadable, Overtaken, DatabaseError) as error:
             logger.warning("%s: jobs could not be looked after: %s", self.link, error)
             return TROUBLE_SECONDS * settings.TIME_SCALE
         except Exception:

@@ -18,6 +18,8 @@ _MARKER = re.compile(r"[0-9a-f]{32}")
 _FILE_NAME = re.compile(r"[a-z_.]{1,40}")
 # `ulimit -f` counts in these.
 LOG_BLOCK_BYTES = 512
+# What a column of the database holds.
+_LARGEST, _LARGEST_LONG = 2**31 - 1, 2**62
 
 
 class Unreadable(Exception):
@@ -178,13 +180,13 @@ class _Reader:
             here == "1",
             supervised == "1",
             alive == "1",
-            _number(pid),
-            _number(start),
+            _number(pid, _LARGEST),
+            _number(start, _LARGEST_LONG),
             _word(boot),
-            _number(code),
+            _number(code, _LARGEST),
             _word(reason),
             _word(container),
-            int(size),
+            _number(size, _LARGEST_LONG) or 0,
             log,
         )
 
@@ -197,5 +199,11 @@ def _word(field: str) -> str | None:
     return None if field == "-" else field
 
 
-def _number(field: str) -> int | None:
-    return None if field == "-" else int(field)
+def _number(field: str, largest: int) -> int | None:
+    """None for "-"; `ValueError` for what no column can hold."""
+    if field == "-":
+        return None
+    number = int(field)
+    if not 0 <= number <= largest:
+        raise ValueError("a number that no machine has")
+    return number

@@ -82,5 +82,6 @@ def _plan(job: Job, link: Link) -> launching.Plan:
         virtualenv=job.virtualenv,
         conda_env=job.conda_env,
         max_seconds=job.max_minutes * 60 if job.max_minutes else None,
+        grace_seconds=max(1, round(launching.GRACE_SECONDS * settings.TIME_SCALE)),
         log_limit_bytes=settings.JOB_LOG_LIMIT_BYTES,
     )

@@ -85,7 +85,8 @@ class Tender:
         if job.stop_requested_at is None and not self._starter.is_given_up(job):
             return False
         sent = self._stops.get(job.pk)
-        return sent is None or time.monotonic() - sent > GRACE_SECONDS + STOP_PATIENCE_SECONDS
+        patience = (GRACE_SECONDS + STOP_PATIENCE_SECONDS) * settings.TIME_SCALE
+        return sent is None or time.monotonic() - sent > patience
 
     def _stop(self, job: Job) -> None:
         exchange.stop(self._link, job.pk, kill=job.pk in self._stops)
