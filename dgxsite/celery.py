@@ -47,6 +47,7 @@ app.conf.beat_schedule = {
     "jobs_unseen": _work("jobs.mark_unseen", settings.SAMPLE_SECONDS),
     "jobs_measure": _tick("jobs.measure", settings.PERSIST_SECONDS),
     "jobs_scalars": _work("jobs.read_scalars", 10.0),
+    "jobs_stuck": _work("jobs.look_for_stuck", 60.0),
     "jobs_forget": _work("jobs.forget", 3600.0),
     "exports": _work("exports.work", 15.0),
     "exports_tidy": _work("exports.tidy", 3600.0),

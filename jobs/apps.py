@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_save
 
 
 class JobsConfig(AppConfig):
@@ -6,8 +7,10 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        from jobs import services
+        from jobs import services, telling
+        from jobs.models import JobChange
         from projects import attached
 
+        post_save.connect(telling.of_change, JobChange, dispatch_uid="jobs.telling")
         attached.on_count(services.counts)
         attached.before_delete(services.refuse_while_running)

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs import escapes
+
 LONGEST_NAME = 64
 # A longer line is no line of figures, and would cost too much to look at.
 LONGEST_LINE = 16 * 1024
@@ -34,7 +36,6 @@ _BAR = re.compile(
     r"(?P<how>[A-Za-z]+/s|s/[A-Za-z]+))?"
 )
 _EPOCH = re.compile(r"\bEpoch\s+(\d+)\b")
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?")
 _UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -65,7 +66,7 @@ def of_line(line: str) -> Figures:
     """The figures of one line, without its end; `NOTHING` where there are none."""
     if len(line) > LONGEST_LINE:
         return NOTHING
-    text = _ESCAPES.sub("", line).strip() if "\x1b" in line else line.strip()
+    text = escapes.strip(line).strip()
     if text.startswith("{") and text.endswith("}"):
         return _with_step(dict(_flat(_object(text))))
     if "%|" in text and (bar := _BAR.search(text)):

@@ -5,7 +5,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper
-from jobs import agent, curving, forgetting, measuring, watching
+from jobs import agent, curving, forgetting, measuring, stuck, watching
 
 
 @shared_task(name="jobs.look")
@@ -31,6 +31,15 @@ def measure() -> None:
         return
     try:
         measuring.measure_held(list(held.holdings()), timezone.now())
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="jobs.look_for_stuck")
+def look_for_stuck() -> None:
+    """In a worker: tell of jobs that look stuck or take long."""
+    try:
+        stuck.look(timezone.now())
     finally:
         close_old_connections()
 

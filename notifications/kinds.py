@@ -56,6 +56,12 @@ KINDS: tuple[Kind, ...] = (
         Severity.WARNING,
         Role.OPERATOR,
     ),
+    # Most people only want to hear how it went.
+    Kind("job_started", "A job starts", Severity.INFO, wanted=frozenset()),
+    Kind("job_finished", "A job is done", Severity.INFO),
+    Kind("job_failed", "A job fails", Severity.WARNING),
+    Kind("job_stuck", "A job may be stuck", Severity.WARNING),
+    Kind("job_too_long", "A job takes too long", Severity.WARNING),
     # By no channel: what tells of a broken channel must not need one.
     Kind(
         "channel_failed",
