@@ -14,6 +14,7 @@ from jobs.models import Job, Kind
 from jobs.representation import shown_environment
 
 _UNCHOSEN = "chosen-when-it-starts"
+_UNMADE = "given-when-it-is-made"
 
 
 def script(job: Job) -> str:
@@ -22,7 +23,8 @@ def script(job: Job) -> str:
     if job.kind == Kind.CONTAINER and not job.image:
         return ""
     files = {name: data.decode("utf-8", "replace") for name, data in launching.files(plan).items()}
-    return _of_container(files) if plan.image else _of_command(files)
+    text = _of_container(files) if plan.image else _of_command(files)
+    return text.replace(str(job.pk), _UNMADE) if job._state.adding else text
 
 
 def config_text(config: dict[str, Any]) -> str:

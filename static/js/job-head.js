@@ -1,6 +1,7 @@
 // The head of a job's page, which says its state on every tab: the server paints it again when the
 // state has changed. `onLog(piece)` gets what the job prints, `onJob(job)` the job itself.
 
+import { tick } from "./clock.js";
 import { fetchJson, openLive } from "./live.js";
 import { carry } from "./shell.js";
 
@@ -40,13 +41,25 @@ function painted() {
   return document.getElementById("job-head");
 }
 
-// Not while somebody is about to confirm, unless it would confirm something else.
-function refresh({ status }) {
-  const head = painted();
-  if (head.dataset.status === status && head.querySelector("details[open]")) return;
+// Not while somebody is about to confirm, unless it would confirm something else. The log's page
+// has no htmx: there a press of a button is an ordinary post, which shows that it is under way.
+async function refresh({ status }) {
+  if (painted().dataset.status === status && painted().querySelector("details[open]")) return;
+  const answer = await fetch(location.pathname).catch(() => null);
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const name of ["job-head", "job-tab"]) {
-    if (document.getElementById(name)) {
-      window.htmx.ajax("GET", location.href, { target: `#${name}`, select: `#${name}`, swap: "outerHTML" });
-    }
+    const fresh = page.getElementById(name);
+    if (!fresh || !document.getElementById(name)) continue;
+    document.getElementById(name).replaceWith(fresh);
+    window.htmx?.process(fresh);
   }
+  tick();
+}
+
+if (!window.htmx) {
+  document.addEventListener("submit", ({ target }) => {
+    target.classList.add("htmx-request");
+    setTimeout(() => target.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
+  });
 }

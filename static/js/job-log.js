@@ -7,7 +7,6 @@ import { number } from "./format.js";
 import { follow as followJob, jobId } from "./job-head.js";
 import { fetchJson } from "./live.js";
 import { MOST, windowOf } from "./log-lines.js";
-import { searchOf } from "./log-search.js";
 import { linesOf, streamOf } from "./log-stream.js";
 import { toast } from "./toast.js";
 
@@ -52,7 +51,8 @@ function begin() {
   window.addEventListener("hashchange", () => lineInAddress() && goTo(lineInAddress()));
   new ResizeObserver(() => isFollowing && toEnd()).observe(box);
   setInterval(tell, TOLD_SECONDS * 1000);
-  searchOf(section, { job: jobId, goTo, from: () => firstVisible() });
+  section.querySelector(".log-search").addEventListener("submit", search);
+  if (new URLSearchParams(location.search).has("q")) search();
 }
 
 // Lines of the server in place of those that are here.
@@ -180,9 +180,17 @@ async function goTo(wanted) {
   const line = lines.find(wanted) ?? box.lastElementChild;
   box.querySelector(".line-hit")?.classList.remove("line-hit");
   line?.classList.add("line-hit");
-  line?.scrollIntoView({ block: "center", inline: "nearest" });
+  if (line) box.scrollTop = line.offsetTop - (box.clientHeight - line.offsetHeight) / 2;
   lastTop = box.scrollTop;
   paintState();
+}
+
+// Fetched when somebody searches; from then on it listens itself.
+async function search(event) {
+  event?.preventDefault();
+  section.querySelector(".log-search").removeEventListener("submit", search);
+  const { searchOf } = await import("./log-search.js");
+  searchOf(section, { job: jobId, goTo, from: firstVisible });
 }
 
 function lineInAddress() {

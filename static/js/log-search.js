@@ -27,8 +27,8 @@ export function searchOf(section, { job, goTo, from }) {
     if (act === "next") go(1);
     if (act === "previous") go(-1);
   });
-  field.value = new URLSearchParams(location.search).get("q") ?? "";
-  if (field.value) go(1);
+  field.value ||= new URLSearchParams(location.search).get("q") ?? "";
+  go(1);
 
   // On to the next or the previous match, or the first one from what is on the screen on.
   async function go(step) {
