@@ -26,8 +26,8 @@ demo: install ## The same with simulated machines, in a data directory of its ow
 test: develop ## Run the whole suite (PYTEST_ARGS="-k words" for a part)
 	@exec $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-chaos: develop ## Run all fault trials (SEED=)
-	@DGX_CHAOS=1 exec $(BIN)/python -m pytest -m chaos -n 0 $(if $(SEED),--randomly-seed=$(SEED)) $(PYTEST_ARGS)
+chaos: develop ## Run all fault trials (SEED=, TRIALS= of jobs)
+	@DGX_CHAOS=1 DGX_TRIALS=$(TRIALS) exec $(BIN)/python -m pytest -m chaos -n 0 $(if $(SEED),--randomly-seed=$(SEED)) $(PYTEST_ARGS)
 
 check: develop ## Formatter, linters, types, arrows, deployment checks, missing migrations
 	$(BIN)/ruff format --check .

@@ -50,7 +50,7 @@ def start_site(start_machines: StartMachines, tmp_path: Path) -> Iterator[StartS
     def start(database_url: str = "", redis_url: str = "") -> Site:
         directory = tmp_path / f"site-{len(running)}"
         directory.mkdir()
-        url = database_url or _database_url()
+        url = database_url or current_database_url()
         running.append(Site(directory, url, redis_url or settings.REDIS_URL))
         return running[-1]
 
@@ -114,7 +114,8 @@ def network() -> Iterator[Network]:
     room.close()
 
 
-def _database_url() -> str:
+def current_database_url() -> str:
+    """The address of this test's database."""
     database = connection.settings_dict
     return f"postgresql:///{database['NAME']}?host={database['HOST']}&user=postgres"
 

@@ -69,8 +69,24 @@ class Network:
         """Every TCP packet to the room is answered by a reset."""
         self._rule("-A", "INPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
 
+    def lose(self) -> None:
+        """One packet of twenty vanishes, either way."""
+        for chain in ("INPUT", "OUTPUT"):
+            chance = ("-m", "statistic", "--mode", "random", "--probability", "0.05")
+            self._rule("-A", chain, *chance, "-j", "DROP")
+
+    def cut_after(self, size: int) -> None:
+        """Every connection dies in silence once it has carried so many bytes."""
+        count = ("--connbytes", f"{size}:", "--connbytes-dir", "both", "--connbytes-mode", "bytes")
+        self._rule("-A", "INPUT", "-m", "connbytes", *count, "-j", "DROP")
+
+    def unplug(self) -> None:
+        """The cable's far end goes down: no route, no neighbour."""
+        _ip("-n", self.name, "link", "set", _cable(self.name, "b"), "down")
+
     def heal(self) -> None:
         self._rule("-F")
+        _ip("-n", self.name, "link", "set", _cable(self.name, "b"), "up")
 
     def close(self) -> None:
         """Remove the cable, and the room as soon as nobody runs in it."""

@@ -23,6 +23,7 @@ from tests.waiting import until
 
 _CELERY = (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "-A", "dgxsite")
 _KEEPER = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", *programs.WORKER_OPTIONS)
+_WORKER = ("worker", "-P", "threads", "-c", "2", "-Q", "celery", *programs.WORKER_OPTIONS)
 _LOG_TAIL_BYTES = 4000
 
 
@@ -61,16 +62,24 @@ class Answer:
 class Site:
     """Programs over one database and one Redis."""
 
-    def __init__(self, directory: Path, database_url: str, redis_url: str) -> None:
+    def __init__(
+        self, directory: Path, database_url: str, redis_url: str, scale: float = SCALE
+    ) -> None:
         self.database_url = database_url
         self.redis_url = redis_url
+        self._scale = scale
         self._directory = directory
         self._running: list[Program] = []
         self._port = 0
 
-    def keeper(self, name: str = "keeper") -> Program:
-        """Start a keeper: a worker that hears the tick and nothing else."""
-        return self._start(name, (*_CELERY, *_KEEPER, "-n", f"{name}@%h"))
+    def keeper(self, name: str = "keeper", fail_at: str = "") -> Program:
+        """Start a keeper: a worker that hears the tick and nothing else; it dies at `fail_at`."""
+        argv = (*_CELERY, *_KEEPER, "-n", f"{name}@%h")
+        return self._start(name, argv, {"DGX_FAIL_AT": fail_at})
+
+    def worker(self) -> Program:
+        """Start a worker for the short tasks."""
+        return self._start("worker", (*_CELERY, *_WORKER, "-n", "worker@%h"))
 
     def beat(self) -> Program:
         """Start the clock."""
@@ -84,12 +93,16 @@ class Site:
         until(self._answers, "the web process answers")
         return running
 
-    def ask(self, method: str, path: str, token: str, body: Any = None) -> Answer:
-        """One request to the web process; raises OSError if it does not answer at all."""
+    def ask(self, method: str, path: str, token: str, body: Any = None, key: str = "") -> Answer:
+        """One request to the web process; raises OSError if it does not answer at all.
+
+        Requests with the same `key` are one wish.
+        """
         started = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
         with contextlib.closing(connection):
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            headers |= {"Idempotency-Key": key} if key else {}
             connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
             text = response.read()
@@ -115,7 +128,7 @@ class Site:
         variables = os.environ | {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
-            "DGX_TIME_SCALE": str(SCALE),
+            "DGX_TIME_SCALE": str(self._scale),
             "DGX_ALLOW_LOOPBACK": "1",
             "DJANGO_SETTINGS_MODULE": "dgxsite.settings",
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",

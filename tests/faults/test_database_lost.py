@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ import pytest
 import redis
 
 from accounts.models import Role, Scope, Team
-from dgxsite import servers
 from tests import factories
-from tests.faults import INTERVAL, TTL, WINDOW
+from tests.faults import INTERVAL, TTL, WINDOW, databases
 from tests.faults.conftest import Collect, StartMachines, StartSite
 from tests.faults.machines import Machine
 from tests.faults.records import Samples, now, state, windows
@@ -77,7 +75,7 @@ def test_answered_writes_stay_and_windows_are_written_later(
     machines = start_machines(3)
     writer_token, team = _administrator()
     site = start_site(database_url=database_url)
-    _copy_database(start_site().database_url, database_url)
+    databases.copy(start_site().database_url, database_url)
     samples = collect(site, machines)
     keeper = site.keeper()
     site.beat()
@@ -148,23 +146,6 @@ def _administrator() -> tuple[str, Team]:
     person, team = factories.make_user(), factories.make_team()
     factories.join(person, team, Role.ADMINISTRATOR)
     return factories.make_token(person, Scope.ADMIN), team
-
-
-def _copy_database(source: str, target: str) -> None:
-    """Tables and rows of this test's database, into the one that will be stopped."""
-    dump = subprocess.run(
-        [servers.postgres_program("pg_dump"), "--no-owner", source],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    subprocess.run(
-        [servers.postgres_program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", target],
-        check=True,
-        input=dump.stdout,
-        capture_output=True,
-        timeout=60,
-    )
 
 
 def _all_saved(saved: dict[float, int], shown: list[float], since: float) -> None:

@@ -1,0 +1,7 @@
+"""Trials of jobs: one random fault each at a random instant, judged by the machine's own record.
+
+All waits of the site are multiplied with `SCALE`, whatever the other trials run at, so that three
+hundred trials take less than an hour; the ratios between the waits stay.
+"""
+
+SCALE = 0.25

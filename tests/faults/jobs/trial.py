@@ -1,0 +1,91 @@
+"""One trial: a random job, one fault at a random instant, and what the machine says of it."""
+
+import random
+import time
+from dataclasses import dataclass
+
+from tests.faults.jobs import oracle
+from tests.faults.jobs.faults import Fault
+from tests.faults.jobs.stage import Stage, Stop
+
+# Beside the job's own length: until what was broken is whole again and its end is known.
+SETTLE_SECONDS = 60.0
+_COMMAND = """\
+record=$HOME/record id=$DGXSITE_JOB_ID
+echo "start $id $(cat "$DGXSITE_BOOT_ID") $$" >>"$record"
+end() { trap '' TERM; echo "end $id $1" >>"$record"; exit "$1"; }
+trap '@TRAP@' TERM
+n=0
+while [ $n -lt @TENTHS@ ]; do echo "line $n"; sleep 0.1; n=$((n+1)); done
+end @CODE@
+"""
+_POLITE = 'echo "term $id" >>"$record"; end 7'
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn for a trial; times in seconds after the request for the job."""
+
+    seconds: float
+    exit_code: int
+    is_deaf: bool
+    copies: int
+    stop_at: float | None
+    strike_at: float
+
+    @classmethod
+    def draw(cls, dice: random.Random, fault: Fault) -> "Plan":
+        seconds = dice.uniform(3, 6) if fault.is_stopped else dice.uniform(0.2, 6)
+        # A job that is stopped early never leads a keeper to the place at which it shall die.
+        is_stopped = fault.is_stopped or (not fault.fail_at and dice.random() < 0.35)
+        return cls(
+            seconds,
+            exit_code=dice.choice([0, 0, 1, 3, 200]),
+            is_deaf=dice.random() < 0.15,
+            copies=dice.choice([1, 1, 4]),
+            stop_at=dice.uniform(0, seconds) if is_stopped else None,
+            strike_at=0.0 if fault.fail_at else dice.uniform(0, seconds + 1.5),
+        )
+
+    @property
+    def command(self) -> str:
+        text = _COMMAND.replace("@TRAP@", "" if self.is_deaf else _POLITE)
+        tenths = str(round(self.seconds * 10))
+        return text.replace("@TENTHS@", tenths).replace("@CODE@", str(self.exit_code))
+
+    @property
+    def longest(self) -> float:
+        return self.seconds + SETTLE_SECONDS
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a trial went; `complaints` is empty when the machine agrees with the site."""
+
+    line: str
+    complaints: tuple[str, ...]
+
+
+def run(stage: Stage, name: str, fault: Fault, dice: random.Random) -> Result:
+    """One trial on a stage that is whole before and after it."""
+    plan = Plan.draw(dice, fault)
+    if fault.fail_at:
+        stage.replace_keeper(fault.fail_at)
+    stage.wait_connected()
+    job_id = stage.submit(name, plan.command, plan.copies)
+    stop = Stop(stage, job_id, plan.stop_at or 0.0)
+    if plan.stop_at is not None:
+        stop.start()
+    time.sleep(plan.strike_at)
+    fault.strike(stage, job_id, dice)
+    mended = time.monotonic()
+    if plan.stop_at is not None:
+        stop.join()
+    final = stage.final(job_id, plan.longest)
+    record = stage.host.record(job_id)
+    found = oracle.complaints(record, final, stop_asked=stop.was_taken)
+    if stage.count(name) != 1:
+        found.append(f"{stage.count(name)} rows for one wish")
+    settled = time.monotonic() - mended
+    line = f"{name} {fault.number} {fault.what}: {final.status}, {settled:.1f} s, {plan}, {record}"
+    return Result(line, tuple(found))
