@@ -25,6 +25,8 @@ from jobs.states import FINAL, Status
 
 # What a polite stop may take beside its grace before it is made a kill.
 STOP_PATIENCE_SECONDS = 15.0
+# Each takes a moment, in which the others are not looked at.
+STARTS_PER_ROUND = 4
 # Somebody waits for the first line of a job that has just begun: look this much more often.
 EAGERNESS = 5
 YOUNG = timedelta(seconds=5)
@@ -68,11 +70,13 @@ class Tender:
     def _tend(self, jobs: Sequence[Job]) -> bool:
         """Act on the machine and write what it says; whether more of a log is waiting."""
         database.close()  # a pooled connection is somebody's while we talk
-        for job in jobs:
-            if self._starter.is_due(job):
-                self._starter.start(job)
-            elif self._is_to_stop(job):
-                self._stop(job)
+        # Both are chosen before anything is done: a last try is given up in a later round.
+        to_stop = [job for job in jobs if self._is_to_stop(job)]
+        to_start = [job for job in jobs if self._starter.is_due(job)]
+        for job in to_start[:STARTS_PER_ROUND]:
+            self._starter.start(job)
+        for job in to_stop:
+            self._stop(job)
         share = exchange.LOG_BYTES_PER_REPORT // len(jobs)
         asks = [remote.Ask(job.pk, job.log_bytes, share) for job in jobs]
         report = exchange.report(self._link, asks, self._history.unknown_pids())

@@ -13,6 +13,7 @@ from connections.keeper import Keeper
 from connections.models import Connection
 from jobs import logs, services, watching
 from jobs.models import Job, LogChunk
+from jobs.starting import MOST_TRIES
 from jobs.states import Status
 from tests import sshd
 from tests.connections.test_keeper import kill
@@ -156,6 +157,26 @@ def test_a_machine_that_takes_no_files_refuses_the_start_in_words(
         server.stop()
     assert (job.status, job.reason) == (Status.FAILED, "start_refused")
     assert ".dgxsite" in job.detail
+
+
+def test_the_last_try_counts_as_well(submit: Submit, start_keeper: StartKeeper) -> None:
+    job = submit("sleep 0.5; exit 2")
+    Job.objects.filter(pk=job.pk).update(start_tries=MOST_TRIES - 1)
+    start_keeper()
+    ended(job)
+    assert (job.status, job.exit_code, job.start_tries) == (Status.FAILED, 2, MOST_TRIES)
+
+
+def test_a_job_that_cannot_be_started_is_given_up_for_good(
+    submit: Submit, start_keeper: StartKeeper, tmp_path: Path
+) -> None:
+    job = submit("touch $HOME/ran")
+    Job.objects.filter(pk=job.pk).update(start_tries=MOST_TRIES)
+    start_keeper()
+    ended(job)
+    assert (job.status, job.reason, job.pid) == (Status.FAILED, "start_refused", None)
+    assert (tmp_path / "home/.dgxsite/jobs" / str(job.pk) / "exit").exists()
+    assert not (tmp_path / "home/ran").exists()
 
 
 def test_tries_again_by_itself(
