@@ -46,9 +46,11 @@ def host(tmp_path: Path) -> Iterator[sshd.Sshd]:
 def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., keeping.Keeper]]:
     """Starts keepers with crews of their own; they end with the test."""
     running: list[keeping.Keeper] = []
+    crews: list[agent.Crew] = []
 
     def start() -> keeping.Keeper:
         crew = agent.Crew()
+        crews.append(crew)
         keeping._attachments[:] = [show_life, crew.attach]
         keeper = keeping.Keeper()
         keeper.start()
@@ -59,6 +61,11 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
     for one in running:
         one.stop()
     keeping._attachments.clear()
+    for crew in crews:
+        # A session that was being opened when its keeper was killed belongs to nobody.
+        for link in list(crew._links.values()):
+            link.close()
+        until(lambda crew=crew: crew._thread is None)  # type: ignore[misc]
 
 
 @pytest.fixture
