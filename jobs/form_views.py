@@ -14,10 +14,11 @@ from accounts.authentication import caller_from_page
 from accounts.policy import Caller, forbidden
 from dgxsite.crypto import SecretUnreadable
 from dgxsite.errors import Forbidden, NotFound, SiteError
-from jobs import drafts, pages, preview, services
+from jobs import drafts, preview, services
 from jobs.forms import JobForm, initial_from
 from jobs.models import Job
 from projects import services as projects
+from projects.pages import may_add
 
 
 @login_required
@@ -25,8 +26,7 @@ from projects import services as projects
 def add(request: HttpRequest) -> HttpResponseBase:
     """The form; afterwards the job's page. `?project=` and `?from=` (a job) fill it."""
     caller = caller_from_page(request)
-    if not pages.may_add(caller.user):
-        raise forbidden("job.create")
+    _check(caller)
     if request.method == "GET":
         return _form_page(request, JobForm(caller.user, None, _initial(caller, request)))
     form = JobForm(caller.user, request.POST)
@@ -46,6 +46,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
 def preview_command(request: HttpRequest) -> HttpResponse:
     """What would run, for the form as it is now; the first mistake while there is one."""
     caller = caller_from_page(request)
+    _check(caller)
     form = JobForm(caller.user, request.POST)
     context: dict[str, Any] = {}
     if (fields := form.api_fields({})) is not None:
@@ -55,6 +56,12 @@ def preview_command(request: HttpRequest) -> HttpResponse:
             form.take(error)
     context["problem"] = next((text for texts in form.errors.values() for text in texts), "")
     return render(request, "jobs/_preview.html", context)
+
+
+def _check(caller: Caller) -> None:
+    """Only for who may run jobs somewhere; on which machine, the service asks."""
+    if not may_add(caller.user):
+        raise forbidden("job.create")
 
 
 def _initial(caller: Caller, request: HttpRequest) -> dict[str, Any]:

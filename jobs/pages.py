@@ -132,11 +132,6 @@ def config_tab(row: Job) -> dict[str, Any]:
     }
 
 
-def may_add(user: User) -> bool:
-    """Whether there is a machine on which this person may run jobs."""
-    return Connection.objects.operable_by(user).exists()
-
-
 def deleted_by(caller: Caller, text: str) -> Job | None:
     """The job that `?deleted=` names, if the person may bring it back and it is fresh."""
     try:

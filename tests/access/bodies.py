@@ -12,6 +12,7 @@ _MACHINE = {
 }
 # A value in angle brackets is the object of that name, as in a route.
 _PROJECT = {"connection_id": "<connection_id>", "name": "new", "remote_path": "~/new"}
+_JOB = {"project_id": "<project_id>", "name": "new", "kind": "command", "command": "true"}
 _CHANNEL = {"name": "new", "kind": "webhook", "url": "http://127.0.0.1:9/"}
 _RULE = {"name": "new", "metric": "cpu_percent", "comparison": ">", "threshold": 90}
 _SCHEDULE = {
@@ -54,6 +55,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH api/v1/jobs/<job_id>": {"name": "renamed"},
     "PATCH api/v1/connections/<connection_id>/queue": {"is_paused": True},
     "PATCH api/v1/projects/<project_id>": {"name": "renamed"},
+    "POST jobs/add": _JOB,
+    "POST jobs/preview": _JOB,
     "POST projects/add": _PROJECT,
     "POST projects/<uuid:project_id>/edit": {"name": "renamed", "remote_path": "~/x"},
     "POST projects/<uuid:project_id>/config": {"config_text": "{}"},
