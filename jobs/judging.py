@@ -35,10 +35,10 @@ def judge(seen: Seen, boot_id: str, *, is_stopping: bool, was_there: bool) -> Ve
     """
     if seen.exit_code is not None:
         return _ended(seen.exit_code, seen.ending)
+    running = Status.STOPPING if is_stopping else Status.RUNNING
     if seen.is_alive:
-        status = Status.STOPPING if is_stopping else Status.RUNNING
         alone = "" if seen.is_supervised else Reason.UNSUPERVISED
-        return Verdict(status, alone)
+        return Verdict(running, alone)
     if not seen.is_here:
         return _absent(was_there=was_there)
     if seen.boot_id is not None and seen.boot_id != boot_id:
@@ -46,7 +46,7 @@ def judge(seen: Seen, boot_id: str, *, is_stopping: bool, was_there: bool) -> Ve
             Status.LOST, Reason.HOST_REBOOTED, "The machine was restarted while the job ran."
         )
     if seen.is_supervised:  # about to begin, or about to write how it ended
-        return Verdict(Status.RUNNING if seen.pid else Status.STARTING)
+        return Verdict(running if seen.pid else Status.STARTING)
     return _left_alone(seen)
 
 
