@@ -168,8 +168,8 @@ class _Question:
             if self._is_missing(path):
                 above = posixpath.dirname(path)
                 raise NoFolder(
-                    f"The user {self.user} could not make a folder in {above}: not a folder, no right, "
-                    "read-only, or full."
+                    f"The user {self.user} could not make a folder in {above}: not a folder, "
+                    "no right, read-only, or full."
                 ) from error
 
     def _absent(self, path: str, error: OSError) -> NoFolder:

@@ -46,8 +46,8 @@ def extend(row: Connection, *, minutes: int, level: float) -> None:
         cursor.execute(
             "INSERT INTO metrics_raw_machine (at, machine, readings, "
             "gpu_percent_avg, gpu_percent_min, gpu_percent_max) "
-            "SELECT at, %s, 10, %s, %s, %s FROM generate_series(%s::timestamptz, %s, %s) at",
-            [machine.pk, level, level, level, first, last, RAW.resolution],
+            "SELECT at, %s, 10, %s, %s, %s FROM generate_series(%s::timestamptz, %s, %s::interval) at",
+            [machine.pk, level, level, level, first, last, f"{RAW.resolution_seconds} s"],
         )
 
 
@@ -64,9 +64,15 @@ def _insert(tier: Tier, machine: Machine, gpu: int | None, start: datetime, end:
         cursor.execute(
             f"INSERT INTO {table.name} ({', '.join([*table.key, *columns])}) "
             f"SELECT at, {', '.join([*key, *values])} "
-            "FROM generate_series(%s::timestamptz, %s::timestamptz, %s) at "
+            "FROM generate_series(%s::timestamptz, %s::timestamptz, %s::interval) at "
             "WHERE NOT at BETWEEN %s AND %s",
-            [start, end, tier.resolution, end - timedelta(hours=5), end - timedelta(hours=4)],
+            [
+                start,
+                end,
+                f"{tier.resolution_seconds} s",
+                end - timedelta(hours=5),
+                end - timedelta(hours=4),
+            ],
         )
 
 

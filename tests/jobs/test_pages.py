@@ -17,7 +17,7 @@ from tests import factories
 from tests.jobs.rows import make_job
 from tests.pages.people import People, client_of, make_people
 
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX = {"HX-Request": "true"}
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -135,7 +135,7 @@ def test_the_list_is_sorted_both_ways(people: People, project: Project, sort: st
 
 def test_htmx_gets_the_list_alone(people: People, project: Project) -> None:
     make_job(project, name="waits")
-    page = text(people.guest.get("/jobs/", **HTMX))
+    page = text(people.guest.get("/jobs/", headers=HTMX))
     assert "waits" in page
     assert "<html" not in page
     assert 'data-goes-on="yes"' in page
@@ -216,11 +216,11 @@ def test_stop_relaunch_and_start(operator: Client, project: Project) -> None:
     assert back.headers["Location"] == "/jobs/?status=waiting"
     job.refresh_from_db()
     assert job.status == Status.STOPPED
-    again = operator.post(f"/jobs/{job.pk}/relaunch", **HTMX)
+    again = operator.post(f"/jobs/{job.pk}/relaunch", headers=HTMX)
     new = Job.objects.get(retry_of=job)
     assert again.headers["HX-Redirect"] == f"/jobs/{new.pk}/"
     pending = make_job(project, status=Status.PENDING, queued_at=None)
-    answer = operator.post(f"/jobs/{pending.pk}/start", **HTMX)
+    answer = operator.post(f"/jobs/{pending.pk}/start", headers=HTMX)
     assert "is in the queue" in answer.headers["HX-Trigger"]
     pending.refresh_from_db()
     assert pending.status == Status.QUEUED
@@ -228,7 +228,7 @@ def test_stop_relaunch_and_start(operator: Client, project: Project) -> None:
 
 def test_a_refused_press_says_why(operator: Client, project: Project) -> None:
     job = ended(project)
-    answer = operator.post(f"/jobs/{job.pk}/stop", **HTMX)
+    answer = operator.post(f"/jobs/{job.pk}/stop", headers=HTMX)
     assert answer.status_code == 204
     assert "It has already ended" in answer.headers["HX-Trigger"]
     answer = operator.post(f"/jobs/{job.pk}/stop", {"next": "//elsewhere.example"}, follow=True)
@@ -289,7 +289,7 @@ def test_a_job_is_made_with_the_form(operator: Client, project: Project) -> None
 def test_the_form_names_its_errors(
     operator: Client, project: Project, fields: dict[str, str], where: str, said: str
 ) -> None:
-    answer = operator.post("/jobs/add", form(project) | fields, **HTMX)
+    answer = operator.post("/jobs/add", form(project) | fields, headers=HTMX)
     assert answer.status_code == 422
     assert said in " ".join(answer.context["form"].errors[where])
     assert Job.objects.count() == 0

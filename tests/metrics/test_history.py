@@ -9,7 +9,7 @@ from django.db import connection
 
 from dgxsite.errors import Invalid
 from metrics import history, retention, rollup, rows, tiers
-from metrics.catalogue import MACHINE_METRICS
+from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
 from metrics.history import Span
 from metrics.models import Retention
 from tests.factories import make_connection
@@ -148,7 +148,7 @@ def test_a_step_is_the_mean_of_its_readings(row, gpu, max_points):
         mine = [w for w in windows if begin < w.at <= at]
         wanted = oracle.expected(mine, 3600)[NOON, gpu]
         name = "gpu_power_watts"
-        place = [m.name for m in (oracle.GPU_METRICS if gpu else MACHINE_METRICS)].index(name)
+        place = [m.name for m in (GPU_METRICS if gpu else MACHINE_METRICS)].index(name)
         for offset, statistic in enumerate(("avg", "min", "max")):
             number_found = found.series[name][statistic][number]
             other = wanted[4 * place + offset]

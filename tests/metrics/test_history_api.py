@@ -191,7 +191,7 @@ def _at_work(at: datetime, generator: random.Random) -> Window:
     percent = (sum(readings) / 10, min(readings), max(readings))
     heat = 55 + (at.minute // 7) + generator.randint(0, 1) if busy else 38
     memory = 41.234 if busy else 3.21
-    numbers = (12.5, 11.0, 14.0) * 3 + (
+    numbers: tuple[float, ...] = (12.5, 11.0, 14.0) * 3 + (
         *percent,
         memory,
         memory,

@@ -128,9 +128,13 @@ def test_what_a_machine_says_twice_is_told_once():
 
 
 @pytest.fixture
-def scrape(db, client, redis_client):
+def team(db):
+    return make_team()
+
+
+@pytest.fixture
+def scrape(team, client, redis_client):
     """What a member of the team with a token for reading gets."""
-    team = make_team()
     user = make_user()
     join(user, team)
     headers = {"Authorization": f"Bearer {make_token(user, 'read')}"}
@@ -141,13 +145,12 @@ def scrape(db, client, redis_client):
         assert answer["Content-Type"] == prometheus.CONTENT_TYPE
         return parsed(answer.content.decode())
 
-    get.team = team
     return get
 
 
-def test_a_scraper_sees_the_machines_of_its_team_only(scrape, redis_client):
-    mine = make_connection(scrape.team, name="mine", status="connected")
-    off = make_connection(scrape.team, name="off")
+def test_a_scraper_sees_the_machines_of_its_team_only(team, scrape, redis_client):
+    mine = make_connection(team, name="mine", status="connected")
+    off = make_connection(team, name="off")
     other = make_connection(name="other", status="connected")
     for row in (mine, off, other):
         redis_client.set(f"dgx:last:{row.pk}", json.dumps(sample()))
@@ -159,9 +162,9 @@ def test_a_scraper_sees_the_machines_of_its_team_only(scrape, redis_client):
     assert len(found["dgx_cpu_utilization_percent"]) == 1
 
 
-def test_a_fleet_takes_as_many_queries_as_one(scrape, django_assert_max_num_queries):
+def test_a_fleet_takes_as_many_queries_as_one(team, scrape, django_assert_max_num_queries):
     for _ in range(30):
-        make_connection(scrape.team)
+        make_connection(team)
     with django_assert_max_num_queries(6):
         scrape()
 

@@ -3,13 +3,14 @@
 import random
 from collections import defaultdict
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from metrics.collectors.readings import MigDevice
 from tests.metrics.machines import MOMENT, make_gpu
 from tests.usage.people import END, GIB, free_gpu, moments, notes, process, sample
-from usage.attribution import Entry, minute
+from usage.attribution import minute
 from usage.notes import MOST_OWNERS, NOBODY, UNKNOWN, Note, Owner, note_from, note_of
 
 ML, ANA = Owner("ml"), Owner("ana")
@@ -22,18 +23,12 @@ def entries(samples):
 
 def test_a_full_minute_of_one_owner():
     [entry] = entries([sample(at, process("ml")) for at in moments()]).values()
-    assert entry == Entry(
-        gpu=0,
-        owner=ML,
-        seconds=pytest.approx(60),
-        share_seconds=pytest.approx(60),
-        busy_seconds=pytest.approx(30),
-        gpu_busy_seconds=pytest.approx(30),
-        idle_seconds=0.0,
-        memory_mean_bytes=pytest.approx(10 * GIB),
-        memory_max_bytes=10 * GIB,
-        energy_wh=pytest.approx(300 / 60),
-    )
+    assert (entry.gpu, entry.owner, entry.idle_seconds) == (0, ML, 0.0)
+    assert entry.seconds == entry.share_seconds == pytest.approx(60)
+    assert entry.busy_seconds == entry.gpu_busy_seconds == pytest.approx(30)
+    assert entry.memory_mean_bytes == pytest.approx(10 * GIB)
+    assert entry.memory_max_bytes == 10 * GIB
+    assert entry.energy_wh == pytest.approx(300 / 60)
 
 
 def test_owners_of_one_gpu_share_it_by_memory():
@@ -171,16 +166,17 @@ def test_random_tables_equal_an_independent_computation_and_close(seed):
     samples = [_random_sample(choose, MOMENT + timedelta(milliseconds=time)) for time in at]
     expected = _by_milliseconds(at, notes(samples))
     found = entries(samples)
-    time, energy = defaultdict(float), defaultdict(float)
+    time: dict[int, float] = defaultdict(float)
+    energy: dict[int, float] = defaultdict(float)
     for (gpu, owner), entry in found.items():
         assert entry.share_seconds == pytest.approx(expected[gpu, owner][0], abs=0.06)
         assert (entry.energy_wh or 0) == pytest.approx(expected[gpu, owner][1], abs=0.01)
         time[gpu] += entry.share_seconds
         energy[gpu] += entry.energy_wh or 0
     assert {key for key, row in expected.items() if row[0] > 0.1} <= set(found)
-    for gpu in time:
+    for gpu, seconds in time.items():
         shares = [row for (index, _), row in expected.items() if index == gpu]
-        assert time[gpu] == pytest.approx(sum(row[0] for row in shares), abs=0.06)
+        assert seconds == pytest.approx(sum(row[0] for row in shares), abs=0.06)
         assert energy[gpu] == pytest.approx(sum(row[1] for row in shares), abs=0.01)
 
 
@@ -203,8 +199,8 @@ def _random_sample(choose, at):
     return sample(at, *processes, gpus=gpus)
 
 
-def _by_milliseconds(at: list[int], noted: list[Note]) -> dict:
-    rows: dict = defaultdict(lambda: [0.0, 0.0])
+def _by_milliseconds(at: list[int], noted: list[Note]) -> dict[Any, list[float]]:
+    rows: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for moment in range(5, 60_000, 10):
         nearest = min(range(len(at)), key=lambda place: abs(at[place] - moment))
         if abs(at[nearest] - moment) > 3_000:

@@ -218,7 +218,7 @@ def _by_minutes(start, end):
             [start, end],
         )
         rows = cursor.fetchall()
-    found = defaultdict(lambda: [0.0, 0.0])
+    found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for name, seconds, energy in rows:
         found[name][0] += seconds
         found[name][1] += energy or 0
