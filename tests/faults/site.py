@@ -99,15 +99,27 @@ class Site:
         Requests with the same `key` are one wish.
         """
         started = time.monotonic()
+        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+        text = json.dumps(body) if body else None
+        status, content = self._request(method, path, token, text, headers)
+        said = json.loads(content) if content else None
+        return Answer(status, said, time.monotonic() - started)
+
+    def download(self, path: str, token: str) -> bytes | None:
+        """What the web process sends as a file; None while it says that it cannot."""
+        status, content = self._request("GET", path, token, None, {})
+        assert status in {200, 503}, content
+        return content if status == 200 else None
+
+    def _request(
+        self, method: str, path: str, token: str, text: str | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
         with contextlib.closing(connection):
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-            headers |= {"Idempotency-Key": key} if key else {}
-            connection.request(method, path, json.dumps(body) if body else None, headers)
+            sent = {"Authorization": f"Bearer {token}", **headers}
+            connection.request(method, path, text, sent)
             response = connection.getresponse()
-            text = response.read()
-        said = json.loads(text) if text else None
-        return Answer(response.status, said, time.monotonic() - started)
+            return response.status, response.read()
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the site's database."""

@@ -41,10 +41,25 @@ class Fault:
 
 
 def _at_its_place(stage: Stage, job_id: str, dice: Random) -> None:
-    """The keeper dies by itself; where the job never led it there, it is killed."""
+    """The keeper dies by itself."""
+    until(lambda: stage.keeper.process.poll() is not None, "it dies at its place", seconds=60)
+    stage.replace_keeper()
+
+
+def _in_its_stop(stage: Stage, job_id: str, dice: Random) -> None:
+    """As that; but a job that ends first never leads it there."""
     deadline = time.monotonic() + _PLACE_SECONDS
     while stage.keeper.process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    stage.replace_keeper()
+
+
+def _killed_again(stage: Stage, job_id: str, dice: Random) -> None:
+    """Twice while it reads the log."""
+    for _ in range(2):
+        stage.replace_keeper()
+        stage.wait_connected()
+        time.sleep(dice.uniform(0, 1))
     stage.replace_keeper()
 
 
@@ -147,7 +162,8 @@ FAULTS = (
     Fault("F2", "keeper dies while a start is answered", _at_its_place, fail_at="post_send"),
     Fault("F3", "keeper dies before it writes the answer", _at_its_place, fail_at="pre_commit"),
     Fault("F4", "keeper killed after the answer is written, messages again", _killed_after_commit),
-    Fault("F5", "keeper dies in a stop", _at_its_place, fail_at="mid_stop", is_stopped=True),
+    Fault("F5", "keeper dies in a stop", _in_its_stop, fail_at="mid_stop", is_stopped=True),
+    Fault("F6", "keeper killed again and again while it copies a log", _killed_again),
     Fault("F7", "keeper killed", _killed),
     Fault("F8", "keeper, worker and beat replaced", _deployed),
     Fault("F9", "keeper out of memory, then killed", _out_of_memory),

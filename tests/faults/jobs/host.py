@@ -58,9 +58,10 @@ class Host:
         starts, code, heard = oracle.read(path.read_text() if path.exists() else "", job_id)
         return oracle.Record(starts, code, heard, job_id in self._cut, job_id in self._killed)
 
-    def log_size(self, job_id: str) -> int:
+    def log(self, job_id: str) -> bytes:
+        """All that it printed."""
         path = self._machine.jobs / job_id / "log"
-        return path.stat().st_size if path.exists() else 0
+        return path.read_bytes() if path.exists() else b""
 
     def close(self) -> None:
         self.server.stop()

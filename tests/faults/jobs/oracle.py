@@ -20,12 +20,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Final:
-    """What the site says of the job in the end; `log_bytes` of `log_size` on the machine."""
+    """What the site says of the job in the end, and whether its log is the machine's file."""
 
     status: str
     exit_code: int | None
-    log_bytes: int = 0
-    log_size: int = 0
+    has_whole_log: bool = True
 
 
 def complaints(record: Record, final: Final, *, stop_asked: bool) -> list[str]:
@@ -40,8 +39,8 @@ def complaints(record: Record, final: Final, *, stop_asked: bool) -> list[str]:
         return found
     if record.end_code not in (None, final.exit_code):
         found.append(f"exit code {final.exit_code}, on the machine {record.end_code}")
-    if final.log_bytes != final.log_size:
-        found.append(f"{final.log_bytes} bytes of log, on the machine {final.log_size}")
+    if not final.has_whole_log:
+        found.append("the log is not what lies on the machine")
     return found
 
 

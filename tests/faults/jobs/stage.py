@@ -72,16 +72,26 @@ class Stage:
         until(lambda: self.site.query(statement, since), "the machine is connected", seconds=60)
 
     def submit(self, name: str, command: str, copies: int) -> str:
-        """Ask for a job, `copies` times at once under one key; its id."""
+        """Ask for a job, `copies` times at once under one key, until it is answered; its id."""
         body = {"project_id": self._owner.project_id, "name": name, "command": command}
         key = str(uuid.uuid4())
-        with ThreadPoolExecutor(copies) as threads:
-            asked = [
-                threads.submit(self._ask, "POST", "/api/v1/jobs", body, key) for _ in range(copies)
-            ]
-        made = {one.result().body["id"] for one in asked if one.result().status == 201}
-        assert len(made) == 1, [one.result() for one in asked]
-        return str(made.pop())
+        made: set[str] = set()
+
+        def ask(_: int) -> None:
+            answer = self._ask("POST", "/api/v1/jobs", body, key)
+            if answer.status == 201:
+                made.add(answer.body["id"])
+            else:
+                assert answer.status in {409, 503}, answer
+
+        def is_made() -> bool:
+            with ThreadPoolExecutor(copies) as threads:
+                list(threads.map(ask, range(copies)))
+            return bool(made)
+
+        until(is_made, "a job is made", seconds=20)
+        assert len(made) == 1, made
+        return made.pop()
 
     def stop(self, job_id: str) -> bool:
         """Ask to stop a job until that is answered; False when it had ended before."""
@@ -110,9 +120,21 @@ class Stage:
         deadline = time.monotonic() + seconds
         while self.status(job_id) not in _FINAL and time.monotonic() < deadline:
             time.sleep(0.05)
-        statement = "SELECT status, exit_code, log_bytes FROM jobs_job WHERE id = %s"
-        status, code, size = self.site.query(statement, job_id)[0]
-        return Final(status, code, size, self.host.log_size(job_id))
+        statement = "SELECT status, exit_code FROM jobs_job WHERE id = %s"
+        status, code = self.site.query(statement, job_id)[0]
+        return Final(status, code, self._log(job_id) == self.host.log(job_id))
+
+    def _log(self, job_id: str) -> bytes:
+        """The site's copy of a log, as soon as it answers again."""
+        path = f"/api/v1/jobs/{job_id}/log/download"
+        got: list[bytes | None] = [None]
+
+        def is_sent() -> bool:
+            got[:] = [self.site.download(path, self._owner.token)]
+            return got[0] is not None
+
+        until(is_sent, "a log is sent", seconds=20)
+        return got[0] or b""
 
     def _ask(self, method: str, path: str, body: object = None, key: str = "") -> Answer:
         return self.site.ask(method, path, self._owner.token, body, key)

@@ -16,7 +16,9 @@ echo "start $id $(cat "$DGXSITE_BOOT_ID") $$" >>"$record"
 end() { trap '' TERM; echo "end $id $1" >>"$record"; exit "$1"; }
 trap '@TRAP@' TERM
 n=0
-while [ $n -lt @TENTHS@ ]; do echo "line $n"; sleep 0.1; n=$((n+1)); done
+while [ $n -lt @TENTHS@ ]; do
+  echo "line $n"; head -c @BULK@ /dev/urandom; sleep 0.1; n=$((n+1))
+done
 end @CODE@
 """
 _POLITE = 'echo "term $id" >>"$record"; end 7'
@@ -28,6 +30,7 @@ class Plan:
 
     seconds: float
     exit_code: int
+    bulk_bytes: int
     is_deaf: bool
     copies: int
     stop_at: float | None
@@ -41,17 +44,18 @@ class Plan:
         return cls(
             seconds,
             exit_code=dice.choice([0, 0, 1, 3, 200]),
+            bulk_bytes=dice.choice([0, 100, 60_000]),
             is_deaf=dice.random() < 0.15,
             copies=dice.choice([1, 1, 4]),
             stop_at=dice.uniform(0, seconds) if is_stopped else None,
-            strike_at=0.0 if fault.fail_at else dice.uniform(0, seconds + 1.5),
+            strike_at=0.0 if fault.fail_at else dice.uniform(0, seconds + 0.7),
         )
 
     @property
     def command(self) -> str:
         text = _COMMAND.replace("@TRAP@", "" if self.is_deaf else _POLITE)
-        tenths = str(round(self.seconds * 10))
-        return text.replace("@TENTHS@", tenths).replace("@CODE@", str(self.exit_code))
+        text = text.replace("@TENTHS@", str(round(self.seconds * 10)))
+        return text.replace("@BULK@", str(self.bulk_bytes)).replace("@CODE@", str(self.exit_code))
 
     @property
     def longest(self) -> float:
