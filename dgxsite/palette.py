@@ -1,4 +1,4 @@
-"""What the palette finds: machines and projects that one may see, pages, and what can be done.
+"""What the palette finds: machines, projects and jobs that one may see, pages, and what can be done.
 
 One answer, read when the palette is opened and filtered in the browser. An action is a form post
 to an address of the pages, which asks the policy again.
@@ -17,12 +17,14 @@ from accounts.models import User
 from accounts.policy import Caller
 from connections import pages
 from connections.models import Connection
+from jobs.models import Job
 from projects import pages as project_pages
 from projects.models import LONG_TEXTS, Project
 
 # More are found by the filter of the overview.
 MACHINES = 500
 PROJECTS = 200
+JOBS = 100
 
 # Name of the address, label, other words by which it is found.
 _PAGES = (
@@ -58,6 +60,7 @@ def palette(request: HttpRequest) -> JsonResponse:
     operable = set(Connection.objects.operable_by(user).values_list("pk", flat=True))
     items = [_machine(row) for row in rows]
     items += _projects(user)
+    items += _jobs(user)
     items += _pages(caller)
     items += [_switch(row) for row in rows if row.pk in operable]
     return JsonResponse({"items": items})
@@ -85,6 +88,22 @@ def _projects(user: User) -> list[dict[str, Any]]:
     ]
 
 
+def _jobs(user: User) -> list[dict[str, Any]]:
+    """The newest; older ones are found by the filter of their list."""
+    rows = Job.objects.visible_to(user).select_related("project").order_by("-created_at", "-pk")
+    rows = rows.only("name", "status", "model_name", "project__name")
+    return [
+        _item(
+            "job",
+            row.name,
+            f"{row.status} · {row.project.name}",
+            reverse("job", args=[row.pk]),
+            row.model_name,
+        )
+        for row in rows[:JOBS]
+    ]
+
+
 def _pages(caller: Caller) -> list[dict[str, Any]]:
     items = [_item("page", label, "", reverse(name), words) for name, label, words in _PAGES]
     if preferences.of(caller.user).this_machine:
@@ -93,6 +112,7 @@ def _pages(caller: Caller) -> list[dict[str, Any]]:
         items.append(_item("page", "Add machine", "", reverse("connection_add"), "new connection"))
     if project_pages.may_add(caller.user):
         items.append(_item("page", "New project", "", reverse("project_add"), "make add folder"))
+        items.append(_item("page", "New job", "", reverse("job_add"), "run start train command"))
     if trail.may_read(caller):
         items.append(_item("page", "Audit", "", reverse("audit"), "trail log who did what"))
     if caller.user.is_staff:

@@ -18,7 +18,7 @@ from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context
 from dgxsite.times import iso
-from jobs import lines, log_page, pages, services
+from jobs import figures, lines, log_page, pages, services
 from jobs.choices import Choice
 from jobs.models import TRASH, Job
 from metrics import history_section, live
@@ -91,6 +91,8 @@ def _metrics_tab(request: HttpRequest, caller: Caller, context: dict[str, Any]) 
         return HttpResponseRedirect(history_section.address(request.GET, form))
     if not is_placed:
         return HttpResponseRedirect(f"?{_span(row)}")
+    if row.started_at is not None:
+        context |= figures.of_run(row)
     chosen = preferences.of(caller.user).default_range
     sample = live.latest(row.connection_id)
     context |= history_section.context(row.connection, request.GET, sample, chosen, form)

@@ -171,6 +171,14 @@ def test_metrics_open_over_the_jobs_span(people: People, project: Project) -> No
     assert answer.headers["Location"].endswith("&gpu=3")
 
 
+def test_metrics_tell_what_was_used_and_printed(people: People, project: Project) -> None:
+    job = with_log(ended(project), b"step=1 loss=0.5\nstep=2 loss=0.25\n")
+    page = people.guest.get(f"/jobs/{job.pk}/?tab=metrics", follow=True)
+    assert ("loss", 2, "0.25") in page.context["scalars"]
+    assert dict(page.context["figures"])["Energy"] == "—"
+    assert "0.25" in text(page)
+
+
 def test_a_failed_job_quotes_its_error_and_leads_to_the_line(
     people: People, project: Project
 ) -> None:
@@ -333,6 +341,16 @@ def test_the_exact_command_is_that_of_the_launch(operator: Client, project: Proj
         operator.post("/jobs/preview", form(project, command=""))
     )
     assert Job.objects.count() == 0
+
+
+def test_the_palette_finds_jobs(people: People, project: Project) -> None:
+    job = make_job(project, name="run-7")
+    items = people.guest.get("/palette").json()["items"]
+    found = next(item for item in items if item["kind"] == "job")
+    assert (found["label"], found["href"]) == ("run-7", f"/jobs/{job.pk}/")
+    assert found["detail"] == "queued · mnist"
+    theirs = people.stranger.get("/palette").json()["items"]
+    assert "job" not in {item["kind"] for item in theirs}
 
 
 def test_hostile_names_are_text(people: People, project: Project) -> None:
