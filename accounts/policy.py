@@ -66,6 +66,7 @@ ACTIONS: dict[str, Role | Right] = {
     "job.retry": Role.OPERATOR,
     "job.change": Role.OPERATOR,
     "job.delete": Role.OPERATOR,
+    "gpu.wish": Role.VIEWER,
     "queue.change": Role.ADMINISTRATOR,
     "metrics.view": Role.VIEWER,
     "export.view": Role.VIEWER,

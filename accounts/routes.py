@@ -204,6 +204,7 @@ _V1: dict[str, dict[str, str]] = {
     _PROJECT: {"GET": "project.view", "PATCH": "project.change", "DELETE": "project.delete"},
     f"{_PROJECT}/restore": {"POST": "project.delete"},
     f"{_PROJECT}/check": {"POST": "project.change"},
+    f"{_ONE}/gpu-wishes": {"GET": "gpu.wish", "POST": "gpu.wish", "DELETE": "gpu.wish"},
     f"{_ONE}/queue": {"GET": "job.view", "PATCH": "queue.change"},
     "jobs": {"GET": "job.list", "POST": "job.create"},
     _JOB: {"GET": "job.view", "PATCH": "job.change", "DELETE": "job.delete"},

@@ -8,6 +8,7 @@ thread ends with its session, with its machine's last job, or when another keepe
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from connections import ssh
 from connections.link import Link
 from connections.models import Transport
 from jobs import fencing
+from jobs.devices import Device, Rules
 from jobs.history import History
 from jobs.logs import Overtaken
 from jobs.models import Job
@@ -105,6 +107,11 @@ class Crew:
         """The most GPU memory of a job's own processes, as far as this keeper saw it."""
         history = self._histories.get(connection_id)
         return None if history is None else history.peak(job_id)
+
+    def devices_of(self, connection_id: UUID, rules: Rules) -> Sequence[Device] | None:
+        """Which of a machine's GPUs are free; None while no fresh sample was seen."""
+        history = self._histories.get(connection_id)
+        return None if history is None else history.devices(rules)
 
     def wake(self) -> None:
         """Look now."""

@@ -11,8 +11,8 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
-from jobs import download, drafts, job_metrics, logs, schemas, services
-from jobs.representation import as_dict, change_dict, queue_dict
+from jobs import download, drafts, job_metrics, logs, schemas, services, wishes
+from jobs.representation import as_dict, change_dict, queue_dict, wish_dict
 from metrics import columnar
 
 router = Router(tags=["jobs"])
@@ -136,6 +136,28 @@ def read_metrics(
     """Curves of the machine and the granted GPUs over the run, energy, cost, and scalars."""
     row = services.find(caller_of(request), job_id)
     return columnar.response(request, job_metrics.as_dict(row, query.max_points))
+
+
+@queues.get("/{connection_id}/gpu-wishes", response=schemas.WishList)
+def list_wishes(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> dict[str, Any]:
+    """The GPUs of this machine of which the caller wants to hear."""
+    return listing(wishes.of(caller_of(request), connection_id), page, wish_dict)
+
+
+@queues.post("/{connection_id}/gpu-wishes", response={201: schemas.WishOut})
+def make_wish(request: HttpRequest, connection_id: UUID, payload: schemas.WishIn) -> Any:
+    """Be told once when it is free."""
+    caller = caller_of(request)
+    return once(
+        request, lambda: Status(201, wish_dict(wishes.make(caller, connection_id, payload.gpu)))
+    )
+
+
+@queues.delete("/{connection_id}/gpu-wishes", response={204: None})
+def withdraw_wishes(request: HttpRequest, connection_id: UUID) -> Status[None]:
+    """Forget the caller's wishes on this machine."""
+    wishes.withdraw(caller_of(request), connection_id)
+    return Status(204, None)
 
 
 @queues.get("/{connection_id}/queue", response=schemas.QueueOut)

@@ -6,8 +6,10 @@ They have their own tables, so that a job's row stays small and nobody waits for
 import zlib
 
 import orjson
+from django.conf import settings
 from django.db import models
 
+from connections.models import Connection
 from jobs.curves import Curves
 
 _LEVEL = 3
@@ -59,3 +61,23 @@ class JobMeasure(models.Model):
 
     def __str__(self) -> str:
         return f"measure of {self.job_id}"
+
+
+class GpuWish(models.Model):
+    """Somebody wants to hear once when a GPU of a machine is free; without `gpu`, any of them."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
+    gpu = models.PositiveSmallIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "connection", "gpu"), nulls_distinct=False, name="one_wish_per_gpu"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"GPU {'any' if self.gpu is None else self.gpu} of {self.connection_id}"

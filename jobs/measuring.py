@@ -38,7 +38,9 @@ def measure_held(machines: Collection[UUID], now: datetime) -> int:
 
 def measure(job: Job, now: datetime, *, peak: int | None = None) -> JobMeasure:
     """Add what is new of one job that has started; raises what the database raises."""
-    JobMeasure.objects.get_or_create(job=job)
+    row, _ = JobMeasure.objects.get_or_create(job=job)
+    if row.is_closed and peak is None:
+        return row
     with transaction.atomic():
         row = JobMeasure.objects.select_for_update().get(job=job)
         if not row.is_closed:

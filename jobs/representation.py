@@ -4,6 +4,7 @@ from typing import Any
 
 from dgxsite.crypto import SecretUnreadable
 from dgxsite.times import iso
+from jobs.kept import GpuWish
 from jobs.masking import is_secret
 from jobs.models import MASK, Job, JobChange, MachineQueue
 
@@ -88,6 +89,11 @@ def change_dict(change: JobChange) -> dict[str, Any]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def wish_dict(row: GpuWish) -> dict[str, Any]:
+    """A GPU that somebody waits for."""
+    return {"gpu": row.gpu, "created_at": iso(row.created_at)}
 
 
 def queue_dict(row: MachineQueue) -> dict[str, Any]:

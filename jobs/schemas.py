@@ -230,6 +230,22 @@ class ChangeList(Output):
     count: int
 
 
+class WishIn(Input):
+    """Which GPU to be told of; null is any."""
+
+    gpu: Annotated[StrictInt, Field(ge=0, le=1023)] | None = None
+
+
+class WishOut(Output):
+    gpu: int | None
+    created_at: str
+
+
+class WishList(Output):
+    items: list[WishOut]
+    count: int
+
+
 class QueueOut(Output):
     is_paused: bool
     idle_percent: float

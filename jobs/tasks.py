@@ -5,7 +5,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper
-from jobs import agent, curving, forgetting, measuring, stuck, watching
+from jobs import agent, curving, forgetting, measuring, stuck, watching, wishes
 
 
 @shared_task(name="jobs.look")
@@ -25,12 +25,13 @@ def mark_unseen() -> None:
 
 @shared_task(name="jobs.measure")
 def measure() -> None:
-    """Every 20 s, in every keeper: add up what the jobs on its machines used."""
+    """Every 20 s, in every keeper: add up what jobs used, and look for GPUs that are wished for."""
     held = keeper.current()
     if held is None:
         return
     try:
         measuring.measure_held(list(held.holdings()), timezone.now())
+        wishes.look(list(held.holdings()))
     finally:
         close_old_connections()
 

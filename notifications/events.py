@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from accounts.models import Team
+from accounts.models import Team, User
 from dgxsite.mail import sends_mail
 from notifications import nudge, recipients
 from notifications.kinds import BY_NAME, Kind, Severity, Way
@@ -32,13 +32,14 @@ def notify(
     subject: models.Model | None = None,
     dedupe_key: str = "",
     channels: Sequence[Channel] = (),
+    only: User | None = None,
 ) -> Event | None:
     """Tell who wants to know; None if an event with this `dedupe_key` is already there.
 
     `link` is a path of this site, `subject` the row it is about. With `channels` it goes to these,
-    whatever they take otherwise. Texts may come from a machine:
-    they are cut and lose their control characters. Raises `KeyError` for a kind that the table
-    does not have, and what the database raises.
+    whatever they take otherwise; with `only` to that person and to no channel. Texts may come from
+    a machine: they are cut and lose their control characters. Raises `KeyError` for a kind that
+    the table does not have, and what the database raises.
     """
     line = BY_NAME[kind]
     is_ours = link.startswith("/") and not link.startswith(("//", "/\\"))
@@ -57,7 +58,7 @@ def notify(
     try:
         with transaction.atomic():
             event.save(force_insert=True)
-            _address(event, line, channels, timezone.now())
+            _address(event, line, channels, only, timezone.now())
     except IntegrityError as error:
         if "one_event_per_dedupe_key" not in str(error):
             raise
@@ -72,8 +73,10 @@ def close_the_way(team: Team, subject: models.Model) -> None:
     Event.objects.filter(team=team, **about).exclude(link="").update(link="")
 
 
-def _address(event: Event, kind: Kind, channels: Sequence[Channel], now: datetime) -> None:
-    people = recipients.people(event.team, kind)
+def _address(
+    event: Event, kind: Kind, channels: Sequence[Channel], only: User | None, now: datetime
+) -> None:
+    people = [one for one in recipients.people(event.team, kind) if only in (None, one.user)]
     Notification.objects.bulk_create(
         Notification(event=event, user=one.user) for one in people if Way.PAGE in one.ways
     )
@@ -85,7 +88,7 @@ def _address(event: Event, kind: Kind, channels: Sequence[Channel], now: datetim
     ]
     posts = [
         Delivery(event=event, channel=channel, due_at=now)
-        for channel in channels or recipients.channels(event.team, kind)
+        for channel in channels or ([] if only else recipients.channels(event.team, kind))
     ]
     Delivery.objects.bulk_create([*letters, *posts])
 

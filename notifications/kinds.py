@@ -60,6 +60,10 @@ KINDS: tuple[Kind, ...] = (
     Kind("job_started", "A job starts", Severity.INFO, wanted=frozenset()),
     Kind("job_finished", "A job is done", Severity.INFO),
     Kind("job_failed", "A job fails", Severity.WARNING),
+    # For the one person who wished it.
+    Kind(
+        "gpu_free", "A GPU that you wait for is free", Severity.INFO, ways=_PEOPLE, wanted=_PEOPLE
+    ),
     Kind("job_stuck", "A job may be stuck", Severity.WARNING),
     Kind("job_too_long", "A job takes too long", Severity.WARNING),
     # By no channel: what tells of a broken channel must not need one.

@@ -53,6 +53,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST api/v1/projects": _PROJECT,
     "POST api/v1/jobs": {"project_id": "<project_id>", "name": "new", "command": "true"},
     "PATCH api/v1/jobs/<job_id>": {"name": "renamed"},
+    "POST api/v1/connections/<connection_id>/gpu-wishes": {"gpu": 0},
     "PATCH api/v1/connections/<connection_id>/queue": {"is_paused": True},
     "PATCH api/v1/projects/<project_id>": {"name": "renamed"},
     "POST jobs/add": _JOB,

@@ -87,6 +87,14 @@ def test_without_a_mail_server_no_mail_waits(crew: Crew, settings: object) -> No
     assert len(told(event)) == 3
 
 
+def test_what_is_for_one_person_reaches_nobody_else(crew: Crew) -> None:
+    make_channel(crew.team, "https://example.org/hook")
+    event = notify(crew.team, "unreachable", "spark is free", only=crew.viewer)
+    assert told(event) == {"viewer@example.org"}
+    assert event is not None
+    assert not event.deliveries.filter(channel__isnull=False).exists()
+
+
 def test_a_channel_gets_the_kinds_it_takes(crew: Crew) -> None:
     channel = make_channel(crew.team, "https://hook.example.org/")
     make_channel(factories.make_team(), "https://elsewhere.example.org/")
