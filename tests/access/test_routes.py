@@ -51,6 +51,7 @@ def test_every_declared_action_exists() -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)  # thousands of requests
 def test_every_cell_is_as_agreed_and_as_the_policy_says(
     cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -68,6 +69,7 @@ def test_every_cell_is_as_agreed_and_as_the_policy_says(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)  # thousands of requests
 def test_a_method_that_is_not_declared_is_refused_whoever_asks(
     cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
