@@ -1,4 +1,4 @@
-"""What the palette finds: machines, projects and jobs that one may see, pages, and what can be done.
+"""What the palette finds: machines, projects, jobs that one may see, pages, what can be done.
 
 One answer, read when the palette is opened and filtered in the browser. An action is a form post
 to an address of the pages, which asks the policy again.

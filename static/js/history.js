@@ -49,7 +49,7 @@ function follow() {
   const before = state;
   state = span.read(location.search, preferred);
   paintControls();
-  if (before.gpu !== state.gpu) {
+  if (before.gpu !== state.gpu && document.getElementById("metrics")) {
     window.htmx.ajax("GET", location.href, { target: "#metrics", select: "#metrics", swap: "outerHTML" });
   }
   charts.look(...span.bounds(state, now()));

@@ -41,8 +41,8 @@ function painted() {
   return document.getElementById("job-head");
 }
 
-// Not while somebody is about to confirm, unless it would confirm something else. The log's page
-// has no htmx: there a press of a button is an ordinary post, which shows that it is under way.
+// Not while somebody is about to confirm, unless it would confirm something else. The pages of
+// log and metrics have no htmx: there a press of a button is an ordinary post, which shows that it is under way.
 async function refresh({ status }) {
   if (painted().dataset.status === status && painted().querySelector("details[open]")) return;
   const answer = await fetch(location.pathname).catch(() => null);
