@@ -334,3 +334,17 @@ def test_tells_what_a_job_printed_and_used(world: World) -> None:
     assert len(found["series"]["timestamp"]) <= 10
     assert world.stranger.get(f"/jobs/{job.pk}/metrics").status_code == 404
     assert world.viewer.get(f"/jobs/{job.pk}/metrics", max_points=0).status_code == 422
+
+
+def test_whoever_sees_a_machine_may_wait_for_its_gpus(world: World) -> None:
+    path = f"/connections/{world.machine.pk}/gpu-wishes"
+    assert world.viewer.post(path, {"gpu": 2}).status_code == 201
+    assert world.viewer.post(path, {"gpu": 2}).json()["gpu"] == 2
+    assert [one["gpu"] for one in world.viewer.get(path).json()["items"]] == [2]
+    assert world.operator.get(path).json()["count"] == 0
+    assert world.viewer.delete(path).status_code == 204
+    assert world.viewer.get(path).json()["count"] == 0
+    for client in (world.stranger.get(path), world.stranger.post(path, {"gpu": 2})):
+        assert client.status_code == 404
+    assert world.viewer.post(path, {"gpu": -1}).status_code == 422
+    assert world.nobody.post(path, {"gpu": 2}).status_code == 401
