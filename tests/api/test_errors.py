@@ -35,9 +35,7 @@ def test_wrong_method_is_a_problem_with_allow(world: World, path: str) -> None:
     assert "GET" in answer["Allow"]
 
 
-@pytest.mark.parametrize(
-    "later", ["metrics/history", "metrics/export", "tunnels", "containers", "terminal"]
-)
+@pytest.mark.parametrize("later", ["tunnels", "containers", "terminal"])
 def test_what_is_not_built_yet_is_not_there(world: World, later: str) -> None:
     assert_problem(world.admin.get(f"/connections/{world.machine.pk}/{later}"), 404)
 
