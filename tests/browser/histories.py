@@ -46,7 +46,8 @@ def extend(row: Connection, *, minutes: int, level: float) -> None:
         cursor.execute(
             "INSERT INTO metrics_raw_machine (at, machine, readings, "
             "gpu_percent_avg, gpu_percent_min, gpu_percent_max) "
-            "SELECT at, %s, 10, %s, %s, %s FROM generate_series(%s::timestamptz, %s, %s::interval) at",
+            "SELECT at, %s, 10, %s, %s, %s "
+            "FROM generate_series(%s::timestamptz, %s, %s::interval) at",
             [machine.pk, level, level, level, first, last, f"{RAW.resolution_seconds} s"],
         )
 
