@@ -67,6 +67,7 @@ class Asked:
     answer_ms: Sequence[float]
     database_ms: Sequence[float]
     bytes: int
+    one_ms: Sequence[float]  # of one series alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class History:
     roll_up_seconds: float
     hours: int
     ranges: Mapping[str, Asked]
+    prometheus_ms: Mapping[str, Sequence[float]] | None  # of the same series; None without it
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-from bench import site
+from bench import prometheus, site
 from bench.figures import Asked, Goal, History, percentile
 from bench.processes import Broken
 from dgxsite import embedded
+from metrics import tiers
 
 # Of one answer, and of the time in the database for the last day: p95 in ms.
 MOST_ANSWER_MS = 50.0
 MOST_DATABASE_MS = 15.0
+# What is asked for alone, here and of Prometheus.
+SERIES = "gpu_percent"
 _DAYS = 365
 _SECONDS = 1800
 
@@ -38,7 +41,18 @@ def measure(place: site.Site, folder: Path, *, days: int = _DAYS) -> History:
         raise Broken(f"The year could not be measured: {done.stderr[-1500:]}")
     told = json.loads(done.stdout.splitlines()[-1])
     ranges = {name: Asked(**asked) for name, asked in told.pop("ranges").items()}
-    return History(**told, copy_seconds=_psql(place, rows), ranges=ranges)
+    return History(
+        **told,
+        copy_seconds=_psql(place, rows),
+        ranges=ranges,
+        prometheus_ms=prometheus.ask(rows, _column(), folder / "prometheus"),
+    )
+
+
+def _column() -> int:
+    """Where the series that is compared stands in a raw row."""
+    table = tiers.RAW.machine
+    return [*table.key, *table.numbers].index(f"{SERIES}_avg")
 
 
 def _psql(place: site.Site, rows: Path) -> float | None:
@@ -72,12 +86,21 @@ def lines(history: History) -> list[tuple[str, list[str]]]:
             f"rolled up to {history.hours:,} hours and days",
             [f"{rows / history.roll_up_seconds:,.0f}"],
         ),
-        ("range", ["answer p95", "database p95", "bytes"]),
+        (
+            "range",
+            ["answer p95", "database p95", "bytes", "one series, median", "Prometheus, median"],
+        ),
     ]
-    for name, asked in history.ranges.items():
-        times = [f"{percentile(of, 95):.1f} ms" for of in (asked.answer_ms, asked.database_ms)]
-        table.append((name, [*times, f"{asked.bytes:,}"]))
-    return table
+    return table + [(name, _cells(history, name)) for name in history.ranges]
+
+
+def _cells(history: History, name: str) -> list[str]:
+    asked = history.ranges[name]
+    times = [f"{percentile(of, 95):.1f} ms" for of in (asked.answer_ms, asked.database_ms)]
+    one = f"{percentile(asked.one_ms, 50):.1f} ms"
+    peer = history.prometheus_ms
+    beside = f"{percentile(peer[name], 50):.1f} ms" if peer is not None else "-"
+    return [*times, f"{asked.bytes:,}", one, beside]
 
 
 def goals(history: History | None) -> list[Goal]:

@@ -28,6 +28,7 @@ from django.db import connection, transaction  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from accounts.models import ApiToken, Membership, Team, User  # noqa: E402
+from bench.history import SERIES  # noqa: E402
 from connections.models import Connection  # noqa: E402
 from dgxsite import preparation  # noqa: E402
 from metrics import pending, persist, rollup, tiers  # noqa: E402
@@ -147,20 +148,30 @@ def _ask(machines: list[Machine]) -> dict[str, Any]:
 
 def _ask_for(name: str, client: Client, machines: list[Machine]) -> dict[str, Any]:
     """Times of whole requests and of their time in the database, in ms; the first warms up."""
-    answers, databases, size = [], [], 0
     generator = random.Random(name)
-    for _ in range(_ASKED + 1):
-        machine = generator.choice(machines)
-        started = time.perf_counter()
-        with _queries() as queries:
-            answer = client.get(
-                f"/api/v1/connections/{machine.connection_id}/metrics/history", {"range": name}
-            )
-        answers.append(1000 * (time.perf_counter() - started))
-        databases.append(1000 * sum(queries))
-        assert answer.status_code == 200, answer.content
-        size = len(answer.content)
-    return {"answer_ms": answers[1:], "database_ms": databases[1:], "bytes": size}
+    asked = [generator.choice(machines) for _ in range(_ASKED + 1)]
+    every = [_request(client, machine, {"range": name}) for machine in asked][1:]
+    one = [_request(client, machine, {"range": name, "metrics": SERIES}) for machine in asked][1:]
+    return {
+        "answer_ms": [answer_ms for answer_ms, _, _ in every],
+        "database_ms": [database_ms for _, database_ms, _ in every],
+        "bytes": every[-1][2],
+        "one_ms": [answer_ms for answer_ms, _, _ in one],
+    }
+
+
+def _request(
+    client: Client, machine: Machine, parameters: dict[str, str]
+) -> tuple[float, float, int]:
+    """Milliseconds of the whole, milliseconds in the database, and bytes of one answer."""
+    started = time.perf_counter()
+    with _queries() as queries:
+        answer = client.get(
+            f"/api/v1/connections/{machine.connection_id}/metrics/history", parameters
+        )
+    taken = 1000 * (time.perf_counter() - started)
+    assert answer.status_code == 200, answer.content
+    return taken, 1000 * sum(queries), len(answer.content)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The arithmetic behind the table, and what the table says when a part was left out."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench import history
@@ -83,8 +85,11 @@ def test_the_table_shows_the_tree_beside_the_keeper() -> None:
 
 
 def make_history(copy_seconds: float | None = 4.0) -> History:
-    ranges = {"1h": Asked([4.0, 60.0], [1.0], 900), "24h": Asked([20.0], [9.0, 10.0], 15_000)}
-    return History(1_576_800, 20.0, copy_seconds, 10.0, 9125, ranges)
+    ranges = {
+        "1h": Asked([4.0, 60.0], [1.0], 900, [2.0]),
+        "24h": Asked([20.0], [9.0, 10.0], 15_000, [3.0]),
+    }
+    return History(1_576_800, 20.0, copy_seconds, 10.0, 9125, ranges, None)
 
 
 def test_a_year_has_its_rows_per_second_and_its_slowest_range() -> None:
@@ -92,6 +97,11 @@ def test_a_year_has_its_rows_per_second_and_its_slowest_range() -> None:
     assert "1,576,800 windows" in text
     assert "78,840" in text
     assert "394,200" in text
+    beside = replace(make_history(), prometheus_ms={"1h": [7.0], "24h": [8.0]})
+    assert history.lines(beside)[-1] == (
+        "24h",
+        ["20.0 ms", "10.0 ms", "15,000", "3.0 ms", "8.0 ms"],
+    )
     assert [(goal.figure, goal.verdict) for goal in history.goals(make_history())] == [
         (60.0, "MISSED"),
         (10.0, "met"),
