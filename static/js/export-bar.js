@@ -28,6 +28,7 @@ menu.addEventListener("click", (event) => {
   menu.open = false;
   if (!isBusy) take(link.dataset.format);
 });
+bar.dataset.ready = "";
 dual?.addEventListener("submit", (event) => {
   event.preventDefault();
   if (!isBusy) store();

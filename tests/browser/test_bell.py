@@ -55,7 +55,7 @@ def test_the_bell_follows_on_every_page(visit: Visit, fleet: Fleet, path: str) -
     visitor.log_in("guest")
     page = visitor.open(path)
     expect(page.locator("#bell")).to_have_attribute("data-live", "")
-    count = page.locator(".bell-count")
+    count = page.locator("#bell .bell-count")
     expect(count).to_be_hidden()
     for title in HOSTILE[:2]:
         notify(fleet.team, "unreachable", title)
@@ -70,22 +70,22 @@ def test_the_bell_follows_on_every_page(visit: Visit, fleet: Fleet, path: str) -
 def test_reading_elsewhere_clears_this_bell(visit: Visit, fleet: Fleet) -> None:
     notify(fleet.team, "unreachable", "Spark 1 is out of reach")
     page = visit().log_in("guest")
-    expect(page.locator(".bell-count")).to_have_text("1 unread")
+    expect(page.locator("#bell .bell-count")).to_have_text("1 unread")
     other = visit(360)
     other.log_in("guest")
     other.open("/notifications/").get_by_role("button", name="Mark all as read").click()
-    expect(page.locator(".bell-count")).to_be_hidden()
+    expect(page.locator("#bell .bell-count")).to_be_hidden()
 
 
 def test_the_list_works_without_java_script(visit: Visit, fleet: Fleet) -> None:
     notify(fleet.team, "unreachable", "Spark 1 is out of reach", link="/this-machine")
     visitor = visit(java_script=False)
     page = visitor.log_in("guest")
-    expect(page.locator(".bell-count")).to_have_text("1 unread")
+    expect(page.locator("#bell .bell-count")).to_have_text("1 unread")
     page.get_by_role("link", name="Notifications").click()
     page.get_by_role("button", name="Open Spark 1 is out of reach").click()
     page.wait_for_url("**/this-machine")
-    expect(page.locator(".bell-count")).to_be_hidden()
+    expect(page.locator("#bell .bell-count")).to_be_hidden()
     assert User.objects.get(username="guest").notifications.get().read_at is not None
 
 

@@ -107,6 +107,7 @@ def test_a_download_that_fails_says_why(visit: Visit, spark: Connection) -> None
     page.route("**/metrics/export?*", lambda route: route.abort())
     bar = page.locator("#export-bar")
     bar.locator("summary").click()
+    expect(bar).to_have_attribute("data-ready", "")
     bar.get_by_role("link", name="JSON").click()
     expect(page.locator("#alerts .toast")).to_be_visible()
     expect(bar.locator("[data-v=label]")).to_have_text("Export")

@@ -117,7 +117,7 @@ def test_several_gpus_come_as_small_multiples_and_one_by_one(visit: Visit, fleet
     visitor.log_in("boss")
     page = visitor.open(f"/machines/{machine.pk}/?tab=metrics")
     expect(page.locator("[data-gpu-panel]")).to_have_count(8)
-    page.get_by_role("navigation", name="GPU").get_by_role("link", name="GPU 7").click()
+    page.get_by_role("navigation", name="GPU", exact=True).get_by_role("link", name="GPU 7").click()
     expect(page.locator("[data-gpu-panel]")).to_have_count(1)
     expect(page.locator("[data-gauge=utilization]")).to_contain_text("not reported by this GPU")
     expect(page.locator("[data-gauge=power]").get_by_role("link", name="why?")).to_be_visible()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP
+from asgiref.sync import async_to_sync
 from cryptography.hazmat.primitives import serialization
 from django.core.cache import cache
 from django.db import connection, connections
@@ -243,13 +244,23 @@ def read_everything(stage: Stage) -> list[str]:
         if "logout" not in route:
             texts.append(text_of(stage.page.get(path)))
         if path.startswith("/api/v1/"):
-            texts.append(stage.api.get(path.removeprefix("/api/v1")).content.decode())
+            texts.append(text_of(stage.api.get(path.removeprefix("/api/v1"))))
     return texts
 
 
 def text_of(answer: Any) -> str:
-    body = b"".join(answer) if answer.streaming else answer.content
+    if not answer.streaming:
+        body = answer.content
+    elif answer.is_async:
+        body = async_to_sync(joined)(answer)
+    else:
+        body = b"".join(answer)
+    answer.close()
     return str(body.decode(errors="replace"))
+
+
+async def joined(answer: Any) -> bytes:
+    return b"".join([piece async for piece in answer])
 
 
 def show_the_control() -> None:
