@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from alerts import preview
 from alerts.models import AlertRule
 from connections.models import Connection
-from metrics import spans, tiers
+from metrics import spans
 from metrics.window import Window
 from tests import factories
 from tests.alerts.conftest import Crew, Scene, make_rule
 from tests.api.client import Api
+from tests.emptying import no_numbers
 from tests.metrics.stored import ends, machine_of, steady, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,9 +24,8 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(autouse=True)
 def _empty_history(transactional_db: None) -> Any:
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE " + ", ".join(table.name for table in tiers.TABLES))
+    with no_numbers():
+        yield
 
 
 def history_of(machine: Connection, peaks: list[tuple[int, int]], gpus: int = 1) -> None:

@@ -112,7 +112,7 @@ def test_a_frozen_part_costs_no_more_than_the_deadline_and_one_thread(
     began = time.monotonic()
     first = health.ask_all(deadline_seconds=0.1)
     second = health.ask_all(deadline_seconds=0.1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     frozen.set()
     assert (first["database"], second["database"], second["redis"]) == ("silent", "silent", "ok")
     assert len(asked) == 1

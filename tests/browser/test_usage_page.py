@@ -15,6 +15,7 @@ from connections.models import Connection
 from metrics.models import Machine
 from tests.browser.conftest import Fleet, Visitor
 from tests.browser.test_every_page import HOSTILE, check
+from tests.emptying import no_numbers
 from tests.metrics.machines import make_gpu, make_keeper
 from tests.usage.people import free_gpu, moments, process, sample, save
 from usage import tables
@@ -35,9 +36,8 @@ _PEOPLE = (
 def usage(fleet: Fleet):
     today = timezone.now().date()
     tables.ensure_days([today, today - timedelta(days=DAYS)])
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE usage_minute, usage_hour, usage_day")
+    with no_numbers():
+        yield
 
 
 def fill(machine: Connection, names: tuple[str, ...] = ("mara", "ana")) -> None:

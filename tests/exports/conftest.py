@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from accounts.models import Role, Scope, Team, User
 from connections.models import Connection
-from metrics.tiers import TABLES
 from tests import factories
 from tests.api.client import Api
+from tests.emptying import no_numbers
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,8 @@ def lab(transactional_db: None) -> Lab:
 
 @pytest.fixture(autouse=True)
 def _empty_history(transactional_db: None) -> Iterator[None]:
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE " + ", ".join(table.name for table in TABLES))
+    with no_numbers():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from metrics.models import GpuIdentity, Machine
 from metrics.persist import persist
 from metrics.unsaved import Unsaved
 from metrics.window import reading_of
+from tests.emptying import no_numbers
 from tests.metrics.machines import (
     MOMENT,
     every_two_seconds,
@@ -39,9 +40,8 @@ AFTER = END + timedelta(seconds=5)
 @pytest.fixture(autouse=True)
 def days(redis_client):
     tiers.ensure_partitions(MOMENT.date(), days_ahead=1)
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE metrics_raw_machine, metrics_raw_gpu")
+    with no_numbers():
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from metrics import partitions, pending, retention, rollup, tiers
 from metrics.models import Machine, Pending
 from metrics.window import Window
+from tests.emptying import no_numbers
 from tests.factories import make_connection
 from tests.metrics import oracle
 from tests.metrics.stored import ends, machine_of, random_windows, steady, store, write
@@ -29,9 +30,8 @@ LATER = START + 4 * DAY
 @pytest.fixture
 def committed(transactional_db):
     """What several connections share is really there, and goes afterwards."""
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE " + ", ".join(table.name for table in tiers.TABLES))
+    with no_numbers():
+        yield
 
 
 @pytest.fixture
