@@ -59,11 +59,15 @@ class DeclaredRoutes:
             return UnavailableDatabase(self.get_response).process_exception(request, error)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A page whose service refused: 403 with the sentence, or the 404 of any other address."""
+        """A page whose service refused: 403 or 429 with the sentence, or the 404 of any address."""
         if isinstance(exception, errors.NotFound):
             return page_not_found(request, Http404())
         if isinstance(exception, errors.Forbidden):
             return render(request, "403.html", {"detail": exception.detail}, status=403)
+        if isinstance(exception, errors.TooMany):
+            answer = render(request, "429.html", {"detail": exception.detail}, status=429)
+            problems.say_when(answer, exception)
+            return answer
         return None
 
 

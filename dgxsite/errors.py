@@ -66,7 +66,13 @@ class Invalid(SiteError):
 
 
 class TooMany(SiteError):
+    """`retry_after`: the seconds after which it may work again, as told in `Retry-After`."""
+
     status, code, title = 429, "too_many_requests", "Too many requests; wait a moment"
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Unavailable(SiteError):

@@ -10,14 +10,23 @@ from typing import Any
 import orjson
 from django.http import HttpResponse
 
-from dgxsite.errors import FieldError, SiteError
+from dgxsite.errors import FieldError, SiteError, TooMany
 
 MEDIA_TYPE = "application/problem+json"
 
 
 def response(error: SiteError) -> HttpResponse:
     """The answer for one of our errors."""
-    return problem(error.status, error.code, error.title, error.detail, error.errors)
+    answer = problem(error.status, error.code, error.title, error.detail, error.errors)
+    if isinstance(error, TooMany):
+        say_when(answer, error)
+    return answer
+
+
+def say_when(answer: HttpResponse, error: TooMany) -> None:
+    """Tell in `Retry-After` when to come again, if that is known."""
+    if error.retry_after is not None:
+        answer.headers["Retry-After"] = str(error.retry_after)
 
 
 def problem(

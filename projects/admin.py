@@ -51,7 +51,8 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.draft = drafts.new(self.caller, self.api_fields)
             else:
                 # On a copy, so that a refused form leaves the row's own fields alone.
-                drafts.fill(Project.objects.get(pk=self.instance.pk), self.api_fields)
+                row = Project.objects.get(pk=self.instance.pk)
+                drafts.fill(self.caller, row, self.api_fields)
         except ValidationError as error:
             for found in error.errors():
                 self._blame(str(found["loc"][0]), str(found["msg"]))

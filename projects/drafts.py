@@ -8,6 +8,7 @@ admin all come through `new` and `fill`.
 from typing import Any
 from uuid import UUID
 
+from accounts import limits
 from accounts.policy import Caller
 from connections import folders
 from connections import services as machines
@@ -18,6 +19,9 @@ from projects.models import Project
 
 Fields = dict[str, Any]
 
+# Each may log in to a machine, which costs that machine a process and the site a thread.
+LOOKUPS_PER_MINUTE = 20
+
 _PLAIN = ("name", "description", "project_type", "status")
 # Beside these a machine still answers, or is just being asked.
 _NO_TROUBLE = frozenset({"", Reason.STALE})
@@ -27,11 +31,11 @@ def new(caller: Caller, fields: Fields) -> Project:
     """The unsaved row; `NotFound`, `Forbidden` or `Invalid` if it may not be."""
     connection = machines.find(caller, fields["connection_id"], "project.create")
     row = Project(connection=connection, created_by=caller.user)
-    fill(row, fields)
+    fill(caller, row, fields)
     return row
 
 
-def fill(row: Project, fields: Fields) -> None:
+def fill(caller: Caller, row: Project, fields: Fields) -> None:
     """Write the sent fields into `row`; the machine is asked only about a folder that is new."""
     _check_machine(row, fields.get("connection_id"))
     for name in _PLAIN:
@@ -45,14 +49,16 @@ def fill(row: Project, fields: Fields) -> None:
     path, create = fields.get("remote_path", row.remote_path), fields.get("create_directory", False)
     if path != row.remote_path or (create and not row.resolved_path) or row._state.adding:
         row.remote_path = folders.check_path(path, "remote_path")
-        place(row, create=create)
+        place(caller, row, create=create)
 
 
-def place(row: Project, *, create: bool) -> None:
+def place(caller: Caller, row: Project, *, create: bool) -> None:
     """Fill in where the folder is; a machine that cannot be asked leaves a note instead.
 
-    Raises `Invalid` with the code `folder_missing` or `folder_unusable` when the machine says no.
+    Raises `Invalid` with the code `folder_missing` or `folder_unusable` when the machine says no,
+    and `TooMany` when this person has asked too often in the last minute.
     """
+    limits.allow(caller, "folders.look", LOOKUPS_PER_MINUTE)
     row.resolved_path, row.path_note, row.create_directory = "", "", False
     try:
         row.resolved_path = _ask(row.connection, row.remote_path, create=create)

@@ -20,7 +20,7 @@ from accounts.models import Role
 from accounts.policy import Caller, forbidden, may
 from connections import folders, ssh
 from connections.models import Connection
-from dgxsite.errors import Conflict, FieldError, NotFound, SiteError, Unavailable
+from dgxsite.errors import Conflict, FieldError, NotFound, SiteError, TooMany, Unavailable
 from projects import attached, drafts
 from projects.models import Project
 
@@ -77,7 +77,7 @@ def change(
     row = find(caller, project_id, "project.change")
     _check_revision(row, revision)
     before = {name: getattr(row, name) for name in _COLUMNS}
-    drafts.fill(row, fields)
+    drafts.fill(caller, row, fields)
     changed = [name for name in _COLUMNS if getattr(row, name) != before[name]]
     if changed:
         # Configuration and schema were checked together: neither may have moved since.
@@ -121,7 +121,9 @@ def check_folder(caller: Caller, project_id: UUID) -> Project:
     row = find(caller, project_id, "project.change")
     create = row.create_directory
     try:
-        drafts.place(row, create=create)
+        drafts.place(caller, row, create=create)
+    except TooMany:
+        raise
     except SiteError as error:
         row.path_note = error.detail[:500]
     with transaction.atomic():

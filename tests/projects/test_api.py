@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from accounts import limits
 from accounts.models import AuditEvent
+from accounts.policy import Caller
 from connections import folders
 from connections.models import Connection
 from dgxsite.errors import Conflict, Invalid, Unavailable
-from projects import attached, services
+from projects import attached, drafts, services
 from projects.models import Project
 from tests import factories, sshd
 from tests.api.client import Api, fields_of
@@ -342,3 +345,40 @@ def test_folder_of_says_no_as_the_machine_does(machine: Connection) -> None:
     row = factories.make_project(machine, remote_path="~/gone")
     with pytest.raises(Invalid, match="is not on the machine"):
         services.folder_of(row)
+
+
+@pytest.fixture
+def used_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator has asked as often as one may, at 46 s of a minute that stands still."""
+    monkeypatch.setattr(limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
+    for _ in range(drafts.LOOKUPS_PER_MINUTE):
+        limits.allow(Caller(world.owner), "folders.look", drafts.LOOKUPS_PER_MINUTE)
+
+
+@pytest.mark.usefixtures("used_up")
+def test_folders_are_looked_up_only_so_often(world: World, machine: Connection, home: Path) -> None:
+    (home / "mnist").mkdir()
+    row = factories.make_project(machine, remote_path="~/mnist")
+    path = f"/projects/{row.pk}/check"
+    refused = world.admin.post(path)
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "too_many_requests"
+    assert refused.headers["Retry-After"] == "14"
+    row.refresh_from_db()
+    assert (row.resolved_path, row.path_note) == ("", "")
+    body = {"connection_id": str(machine.pk), "name": "n", "remote_path": "~/mnist"}
+    assert world.admin.post("/projects", body).status_code == 429
+    # Somebody else is not held up, and what asks no machine is not counted.
+    assert world.operator.post(path).json()["resolved_path"] == str(home / "mnist")
+    assert world.admin.patch(f"/projects/{row.pk}", {"description": "x"}).status_code == 200
+
+
+@pytest.mark.usefixtures("used_up")
+def test_a_page_says_when_to_come_again(world: World, machine: Connection) -> None:
+    row = factories.make_project(machine)
+    client = Client()
+    client.force_login(world.owner)
+    page = client.post(f"/projects/{row.pk}/check")
+    assert page.status_code == 429
+    assert page.headers["Retry-After"] == "14"
+    assert "try again in 14 s" in page.content.decode()
