@@ -57,11 +57,17 @@ def finish(job: Job, verdict: Verdict) -> Job | None:
         exit_code=verdict.exit_code,
         log_complete=True,
     )
-    if not moved or verdict.reason not in _TRIED_AGAIN or job.stop_requested_at is not None:
+    if not moved:
         return None
-    if job.attempt > job.max_retries:
-        return None
-    return _try_again(job)
+    # The row is ours until the end of the transaction: who wished a stop did so before.
+    job.refresh_from_db(fields=["stop_requested_at"])
+    return _try_again(job) if is_tried_again(job) else None
+
+
+def is_tried_again(job: Job) -> bool:
+    """Whether the site makes another try of a job that has just ended so."""
+    is_worth_it = job.reason in _TRIED_AGAIN and job.stop_requested_at is None
+    return is_worth_it and job.attempt <= job.max_retries
 
 
 def copy_of(job: Job) -> Job:

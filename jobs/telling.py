@@ -2,13 +2,13 @@
 
 Called by each new row of `JobChange`, in the transaction that writes it: a step that is not
 committed is not told, and one that is written again is told once. A stop is told to nobody: who
-stopped it knows.
+stopped it knows. Nor is a failure that another try follows: only the last one needs somebody.
 """
 
 from typing import Any
 
 from dgxsite.formats import duration
-from jobs import escapes, lines
+from jobs import escapes, finishing, lines
 from jobs.models import Job, JobChange
 from jobs.states import Reason, Status
 from notifications import events
@@ -39,8 +39,10 @@ def of_change(sender: Any, instance: JobChange, created: bool, **kwargs: Any) ->
     if not created or kind is None:
         return
     job = Job.objects.select_related("connection__team", "project").get(pk=instance.job_id)
-    if kind == "job_failed" and job.reason == Reason.TIME_LIMIT:
-        kind = "job_too_long"
+    if kind == "job_failed":
+        if finishing.is_tried_again(job):
+            return
+        kind = "job_too_long" if job.reason == Reason.TIME_LIMIT else kind
     tell(job, kind, _body(job, kind), once=kind)
 
 
@@ -62,7 +64,7 @@ def _body(job: Job, kind: str) -> str:
     where = f"{job.project.name} on {job.connection.name}"
     if kind == "job_started":
         return where
-    facts = [where, _how_long(job), _how_it_ended(job)]
+    facts = [where, _how_long(job), _how_it_ended(job), _which_try(job)]
     head = " · ".join(fact for fact in facts if fact)
     return head if kind == "job_finished" else _with_last_lines(job, head)
 
@@ -77,6 +79,10 @@ def _how_it_ended(job: Job) -> str:
     if job.detail:
         return job.detail
     return "" if not job.exit_code else f"exit code {job.exit_code}"
+
+
+def _which_try(job: Job) -> str:
+    return f"try {job.attempt} of {job.max_retries + 1}" if job.attempt > 1 else ""
 
 
 def _with_last_lines(job: Job, head: str) -> str:

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from accounts.models import Role
 from connections.keeper import Keeper
-from jobs import logs, stuck
+from jobs import finishing, logs, stuck
+from jobs.judging import Verdict
 from jobs.models import Job, JobChange
 from jobs.states import Reason, Status
 from notifications.models import Event
@@ -17,6 +18,7 @@ from tests.jobs.conftest import ended
 from tests.jobs.rows import make_job, make_project
 from tests.metrics.stored import ends, machine_of, steady, store
 
+CRASHED = Verdict(Status.FAILED, Reason.EXIT_CODE, "It ended with exit code 1.", exit_code=1)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
@@ -77,6 +79,27 @@ def test_the_time_limit_is_told_as_such_and_a_stop_to_nobody() -> None:
     assert sorted(told(late)) == ["job_started", "job_too_long"]
     assert told(stopped) == ["job_started"]
     assert "job_failed" in told(lost)
+
+
+@pytest.mark.django_db
+def test_of_several_tries_only_the_last_failure_is_told() -> None:
+    first = running(max_retries=1)
+    second = finishing.finish(first, CRASHED)
+    assert second is not None
+    assert told(first) == ["job_started"]
+    second.move(Status.STARTING, "test")
+    second.move(Status.RUNNING, "test")
+    assert finishing.finish(second, CRASHED) is None
+    assert "job_failed" in told(second)
+    assert "try 2 of 2" in Event.objects.get(kind="job_failed").body
+
+
+@pytest.mark.django_db
+def test_who_stops_a_job_that_fails_meanwhile_gets_no_other_try() -> None:
+    job = running(max_retries=1)
+    Job.objects.get(pk=job.pk).request_stop()
+    assert finishing.finish(job, CRASHED) is None
+    assert "job_failed" in told(job)
 
 
 @pytest.mark.django_db
