@@ -12,7 +12,7 @@ from accounts.idempotency import once
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
 from jobs import download, drafts, job_metrics, logs, schemas, services, wishes
-from jobs.representation import as_dict, change_dict, queue_dict, wish_dict
+from jobs.representation import as_dict, change_dict, detail_dict, queue_dict, wish_dict
 from metrics import columnar
 
 router = Router(tags=["jobs"])
@@ -43,9 +43,10 @@ def create_job(request: HttpRequest, payload: schemas.JobIn) -> Any:
     )
 
 
-@router.get("/{job_id}", response=schemas.JobOut)
+@router.get("/{job_id}", response=schemas.JobDetailOut)
 def get_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
-    return as_dict(services.find(caller_of(request), job_id))
+    """One job, and what its run began from."""
+    return detail_dict(services.find(caller_of(request), job_id))
 
 
 @router.patch("/{job_id}", response=schemas.JobOut)

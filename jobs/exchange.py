@@ -14,11 +14,17 @@ LOG_BYTES_PER_REPORT = 2 * 2**20
 _HEADERS_BYTES = 256 * 1024
 
 
-def report(link: Link, asks: Sequence[remote.Ask], pids: Iterable[int]) -> remote.Report:
-    """What the machine knows of these jobs. Raises as `Session.run`, and `remote.Unreadable`."""
+def report(
+    link: Link, asks: Sequence[remote.Ask], pids: Iterable[int], origins: Sequence[UUID] = ()
+) -> remote.Report:
+    """What the machine knows of these jobs, and what those of `origins` began from.
+
+    Raises as `Session.run`, and `remote.Unreadable`.
+    """
     marker = _marker()
-    launch = remote.report(marker, asks, pids)
-    result = _run(link, launch, REPORT_SECONDS, LOG_BYTES_PER_REPORT + _HEADERS_BYTES)
+    launch = remote.report(marker, asks, pids, origins)
+    limit = LOG_BYTES_PER_REPORT + len(origins) * remote.ORIGIN_BYTES + _HEADERS_BYTES
+    result = _run(link, launch, REPORT_SECONDS, limit)
     return remote.parse(result.stdout, marker)
 
 

@@ -1,9 +1,10 @@
-"""Rows beside a job that are worked out from what the machine said, and could be worked out again.
+"""Rows beside a job: what was worked out from what the machine said, and what was said but once.
 
 They have their own tables, so that a job's row stays small and nobody waits for its lock.
 """
 
 import zlib
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -61,6 +62,19 @@ class JobMeasure(models.Model):
 
     def __str__(self) -> str:
         return f"measure of {self.job_id}"
+
+
+class JobOrigin(models.Model):
+    """What a run began from, as `jobs/origin.py` reads it, and the GPUs that it was granted."""
+
+    job = models.OneToOneField(
+        "jobs.Job", on_delete=models.CASCADE, primary_key=True, related_name="origin"
+    )
+    data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"origin of {self.job_id}"
 
 
 class GpuWish(models.Model):

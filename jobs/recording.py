@@ -76,12 +76,17 @@ class Writer:
 
     def _secrets_of(self, job: Job) -> list[bytes]:
         if job.pk not in self._secrets:
-            try:
-                values = job.environment
-            except SecretUnreadable:
-                values = {}
-            self._secrets[job.pk] = masking.secrets_of(values, job.secret_names)
+            self._secrets[job.pk] = secrets_of(job)
         return self._secrets[job.pk]
+
+
+def secrets_of(job: Job) -> list[bytes]:
+    """The values that are not to be kept of what the machine says."""
+    try:
+        values = job.environment
+    except SecretUnreadable:
+        values = {}
+    return masking.secrets_of(values, job.secret_names)
 
 
 def _is_no_news(job: Job, seen: remote.Seen, verdict: Verdict | None) -> bool:

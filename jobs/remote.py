@@ -2,7 +2,8 @@
 
 Everything of a person – command, environment, folder – travels as a file whose length is named,
 never as part of a command line. What stands in the programs' own text is made here: ids, numbers,
-and names of files. The programs are `start.sh`, `report.sh` and `supervisor.sh` beside this file.
+and names of files. The programs are `start.sh`, `report.sh`, `supervisor.sh` and `origin.sh` beside
+this file.
 """
 
 import re
@@ -15,9 +16,13 @@ from uuid import UUID
 
 _HERE = Path(__file__).resolve().parent
 _MARKER = re.compile(r"[0-9a-f]{32}")
+# What runs in a job's folder.
+_PROGRAMS = ("supervisor.sh", "origin.sh")
 _FILE_NAME = re.compile(r"[a-z_.]{1,40}")
 # `ulimit -f` counts in these.
 LOG_BLOCK_BYTES = 512
+# What `origin.sh` may write: 64 KiB of packages and a few lines.
+ORIGIN_BYTES = 96 * 1024
 # What a column of the database holds.
 _LARGEST, _LARGEST_LONG = 2**31 - 1, 2**62
 
@@ -61,16 +66,23 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One answer: the machine's boot, its jobs, and whose the asked processes are."""
+    """One answer: the machine's boot, its jobs, whose the asked processes are, and what runs began
+    from, as far as it is written down.
+    """
 
     boot_id: str
     jobs: dict[UUID, Seen]
     owners: dict[int, UUID | None]
+    origins: dict[UUID, bytes]
 
 
-def report(marker: str, asks: Iterable[Ask], pids: Iterable[int] = ()) -> Launch:
-    """Ask for jobs and for the owners of processes."""
-    return _program(marker, _asks(asks) + [f"owner {int(pid)}" for pid in pids])
+def report(
+    marker: str, asks: Iterable[Ask], pids: Iterable[int] = (), origins: Iterable[UUID] = ()
+) -> Launch:
+    """Ask for jobs, for the owners of processes, and for what runs began from."""
+    lines = _asks(asks) + [f"owner {int(pid)}" for pid in pids]
+    lines += [f"origin {UUID(str(job_id))} {ORIGIN_BYTES}" for job_id in origins]
+    return _program(marker, lines)
 
 
 def stop(marker: str, job_id: UUID, asks: Iterable[Ask], *, kill: bool = False) -> Launch:
@@ -84,7 +96,7 @@ def start(marker: str, job_id: UUID, files: Mapping[str, bytes]) -> Launch:
 
     Raises `ValueError` for a file name that is not ours.
     """
-    files = {**files, "supervisor.sh": _source("supervisor.sh").encode("ascii")}
+    files = {**files, **{name: _source(name).encode("ascii") for name in _PROGRAMS}}
     names = [name for name in files if not _FILE_NAME.fullmatch(name)]
     if names:
         raise ValueError(f"not a file of a job: {names}")
@@ -143,6 +155,7 @@ class _Reader:
         boot_id: str | None = None
         jobs: dict[UUID, Seen] = {}
         owners: dict[int, UUID | None] = {}
+        origins: dict[UUID, bytes] = {}
         while True:
             kind, fields = self._record()
             if kind == "E":
@@ -152,30 +165,29 @@ class _Reader:
                     boot_id = fields[0]
                 elif kind == "P":
                     owners[int(fields[0])] = None if fields[1] == "-" else UUID(fields[1])
+                elif kind == "O":
+                    origins[UUID(fields[0])] = self._bytes(int(fields[1]))
                 else:
                     jobs[UUID(fields[0])] = self._seen(fields[1:])
             except (ValueError, IndexError) as error:
                 raise self._unreadable() from error
         if not boot_id:
             raise self._unreadable()
-        return Report(boot_id, jobs, owners)
+        return Report(boot_id, jobs, owners, origins)
 
     def _record(self) -> tuple[str, list[str]]:
         end = self._output.find(b"\n", self._at)
         if self._at < 0 or end < 0:
             raise self._unreadable()
         marker, *fields = self._output[self._at : end].decode("ascii", "replace").split(" ")
-        if marker.encode() != self._marker or not fields or fields[0] not in "BJPE":
+        if marker.encode() != self._marker or not fields or fields[0] not in "BJPOE":
             raise self._unreadable()
         self._at = end + 1
         return fields[0], fields[1:]
 
     def _seen(self, fields: list[str]) -> Seen:
         here, supervised, alive, pid, start, boot, code, reason, container, size, n = fields
-        log = self._output[self._at : self._at + int(n)]
-        self._at += int(n) + 1
-        if len(log) != int(n) or self._output[self._at - 1 : self._at] != b"\n":
-            raise ValueError("the log was cut")
+        log = self._bytes(int(n))
         return Seen(
             here == "1",
             supervised == "1",
@@ -189,6 +201,14 @@ class _Reader:
             _number(size, _LARGEST_LONG) or 0,
             log,
         )
+
+    def _bytes(self, count: int) -> bytes:
+        """So many bytes and the end of their line."""
+        found = self._output[self._at : self._at + count]
+        self._at += count + 1
+        if len(found) != count or self._output[self._at - 1 : self._at] != b"\n":
+            raise ValueError("what was read was cut")
+        return found
 
     def _unreadable(self) -> Unreadable:
         text = self._output[:300].decode("utf-8", "replace")

@@ -2,6 +2,7 @@
 #   <marker> B boot
 #   <marker> J id here supervised alive pid start boot code reason container size n, n bytes, \n
 #   <marker> P pid job      which job started this process
+#   <marker> O id n, n bytes, \n      what its run began from, once that is written down
 #   <marker> E
 # A field that is not there is "-". What ends a job is read before the size of its log, and what
 # lives before what has ended: so an end that is seen comes with the whole log, and a job that is
@@ -38,6 +39,16 @@ printf '%s ' $supervised $alive "${p:--}" "${t:--}" "${b:--}" "${code:--}" "${re
 printf '%s ' "$(field "$1/container")" $size
 printf '%s\n' $n
 [ $n -gt 0 ] && tail -c +$(($2+1)) "$1/log" | head -c $n
+echo
+}
+
+# origin ID LIMIT
+origin() {
+[ -f "$1/origin" ] || return
+n=$(($(wc -c <"$1/origin")))
+[ $n -gt "$2" ] && n=$2
+printf '%s O %s %s\n' $m "$1" $n
+head -c $n "$1/origin"
 echo
 }
 

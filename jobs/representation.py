@@ -4,7 +4,7 @@ from typing import Any
 
 from dgxsite.crypto import SecretUnreadable
 from dgxsite.times import iso
-from jobs.kept import GpuWish
+from jobs.kept import GpuWish, JobOrigin
 from jobs.masking import is_secret
 from jobs.models import MASK, Job, JobChange, MachineQueue
 
@@ -20,6 +20,17 @@ def as_dict(job: Job) -> dict[str, Any]:
         "environment": shown_environment(job),
         "config": job.config,
     }
+
+
+def detail_dict(job: Job) -> dict[str, Any]:
+    """The same with what the run began from, which may be long."""
+    return as_dict(job) | {"origin": origin_dict(job)}
+
+
+def origin_dict(job: Job) -> dict[str, Any] | None:
+    """What the run began from; None as long as the machine has not told it."""
+    row = JobOrigin.objects.filter(job=job).first()
+    return None if row is None else row.data | {"recorded_at": iso(row.recorded_at)}
 
 
 def as_event(job: Job) -> dict[str, Any]:

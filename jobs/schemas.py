@@ -143,6 +143,58 @@ class JobOut(Output):
     metrics: dict[str, Any]
 
 
+class MachineOriginOut(Output):
+    host: str | None
+    kernel: str | None
+    architecture: str | None
+    distribution: str | None
+    driver_version: str | None
+    cuda_version: str | None
+
+
+class GitOut(Output):
+    """`changed_files` are those that differ from the commit, new ones among them."""
+
+    commit: str
+    branch: str | None
+    is_dirty: bool | None
+    changed_files: int | None
+    remote_url: str | None
+
+
+class PythonOut(Output):
+    """`packages` are `name==version`."""
+
+    version: str | None
+    path: str | None
+    packages: list[str] | None
+
+
+class OriginGpuOut(Output):
+    """`uuid` is that of the MIG slice where one was granted."""
+
+    index: int
+    name: str | None
+    uuid: str | None
+
+
+class OriginOut(Output):
+    """What the run began from. `git_reason` is why `git` is null."""
+
+    machine: MachineOriginOut
+    git: GitOut | None
+    git_reason: str | None
+    python: PythonOut | None
+    gpus: list[OriginGpuOut]
+    recorded_at: str
+
+
+class JobDetailOut(JobOut):
+    """One job; `origin` is null until the machine has told it, or if it never did."""
+
+    origin: OriginOut | None
+
+
 class JobList(Output):
     items: list[JobOut]
     count: int

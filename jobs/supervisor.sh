@@ -33,6 +33,7 @@ watch() {
 mkdir "$id" || { rm -rf "$1"; exit; }
 mv "$1"/* "$id" && rmdir "$1" && cd "$id" || exit
 read -r blocks seconds grace <limits
+DGXSITE_PATH=$PATH setsid sh ./origin.sh </dev/null >/dev/null 2>&1 &
 sh ./supervisor.sh supervise "$id" 2>&1 | {
 trap '' XFSZ
 (ulimit -f "$blocks"; exec cat) >>log || { echo '[the log is full]' >>log; cat >/dev/null; }
@@ -41,8 +42,7 @@ trap '' XFSZ
 }
 supervise() {
 write supervisor "$$ $(start $$) $boot"
-setsid sh ./supervisor.sh run "$id" &
-job=$!
+setsid sh ./supervisor.sh run "$id" & job=$!
 exec >/dev/null 2>&1
 (t=; trap 'kill $t' TERM; sleep "$seconds" & t=$!; wait $t && setsid sh ./supervisor.sh end "$id" time_limit) &
 timer=$!

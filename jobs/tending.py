@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from connections.link import Link
 from jobs import announce, exchange, failpoints, granting, remote
+from jobs.beginnings import Beginnings
 from jobs.history import History
 from jobs.launching import GRACE_SECONDS
 from jobs.models import Job, MachineQueue
@@ -40,6 +41,7 @@ class Tender:
         self._history = history
         self._starter = Starter(link)
         self._writer = Writer(link, self._starter)
+        self._beginnings = Beginnings(link)
         self._stops: dict[UUID, float] = {}
 
     def round(self) -> float | None:
@@ -55,9 +57,10 @@ class Tender:
         active = [job for job in jobs if job.status != Status.QUEUED]
         self._history.hold({key: job.pk for job in active for key in job.granted or ()})
         self._forget_all_but({job.pk for job in active})
-        if not active:
+        origins = self._beginnings.awaited(active)
+        if not active and not origins:
             return settings.JOBS_IDLE_SECONDS if jobs else None
-        if self._tend(active):
+        if self._tend(active, origins):
             return 0.0
         is_awaited = any(_is_awaited(job) for job in active)
         return settings.JOBS_SECONDS / (EAGERNESS if is_awaited else 1)
@@ -67,7 +70,7 @@ class Tender:
         rows = rows.exclude(status__in=[*FINAL, Status.PENDING])
         return list(rows.select_related("connection__team", "requested_by", "project__connection"))
 
-    def _tend(self, jobs: Sequence[Job]) -> bool:
+    def _tend(self, jobs: Sequence[Job], origins: Sequence[UUID]) -> bool:
         """Act on the machine and write what it says; whether more of a log is waiting."""
         database.close()  # a pooled connection is somebody's while we talk
         # Both are chosen before anything is done: a last try is given up in a later round.
@@ -77,11 +80,12 @@ class Tender:
             self._starter.start(job)
         for job in to_stop:
             self._stop(job)
-        share = exchange.LOG_BYTES_PER_REPORT // len(jobs)
+        share = exchange.LOG_BYTES_PER_REPORT // max(1, len(jobs))
         asks = [remote.Ask(job.pk, job.log_bytes, share) for job in jobs]
-        report = exchange.report(self._link, asks, self._history.unknown_pids())
+        report = exchange.report(self._link, asks, self._history.unknown_pids(), origins)
         MachineQueue(pk=self._link.connection_id).note_seen()
         self._history.learn_owners(report.owners)
+        self._beginnings.keep(report.origins)
         rests = [self._writer.write(job, report) for job in jobs]
         return any(rests)
 

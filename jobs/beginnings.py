@@ -1,0 +1,77 @@
+"""What runs began from, fetched once from their machine and kept.
+
+It is written there beside the command, up to half a minute after the start and perhaps after the
+end of a short run: so each job that is seen here is asked for, until it was told or the time for it
+is over. A keeper that takes over begins anew. What does not come stays absent; no job waits for it.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from connections.link import Link
+from jobs import fencing, masking, origin, tally
+from jobs.kept import JobOrigin
+from jobs.models import Job
+from jobs.recording import secrets_of
+from metrics import live
+
+# Twice what `origin.sh` takes at most.
+PATIENCE_SECONDS = 60.0
+
+
+class Beginnings:
+    """The jobs of one machine whose origin is awaited."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._awaited: dict[UUID, tuple[Job, float]] = {}
+        self._settled: set[UUID] = set()
+
+    def awaited(self, active: Sequence[Job]) -> list[UUID]:
+        """Those to ask for now: of the jobs that are active, and those that were a moment ago."""
+        self._settled &= {job.pk for job in active}
+        new = [job for job in active if self._is_new(job)]
+        if new:
+            self._take_in(new)
+        now = time.monotonic()
+        late = [job_id for job_id, (_, until) in self._awaited.items() if until < now]
+        for job_id in late:
+            self._settle(job_id)
+        return list(self._awaited)
+
+    def keep(self, written: Mapping[UUID, bytes]) -> None:
+        """Store what came. Raises `fencing.LeaseLost` and what the database raises."""
+        for job_id in written.keys() & self._awaited.keys():
+            job, _ = self._awaited[job_id]
+            found = origin.parse(masking.mask(written[job_id], secrets_of(job), is_end=True))
+            found["gpus"] = _gpus(job)
+            with fencing.held(self._link.connection_id, self._link.epoch):
+                JobOrigin.objects.get_or_create(job_id=job_id, defaults={"data": found})
+            self._settle(job_id)
+
+    def _is_new(self, job: Job) -> bool:
+        return job.pid is not None and job.pk not in self._awaited and job.pk not in self._settled
+
+    def _take_in(self, jobs: Sequence[Job]) -> None:
+        kept = set(JobOrigin.objects.filter(job__in=jobs).values_list("job_id", flat=True))
+        self._settled |= kept
+        until = time.monotonic() + PATIENCE_SECONDS
+        self._awaited |= {job.pk: (job, until) for job in jobs if job.pk not in kept}
+
+    def _settle(self, job_id: UUID) -> None:
+        del self._awaited[job_id]
+        self._settled.add(job_id)
+
+
+def _gpus(job: Job) -> list[dict[str, Any]]:
+    """The granted GPUs as the machine's last sample has them."""
+    sample = live.latest(job.connection_id) or {"gpus": []}
+    wanted = tally.whole_gpus(job.granted)
+    whole = [gpu for gpu in sample["gpus"] if gpu["index"] in wanted]
+    found = [{"index": gpu["index"], "name": gpu["name"], "uuid": gpu["uuid"]} for gpu in whole]
+    for gpu in sample["gpus"]:
+        slices = [one["uuid"] for one in gpu["mig"] if one["uuid"] in (job.granted or ())]
+        found += [{"index": gpu["index"], "name": gpu["name"], "uuid": uuid} for uuid in slices]
+    return found
