@@ -32,12 +32,12 @@ class Beginnings:
     def awaited(self, active: Sequence[Job]) -> list[UUID]:
         """Those to ask for now: of the jobs that are active, and those that were a moment ago."""
         self._settled &= {job.pk for job in active}
-        new = [job for job in active if self._is_new(job)]
-        if new:
-            self._take_in(new)
         now = time.monotonic()
-        late = [job_id for job_id, (_, until) in self._awaited.items() if until < now]
-        for job_id in late:
+        self._take_in([job for job in active if self._is_new(job)])
+        # The time counts from the start, which may be tried for a while.
+        unbegun = [job for job in active if job.pid is None and job.pk in self._awaited]
+        self._awaited |= {job.pk: (job, now + PATIENCE_SECONDS) for job in unbegun}
+        for job_id in [id for id, (_, until) in self._awaited.items() if until < now]:
             self._settle(job_id)
         return list(self._awaited)
 
@@ -52,13 +52,14 @@ class Beginnings:
             self._settle(job_id)
 
     def _is_new(self, job: Job) -> bool:
-        return job.pid is not None and job.pk not in self._awaited and job.pk not in self._settled
+        return job.pk not in self._awaited and job.pk not in self._settled
 
     def _take_in(self, jobs: Sequence[Job]) -> None:
-        kept = set(JobOrigin.objects.filter(job__in=jobs).values_list("job_id", flat=True))
-        self._settled |= kept
+        if not jobs:
+            return
+        self._settled |= set(JobOrigin.objects.filter(job__in=jobs).values_list("pk", flat=True))
         until = time.monotonic() + PATIENCE_SECONDS
-        self._awaited |= {job.pk: (job, until) for job in jobs if job.pk not in kept}
+        self._awaited |= {job.pk: (job, until) for job in jobs if job.pk not in self._settled}
 
     def _settle(self, job_id: UUID) -> None:
         del self._awaited[job_id]
