@@ -30,6 +30,7 @@ from dgxsite.schemas import UnsupportedMedia
 from exports.api import router as exports
 from jobs.api import queues
 from jobs.api import router as jobs
+from jobs.compare_api import router as compare_jobs
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
 from metrics.compare_api import router as compare
@@ -89,6 +90,7 @@ api.add_router("", notifications)
 api.add_router("", alerts)
 api.add_router("", exports)
 api.add_router("/projects", projects)
+api.add_router("/jobs", compare_jobs)  # before what takes any word for an id
 api.add_router("/jobs", jobs)
 api.add_router("/connections", queues)
 api.add_router("", usage)

@@ -79,14 +79,21 @@ def _nothing() -> dict[str, Any]:
 
 def _of_run(job: Job, max_points: int) -> dict[str, Any]:
     span = span_of(job)
-    measure = measuring.measure(job, timezone.now())
-    use, prices = _use(job, span, measuring.tally_of(measure)), UsageSettings.load()
-    price = prices.price_per_kwh
-    is_priced = use.energy_wh is not None and price is not None
     return {
         "start": iso(span.start),
         "end": iso(span.end),
         **_series(job, span, max_points),
+        **used(job),
+    }
+
+
+def used(job: Job) -> dict[str, Any]:
+    """The figures of a run that has started, without its curves."""
+    measure = measuring.measure(job, timezone.now())
+    use, prices = _use(job, span_of(job), measuring.tally_of(measure)), UsageSettings.load()
+    price = prices.price_per_kwh
+    is_priced = use.energy_wh is not None and price is not None
+    return {
         "energy_wh": _rounded(use.energy_wh),
         "measured_seconds": _rounded(use.seconds),
         "mean_gpu_percent": _rounded(use.mean_gpu_percent),

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from jobs import form_views, post_views, views
+from jobs import compare_views, form_views, post_views, views
 
 urlpatterns = [
     path("", views.overview, name="jobs"),
     path("trash", views.trash, name="job_trash"),
     path("add", form_views.add, name="job_add"),
     path("preview", form_views.preview_command, name="job_preview"),
+    path("compare", compare_views.page, name="job_compare"),
+    path("compare/csv", compare_views.csv_file, name="job_compare_csv"),
     path("<uuid:job_id>/", views.job, name="job"),
     path("<uuid:job_id>/lines", views.log_lines, name="job_lines"),
     path("<uuid:job_id>/start", post_views.start, name="job_start"),

@@ -28,10 +28,11 @@ export function load(address) {
 }
 
 // `lines`: [{stroke, dash}]; `show(value)` writes a value; `xTexts(splits, step)` the times, which
-// are seconds since 1970 in `zone`, or without it seconds from a start on, in `xSteps`;
+// are seconds since 1970 in `zone`, or without it any number from a start on, in `xSteps`; `yScale`
+// replaces the scale from zero to `ceiling`;
 // `onZoom(from, to)`, `onReset()` and `onPoint(index | null)` tell what the person does.
 export function makeChart(plot, options) {
-  const { lines, show, ceiling = null, hasBand = true, sync, zone, xTexts, xSteps, onZoom, onReset, onPoint } = options;
+  const { lines, show, ceiling = null, hasBand = true, yScale, sync, zone, xTexts, xSteps, onZoom, onReset, onPoint } = options;
   const at = { marks: [], length: 0 };
   const chart = new window.uPlot({
     width: Math.max(plot.clientWidth, 100),
@@ -40,7 +41,7 @@ export function makeChart(plot, options) {
     tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), zone),
     scales: {
       x: { time: Boolean(zone), range: (_, from, to) => [from, to] },
-      y: { range: (_, low, high) => [0, ceiling ?? Math.max(1, (high ?? 0) * 1.08)] },
+      y: yScale ?? { range: (_, low, high) => [0, ceiling ?? Math.max(1, (high ?? 0) * 1.08)] },
     },
     axes: [
       { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: zone ? 40 : 28, ...(xSteps && { incrs: xSteps }), values: (_, splits, __, ___, step) => xTexts(splits, step) },
@@ -98,11 +99,13 @@ function seriesOf({ stroke, dash }, hasBand) {
   return hasBand ? [mean, edge, { ...edge }] : [mean];
 }
 
-// A value between two gaps has no line; it gets a dot.
+// A value between two gaps has no line; it gets a dot. What is undefined is another line's place.
 function alone(chart, place, isShown) {
   if (isShown) return null;
   const values = chart.data[place];
-  return values.flatMap((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null ? [i] : []));
+  const own = values.flatMap((value, i) => (value === undefined ? [] : [i]));
+  const isGap = (i) => (values[i] ?? null) === null;
+  return own.filter((i, number) => !isGap(i) && isGap(own[number - 1]) && isGap(own[number + 1]));
 }
 
 function paintMarks(chart, marks) {

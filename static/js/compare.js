@@ -1,6 +1,7 @@
-// The Compare page: the curves that the server computed, laid over each other from their starts on.
+// The Compare pages: the curves that the server computed, laid over each other from their starts on,
+// by time or by step.
 
-import { load, makeChart } from "./chart.js";
+import { KEYS, load, makeChart } from "./chart.js";
 import { parts, setAttribute, setText } from "./dom.js";
 import { duration } from "./format.js";
 import { inUnit } from "./series.js";
@@ -9,7 +10,6 @@ const DASHES = [undefined, [8, 4], [2, 3]];
 const COLORS = 4; // then the same ones come again, dashed
 const HOUR = 3600;
 const STEPS = [60, 300, 600, 1800, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 168 * HOUR, 720 * HOUR, 2160 * HOUR];
-const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: 20, PageDown: -20, Home: -Infinity, End: Infinity };
 const curves = JSON.parse(document.getElementById("curves").textContent);
 const whole = [0, Math.max(...curves.map((curve) => curve.length))];
 const frames = [...document.querySelectorAll("[data-series]")].map(frameOf);
@@ -18,8 +18,8 @@ load(document.getElementById("charts-of").dataset.uplot).then(() => frames.forEa
 new ResizeObserver(() => frames.forEach(({ chart }) => chart?.resize())).observe(document.getElementById("main"));
 
 function frameOf(section) {
-  const { series, unit, ceiling } = section.dataset;
-  return { series, unit, ceiling: Number(ceiling) || null, plot: section.querySelector("[data-part=plot]"), cells: parts(section), place: null };
+  const { series, unit, ceiling, axis } = section.dataset;
+  return { series, unit, isBySteps: axis === "step", ceiling: Number(ceiling) || null, plot: section.querySelector("[data-part=plot]"), cells: parts(section), place: null };
 }
 
 function draw(frame) {
@@ -31,9 +31,9 @@ function draw(frame) {
     show: inUnit(frame.unit),
     ceiling: frame.ceiling,
     hasBand: false,
+    yScale: frame.unit === "printed" ? {} : undefined, // from where the values begin
     sync: "compare",
-    xSteps: STEPS,
-    xTexts: (splits) => splits.map((seconds) => (seconds ? `+${duration(seconds).split(" ")[0]}` : "start")),
+    ...(frame.isBySteps ? { xTexts: (splits) => splits.map(showStep) } : { xSteps: STEPS, xTexts: (splits) => splits.map(sinceStart) }),
     onZoom: look,
     onReset: () => look(...whole),
     onPoint: (place) => tell(frame, place),
@@ -41,6 +41,14 @@ function draw(frame) {
   frame.chart.set(offsets, values.map((avg) => ({ avg })), ...whole);
   setAttribute(frame.plot, "aria-valuemax", offsets.length - 1);
   frame.plot.addEventListener("keydown", (event) => press(event, frame));
+}
+
+function sinceStart(seconds) {
+  return seconds ? `+${duration(seconds).split(" ")[0]}` : "start";
+}
+
+function showStep(step) {
+  return Number.isInteger(step) ? String(step) : "";
 }
 
 function look(from, to) {
@@ -70,17 +78,19 @@ function tell(frame, place) {
   setAttribute(frame.plot, "aria-valuetext", text || "no value yet");
 }
 
-function wordsOf({ series, unit }, offset) {
+function wordsOf({ series, unit, isBySteps }, offset) {
   const show = inUnit(unit);
   const texts = curves.map(({ offsets, series: all }, place) => `${place + 1}: ${show(all[series][nearest(offsets, offset)] ?? null)}`);
-  return `+${duration(offset)} · ${texts.join(" · ")}`;
+  return `${isBySteps ? `step ${offset}` : `+${duration(offset)}`} · ${texts.join(" · ")}`;
 }
 
+// -1 where the curve has ended, or has not begun.
 function nearest(offsets, wanted) {
-  let best = -1;
-  const half = (offsets[1] - offsets[0]) / 2;
+  const half = (offsets.at(-1) - offsets[0]) / Math.max(1, offsets.length - 1) / 2;
+  if (!(wanted >= offsets[0] - half && wanted <= offsets.at(-1) + half)) return -1;
+  let best = 0;
   offsets.forEach((offset, place) => {
-    if (Math.abs(offset - wanted) <= half) best = place;
+    if (Math.abs(offset - wanted) < Math.abs(offsets[best] - wanted)) best = place;
   });
   return best;
 }

@@ -1,13 +1,14 @@
 // The history as columns: what the API answers becomes what a chart draws and what a table says.
 // Pure functions; times are seconds since 1970, as uPlot counts them, and a gap is null.
 
-import { number, quantity, rate } from "./format.js";
+import { ABSENT, number, quantity, rate } from "./format.js";
 
 const UNITS = {
   percent: (value) => quantity(value, "%"),
   celsius: (value) => quantity(value, "°C"),
   watts: (value) => quantity(value, "W"),
   bytes_per_second: rate,
+  printed: (value) => (value === null ? ABSENT : String(Number(value.toPrecision(5)))),
 };
 const STEPS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
 const SHORT = { day: "d", hour: "h", minute: "min", second: "s" };
