@@ -48,6 +48,7 @@ class Writer:
             if verdict is not None and not (rest > 0 and verdict.status in FINAL):
                 _note_process(job, seen)
                 _move(job, verdict)
+        failpoints.reach("post_commit")
         if data:
             announce.log(job, offset, data)
         if job.status != before:

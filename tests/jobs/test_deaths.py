@@ -49,14 +49,14 @@ def doomed_keeper(place: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", _KEEPER], env=environment)
 
 
-@pytest.mark.parametrize("place", ["pre_start", "post_send", "pre_commit"])
+@pytest.mark.parametrize("place", ["pre_start", "post_send", "pre_commit", "post_commit"])
 def test_a_job_starts_once(
     submit: Submit, start_keeper: StartKeeper, tmp_path: Path, place: str
 ) -> None:
     job = submit("echo started >>$HOME/oracle; echo out; exit 6")
     child = doomed_keeper(place)
     assert child.wait(60) == -signal.SIGKILL
-    assert status_of(job) == Status.STARTING
+    assert (status_of(job) == Status.STARTING) == (place != "post_commit")
     start_keeper()
     ended(job)
     assert (job.status, job.exit_code) == (Status.FAILED, 6)
