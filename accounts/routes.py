@@ -217,6 +217,7 @@ _V1: dict[str, dict[str, str]] = {
     f"{_JOB}/retry": {"POST": "job.retry"},
     f"{_JOB}/events": {"GET": "job.view"},
     f"{_JOB}/metrics": {"GET": "job.view"},
+    f"{_JOB}/scalars": {"GET": "job.view"},
     f"{_JOB}/log": {"GET": "job.view"},
     f"{_JOB}/log/download": {"GET": "job.view"},
     f"{_JOB}/log/search": {"GET": "job.view"},

@@ -11,7 +11,7 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
-from jobs import download, drafts, job_metrics, logs, schemas, services, wishes
+from jobs import download, drafts, job_metrics, logs, printed, schemas, services, wishes
 from jobs.representation import as_dict, change_dict, detail_dict, queue_dict, wish_dict
 from metrics import columnar
 
@@ -137,6 +137,15 @@ def read_metrics(
     """Curves of the machine and the granted GPUs over the run, energy, cost, and scalars."""
     row = services.find(caller_of(request), job_id)
     return columnar.response(request, job_metrics.as_dict(row, query.max_points))
+
+
+@router.get("/{job_id}/scalars", response=schemas.ScalarsOut)
+def read_scalars(
+    request: HttpRequest, job_id: UUID, query: Query[schemas.ScalarsQuery]
+) -> HttpResponse:
+    """What it has printed: the curves of some names, and the last value of every one."""
+    row = services.find(caller_of(request), job_id)
+    return columnar.response(request, printed.as_dict(row, query.name, query.max_points))
 
 
 @queues.get("/{connection_id}/gpu-wishes", response=schemas.WishList)

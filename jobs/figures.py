@@ -1,9 +1,12 @@
 """The figures of a run as its page shows them: what it used, and the last of each printed curve."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dgxsite.formats import ABSENT, number, quantity, size
+from dgxsite.times import iso
 from jobs import job_metrics
+from jobs import printed as printing
 from jobs.models import Job
 
 # Curves are thinned by keeping first and last; only the last values are shown here.
@@ -22,12 +25,24 @@ def of_run(job: Job) -> dict[str, Any]:
             ("Mean GPU utilisation", quantity(told["mean_gpu_percent"], "%")),
             ("Peak GPU memory of the job", size(told["peak_gpu_memory_bytes"])),
         ],
-        "scalars": [
-            (name, curve["step"][-1], _shown(curve["value"][-1]))
-            for name, curve in sorted(told["scalars"].items())
-            if curve["value"]
-        ],
         "progress": told["progress"],
+    }
+
+
+def printed(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
+    """Name, step and text of the last of each curve, and which of them are drawn.
+
+    Without `chosen` those that count most are; it may hold names that are not printed yet.
+    """
+    told = printing.as_dict(job, (), _POINTS)
+    last = told["last"]
+    return {
+        "scalars": [
+            (name, last[name]["step"], _shown(last[name]["value"])) for name in told["names"]
+        ],
+        "drawn": chosen or printing.at_first(told["names"]),
+        "run_start": iso(job.started_at),
+        "run_end": iso(job.completed_at) or "",
     }
 
 

@@ -139,7 +139,7 @@ def _curves(curves: Curves, max_points: int) -> dict[str, Any]:
     progress = curves.progress
     return {
         "scalars": {
-            name: _columns(curve.shown(max_points)) for name, curve in curves.by_name.items()
+            name: columns(curve.shown(max_points)) for name, curve in curves.by_name.items()
         },
         "progress": None
         if progress is None
@@ -153,7 +153,8 @@ def _curves(curves: Curves, max_points: int) -> dict[str, Any]:
     }
 
 
-def _columns(points: Sequence[Point]) -> dict[str, list[Any]]:
+def columns(points: Sequence[Point]) -> dict[str, list[Any]]:
+    """Points as JSON has them, times as text."""
     return {
         "step": [step for step, _, _ in points],
         "value": [value for _, value, _ in points],

@@ -18,6 +18,7 @@ from pydantic import (
 from dgxsite.pagination import Page
 from dgxsite.schemas import Input, Name, Output, Text, printable
 from jobs import grammar, logs
+from jobs.curves import MOST_NAMES, MOST_POINTS
 from jobs.states import Status
 
 Command = Annotated[StrictStr, AfterValidator(grammar.command)]
@@ -240,6 +241,30 @@ class CurveOut(Output):
     step: list[int]
     value: list[float | None]
     timestamp: list[str | None]
+
+
+class ScalarsQuery(BaseModel):
+    """Which curves; without a name, those that count most."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[list[str] | None, Field(max_length=MOST_NAMES)] = None
+    max_points: Annotated[int, Field(ge=1, le=MOST_POINTS)] = 1500
+
+
+class LastOut(Output):
+    step: int | None
+    value: float | None
+
+
+class ScalarsOut(Output):
+    """`names` are all of them, what a run is judged by first; `end` is null while it goes on."""
+
+    end: str | None
+    complete: bool
+    names: list[str]
+    last: dict[str, LastOut]
+    scalars: dict[str, CurveOut]
 
 
 class ProgressOut(Output):

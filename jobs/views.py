@@ -1,14 +1,12 @@
 """Pages about jobs: the lists, one job and its tabs, and the lines of its log for the viewer."""
 
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts import current_team, preferences
@@ -85,28 +83,40 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
 def _metrics_tab(request: HttpRequest, caller: Caller, context: dict[str, Any]) -> HttpResponse:
     """The machine's charts over the job's span; one granted GPU is shown alone at first."""
     row: Job = context["job"]
-    is_placed = "start" in request.GET or "range" in request.GET or row.started_at is None
     form = history_section.window_form(request.GET)
     if form.is_bound and form.is_valid():
         return HttpResponseRedirect(history_section.address(request.GET, form))
-    if not is_placed:
-        return HttpResponseRedirect(f"?{_span(row)}")
+    if not _is_placed(request.GET, row):
+        return HttpResponseRedirect(f"?{_placed(request.GET, row)}")
     if row.started_at is not None:
-        context |= figures.of_run(row)
+        context |= figures.of_run(row) | figures.printed(row, request.GET.getlist("curve"))
     chosen = preferences.of(caller.user).default_range
     sample = live.latest(row.connection_id)
     context |= history_section.context(row.connection, request.GET, sample, chosen, form)
     return render(request, "jobs/job_metrics.html", context)
 
 
-def _span(row: Job) -> str:
-    """The query string of the metrics tab from the job's start to its end, or to now."""
-    query = {"tab": "metrics", "start": iso(row.started_at)}
-    query["end"] = iso(row.completed_at or timezone.now())
+def _is_placed(query: QueryDict, row: Job) -> bool:
+    """Whether the address says which window to show; one without an end goes on until now."""
+    is_open = "start" in query and "end" not in query
+    return (
+        row.started_at is None
+        or "range" in query
+        or ("start" in query and not (is_open and row.completed_at))
+    )
+
+
+def _placed(query: QueryDict, row: Job) -> str:
+    """The query string of the metrics tab over the job's run, with what else is chosen."""
+    chosen = query.copy()
+    chosen["tab"] = "metrics"
+    for name, moment in (("start", row.started_at), ("end", row.completed_at)):
+        if moment:
+            chosen.setdefault(name, iso(moment) or "")
     granted = row.granted or []
-    if len(granted) == 1 and granted[0].isdecimal():
-        query["gpu"] = granted[0]
-    return urlencode(query, safe=":")
+    if "gpu" not in chosen and len(granted) == 1 and granted[0].isdecimal():
+        chosen["gpu"] = granted[0]
+    return chosen.urlencode(safe=":/")
 
 
 @login_required

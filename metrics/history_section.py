@@ -38,8 +38,8 @@ def context(
 
 
 def _range(query: QueryDict, default: str) -> str:
-    """The named range that is shown; none while a window of one's own is."""
-    if query.get("start") and query.get("end"):
+    """The named range that is shown; none while a window of one's own is, which may have no end."""
+    if query.get("start"):
         return ""
     wanted = query.get("range", "")
     return wanted if wanted in {key for key, _, _ in charts.RANGES} else default

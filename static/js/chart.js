@@ -8,6 +8,8 @@ const HEIGHT = 170;
 const SIDE = 70; // the same for all, so that a moment stands at the same place in each
 const TONES = { info: "#60a5fa26", warning: "#f59e0b30", critical: "#ef444438" };
 const DAY = 86400;
+// How far each key moves the cursor, in points.
+export const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: 20, PageDown: -20, Home: -Infinity, End: Infinity };
 
 let library = null;
 
@@ -84,7 +86,7 @@ export function makeChart(plot, options) {
       });
     },
     look: (from, to) => chart.setScale("x", { min: from, max: to }),
-    point: (place) => chart.setCursor({ left: chart.valToPos(chart.data[0][place], "x"), top: 10 }),
+    point: (place) => chart.setCursor({ left: chart.valToPos(chart.data[0][place], "x"), top: 10 }, true, true),
     leave: () => chart.setCursor({ left: -10, top: -10 }),
     resize: () => plot.clientWidth && chart.setSize({ width: plot.clientWidth, height: HEIGHT }),
     over: chart.over,

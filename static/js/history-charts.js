@@ -1,12 +1,10 @@
 // The frames of the History section: a chart in each, its summary, its reading under the cross-hair,
 // and the keyboard that moves it.
 
-import { clockTexts, makeChart } from "./chart.js";
+import { clockTexts, KEYS, makeChart } from "./chart.js";
 import { parts, setAttribute, setHidden, setText } from "./dom.js";
 import { stamp } from "./format.js";
 import { hasValues, inUnit, summaryText, valueText } from "./series.js";
-
-const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: 20, PageDown: -20, Home: -Infinity, End: Infinity };
 
 export function chartsOf(section, { onZoom, onReset }) {
   const frames = [...section.querySelectorAll("[data-chart]")].map(frameOf);
@@ -20,7 +18,7 @@ export function chartsOf(section, { onZoom, onReset }) {
   function press(event, frame) {
     if (event.key === "Escape") onReset();
     else if (event.key === "Enter") zoomAround();
-    else if (event.key in STEPS) step(STEPS[event.key], frame);
+    else if (event.key in KEYS) step(KEYS[event.key], frame);
     else return;
     event.preventDefault();
   }

@@ -28,7 +28,7 @@ let readAt = 0;
 
 section.addEventListener("click", clicked);
 document.addEventListener("click", followGpu);
-window.addEventListener("popstate", follow);
+span.follow(follow);
 new ResizeObserver(charts.resize).observe(section);
 setInterval(() => document.hidden || refresh(), 1000);
 follow();
@@ -38,10 +38,7 @@ function now() {
 }
 
 function navigate(changes) {
-  const wanted = span.address(changes);
-  if (wanted === location.href) return;
-  history.pushState(null, "", wanted);
-  follow();
+  span.go(span.address(changes));
 }
 
 // The address has changed: controls and charts do what it says.

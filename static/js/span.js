@@ -1,5 +1,6 @@
-// Which window of time a page shows, as its address says it: a named range, a start and an end, and
-// a zoom into either. Pure functions over the address; times are seconds since 1970.
+// Which window of time a page shows, as its address says it: a named range, or a start and an end –
+// without an end it goes on until now –, and a zoom into either. Times are seconds since 1970. Only
+// `go` and `follow` do something: they change the address, and hear of its changes.
 
 const DAY = 86400;
 export const RANGES = { "1h": 3600, "6h": 6 * 3600, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "12m": 365 * DAY };
@@ -13,12 +14,12 @@ const LEAST_SECONDS = 60; // three windows of readings
 export function read(search, preferred) {
   const query = new URLSearchParams(search);
   const [from, to] = [seconds(query.get("start")), seconds(query.get("end"))];
-  const isOwn = from < to;
+  const isOwn = from < to || (!Number.isNaN(from) && !query.get("end"));
   const wanted = query.get("range");
   return {
     range: isOwn ? null : wanted in RANGES ? wanted : preferred,
     from: isOwn ? from : null,
-    to: isOwn ? to : null,
+    to: from < to ? to : null,
     zoom: pair(query.get("zoom")),
     gpu: /^\d+$/.test(query.get("gpu") ?? "") ? query.get("gpu") : null,
     shown: query.get("show") ? new Set(query.get("show").split(",")) : null,
@@ -43,12 +44,12 @@ export function text(moment) {
 // The shown window, [from, to]; a named range ends now.
 export function bounds(state, now) {
   if (state.zoom) return state.zoom;
-  return state.range ? [now - RANGES[state.range], now] : [state.from, state.to];
+  return state.range ? [now - RANGES[state.range], now] : [state.from, state.to ?? Math.max(now, state.from + 1)];
 }
 
-// Whether what is shown goes on: a range that ends now, without a zoom into it.
+// Whether what is shown goes on: a window that ends now, without a zoom into it.
 export function isLive(state) {
-  return state.range !== null && state.zoom === null;
+  return state.to === null && state.zoom === null;
 }
 
 // The same window a part of its length earlier or later, not beyond now.
@@ -68,7 +69,7 @@ export function query(state, now, most = MOST) {
   const [from, to] = bounds(state, now);
   const step = STEPS.find((one) => (to - from) / one <= most) ?? STEPS.at(-1);
   const asked = new URLSearchParams();
-  if (isLive(state)) {
+  if (isLive(state) && state.range) {
     asked.set("range", state.range);
     asked.set("max_points", Math.ceil(RANGES[state.range] / step));
   } else {
@@ -82,19 +83,41 @@ export function query(state, now, most = MOST) {
 }
 
 export function name(state, stamp) {
-  if (isLive(state)) return NAMES[state.range];
+  if (isLive(state)) return state.range ? NAMES[state.range] : `Since ${stamp(new Date(state.from * 1000))}`;
   const [from, to] = bounds(state, 0).map((moment) => stamp(new Date(moment * 1000)));
   return `${from} – ${to}`;
 }
 
-// The address with some of its parameters changed; an empty value takes one away.
+// The address with some of its parameters changed; an empty value takes one away, several values
+// stand one after the other.
 export function address(changes) {
   const url = new URL(location.href);
   for (const [key, value] of Object.entries(changes)) {
-    if (value === "" || value === null) url.searchParams.delete(key);
+    if (Array.isArray(value)) {
+      url.searchParams.delete(key);
+      for (const one of value) url.searchParams.append(key, one);
+    } else if (value === "" || value === null) url.searchParams.delete(key);
     else url.searchParams.set(key, value);
   }
   // Colons and slashes may stand in a query; escaped, a window is hard to read.
   url.search = url.search.replaceAll("%3A", ":").replaceAll("%2F", "/").replaceAll("%2C", ",");
   return url.href;
+}
+
+// A step of its own in the person's history, or in place of the last one.
+export function go(wanted, { isStep = true } = {}) {
+  if (wanted === location.href) return;
+  if (isStep) history.pushState(null, "", wanted);
+  else history.replaceState(history.state, "", wanted);
+  again();
+}
+
+// The same address, looked at once more: what it shows ends now, and now is later.
+export function again() {
+  dispatchEvent(new Event("address"));
+}
+
+// Every section that the address places follows it, whoever changed it.
+export function follow(handler) {
+  for (const name of ["address", "popstate"]) addEventListener(name, handler);
 }

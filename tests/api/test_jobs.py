@@ -336,6 +336,25 @@ def test_tells_what_a_job_printed_and_used(world: World) -> None:
     assert world.viewer.get(f"/jobs/{job.pk}/metrics", max_points=0).status_code == 422
 
 
+def test_tells_the_curves_that_are_asked_for(world: World) -> None:
+    job = make_job(make_project(world.machine))
+    path = f"/jobs/{job.pk}/scalars"
+    assert world.viewer.get(path).json()["names"] == []
+    lines = b"".join(b"step=%d lr=0.1 x=2 loss=%d eval_loss=nan y=1\n" % (n, n) for n in range(50))
+    logs.append(job, lines, NOW)
+    found = world.viewer.get(path).json()
+    assert found["names"] == ["eval_loss", "loss", "lr", "x", "y"]
+    assert sorted(found["scalars"]) == ["eval_loss", "loss", "lr", "x"]
+    assert found["last"]["loss"] == {"step": 49, "value": 49.0}
+    assert (found["end"], found["complete"]) == (None, False)
+    some = world.viewer.get(path, name=["y", "loss", "later"], max_points=10).json()
+    assert sorted(some["scalars"]) == ["loss", "y"]
+    assert len(some["scalars"]["loss"]["step"]) == 10
+    assert world.viewer.get(path, name="").json()["scalars"] == {}
+    assert world.viewer.get(path, max_points=5001).status_code == 422
+    assert world.stranger.get(path).status_code == 404
+
+
 def test_whoever_sees_a_machine_may_wait_for_its_gpus(world: World) -> None:
     path = f"/connections/{world.machine.pk}/gpu-wishes"
     assert world.viewer.post(path, {"gpu": 2}).status_code == 201
