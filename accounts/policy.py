@@ -60,6 +60,7 @@ ACTIONS: dict[str, Role | Right] = {
     "project.delete": Role.OPERATOR,
     "job.list": Right.PERSON,
     "job.view": Role.VIEWER,
+    "job.files": Role.OPERATOR,
     "job.create": Role.OPERATOR,
     "job.start": Role.OPERATOR,
     "job.stop": Role.OPERATOR,

@@ -78,6 +78,7 @@ _PAGES: dict[str, dict[str, str]] = {
     "jobs/compare/csv": {"GET": "job.list"},
     _JOB_PAGE: {"GET": "job.view"},
     f"{_JOB_PAGE}lines": {"GET": "job.view"},
+    f"{_JOB_PAGE}file": {"GET": "job.files"},
     f"{_JOB_PAGE}start": {"POST": "job.start"},
     f"{_JOB_PAGE}stop": {"POST": "job.stop"},
     f"{_JOB_PAGE}relaunch": {"POST": "job.retry"},

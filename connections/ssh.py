@@ -203,7 +203,7 @@ class Session:
 
     @contextlib.contextmanager
     def sftp(self, *, timeout: float) -> Iterator["Sftp"]:
-        """The machine's files, for `connections.files` alone; all is over in `timeout` seconds.
+        """The machine's files, for this app alone; all is over in `timeout` seconds.
 
         On the deadline the whole session is closed, so that what waits lets go. Raises
         `SessionLost` for a link that breaks; what the machine refuses is an `OSError`.
@@ -249,6 +249,41 @@ class Sftp(paramiko.SFTPClient):
         """Raises `OSError` unless the folder can be opened to list it; reads no entry."""
         _, answer = self._request(paramiko.sftp.CMD_OPENDIR, path)
         self._request(paramiko.sftp.CMD_CLOSE, answer.get_binary())
+
+    def real_path(self, path: bytes) -> bytes:
+        """`path` without links, `.` and `..`, as the machine resolves it."""
+        return self._one_name(paramiko.sftp.CMD_REALPATH, path)
+
+    def link_target(self, path: bytes) -> bytes:
+        """What a symbolic link says, unresolved."""
+        return self._one_name(paramiko.sftp.CMD_READLINK, path)
+
+    def entries(self, path: bytes) -> Iterator[tuple[bytes, paramiko.SFTPAttributes]]:
+        """Name and attributes of what is in a folder; names are bytes, whatever they are.
+
+        Paramiko's own listing fails as a whole on one name that is not UTF-8.
+        """
+        _, answer = self._request(paramiko.sftp.CMD_OPENDIR, path)
+        handle = answer.get_binary()
+        try:
+            while True:
+                _, answer = self._request(paramiko.sftp.CMD_READDIR, handle)
+                for _ in range(answer.get_int()):
+                    name = answer.get_binary()
+                    answer.get_binary()  # what `ls -l` would print
+                    attributes = paramiko.SFTPAttributes()
+                    attributes._unpack(answer)  # type: ignore[attr-defined]
+                    yield name, attributes
+        except EOFError:
+            return
+        finally:
+            self._request(paramiko.sftp.CMD_CLOSE, handle)
+
+    def _one_name(self, request: int, path: bytes) -> bytes:
+        _, answer = self._request(request, path)
+        if answer.get_int() != 1:
+            raise OSError("not one name")
+        return answer.get_binary()
 
     @property
     def is_closed(self) -> bool:

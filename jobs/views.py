@@ -16,12 +16,14 @@ from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context
 from dgxsite.times import iso
-from jobs import figures, lines, log_page, pages, services
+from jobs import figures, lines, log_page, machine_tabs, pages, services
 from jobs.choices import Choice
 from jobs.models import TRASH, Job
 from metrics import history_section, live
 
-_TABS = ("overview", "log", "metrics", "config")
+_TABS = ("overview", "log", "metrics", "config", "files", "container")
+# Those for which the machine is asked.
+_ASKING = {"files": machine_tabs.files, "container": machine_tabs.of_container}
 
 
 @login_required
@@ -63,7 +65,7 @@ def _list(
 @login_required
 @require_GET
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """One job: `?tab=overview` (the default), `log`, `metrics` or `config`."""
+    """One job: `?tab=overview` (the default), `log`, `metrics`, `config`, `files`, `container`."""
     caller = caller_from_page(request)
     found = services.find(caller, job_id)
     tab = request.GET.get("tab", "")
@@ -71,6 +73,8 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     context["tab"] = tab = tab if tab in _TABS else "overview"
     if tab == "metrics":
         return _metrics_tab(request, caller, context)
+    if tab in _ASKING:
+        return _ASKING[tab](request, caller, context)
     if tab == "log":
         context |= log_page.context(found, request.GET.get("line", ""))
     elif tab == "config":
