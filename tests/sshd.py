@@ -134,7 +134,7 @@ def _config(
 
 
 def _wait_for_banner(server: Sshd, address: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             with socket.create_connection((address, server.port), timeout=2) as sock:

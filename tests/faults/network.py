@@ -1,7 +1,7 @@
 """A network namespace as a machine room: one cable leads to it, and that can be cut or refused.
 
 Every rule lives inside the namespace, so that nothing of it outlasts the namespace or touches the
-host. Needs root, `ip` and `iptables`.
+host. Needs root, `ip`, `tc` and `iptables`.
 """
 
 import os
@@ -16,6 +16,8 @@ from tests.programs import require_program
 
 _PREFIX = "dgxfault"
 _NAMESPACES = Path("/run/netns")
+# Not a promise: a loaded machine takes its time.
+_COMMAND_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Network:
     @classmethod
     def open(cls) -> "Network":
         """Make the room; skips (under CI fails) where that is not possible."""
-        for program in ("ip", "iptables"):
+        for program in ("ip", "tc", "iptables"):
             require_program(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         remove_abandoned()
         number = os.getpid()
@@ -75,6 +77,12 @@ class Network:
             chance = ("-m", "statistic", "--mode", "random", "--probability", "0.05")
             self._rule("-A", chain, *chance, "-j", "DROP")
 
+    def slow(self) -> None:
+        """No more than 32 KB/s pass, either way, and what has to wait for 400 ms vanishes."""
+        shape = ("root", "tbf", "rate", "256kbit", "burst", "8kb", "latency", "400ms")
+        _tc("replace", "dev", _cable(self.name, "a"), *shape)
+        _tc("-n", self.name, "replace", "dev", _cable(self.name, "b"), *shape)
+
     def cut_after(self, size: int) -> None:
         """Every connection dies in silence once it has carried so many bytes."""
         count = ("--connbytes", f"{size}:", "--connbytes-dir", "both", "--connbytes-mode", "bytes")
@@ -87,6 +95,9 @@ class Network:
     def heal(self) -> None:
         self._rule("-F")
         _ip("-n", self.name, "link", "set", _cable(self.name, "b"), "up")
+        with suppress(subprocess.CalledProcessError):  # nothing was slow
+            _tc("del", "dev", _cable(self.name, "a"), "root")
+            _tc("-n", self.name, "del", "dev", _cable(self.name, "b"), "root")
 
     def close(self) -> None:
         """Remove the cable, and the room as soon as nobody runs in it."""
@@ -112,7 +123,17 @@ def _cable(room: str, end: str) -> str:
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
+    _run("ip", *words)
+
+
+def _tc(*words: str) -> None:
+    """Its `-n ROOM` comes before `qdisc`, as `ip` has it before the object."""
+    room = words[:2] if words[0] == "-n" else ()
+    _run("tc", *room, "qdisc", *words[len(room) :])
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=True, capture_output=True, text=True, timeout=_COMMAND_SECONDS)
 
 
 def _missing(message: str) -> None:

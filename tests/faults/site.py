@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ _CELERY = (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "-A", "dg
 _KEEPER = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", *programs.WORKER_OPTIONS)
 _WORKER = ("worker", "-P", "threads", "-c", "2", "-Q", "celery", *programs.WORKER_OPTIONS)
 _LOG_TAIL_BYTES = 4000
+# Until somebody gives up; no promise: a loaded machine takes its time to start a program.
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,26 @@ class Site:
     """Programs over one database and one Redis."""
 
     def __init__(
-        self, directory: Path, database_url: str, redis_url: str, scale: float = SCALE
+        self,
+        directory: Path,
+        database_url: str,
+        redis_url: str,
+        scale: float = SCALE,
+        keeper_prefix: Sequence[str] = (),
     ) -> None:
+        """`keeper_prefix` goes before a keeper's program."""
         self.database_url = database_url
         self.redis_url = redis_url
         self._scale = scale
         self._directory = directory
+        self._keeper_prefix = tuple(keeper_prefix)
         self._running: list[Program] = []
+        self._database: psycopg.Connection[tuple[Any, ...]] | None = None
         self._port = 0
 
     def keeper(self, name: str = "keeper", fail_at: str = "") -> Program:
         """Start a keeper: a worker that hears the tick and nothing else; it dies at `fail_at`."""
-        argv = (*_CELERY, *_KEEPER, "-n", f"{name}@%h")
+        argv = (*self._keeper_prefix, *_CELERY, *_KEEPER, "-n", f"{name}@%h")
         return self._start(name, argv, {"DGX_FAIL_AT": fail_at})
 
     def worker(self) -> Program:
@@ -90,7 +100,7 @@ class Site:
         self._port = free_port()
         program = programs.web("127.0.0.1", self._port, behind_proxy=False)
         running = self._start("web", program.argv, program.environment)
-        until(self._answers, "the web process answers")
+        until(self._answers, "the web process answers", seconds=_START_SECONDS)
         return running
 
     def ask(self, method: str, path: str, token: str, body: Any = None, key: str = "") -> Answer:
@@ -106,8 +116,11 @@ class Site:
         return Answer(status, said, time.monotonic() - started)
 
     def download(self, path: str, token: str) -> bytes | None:
-        """What the web process sends as a file; None while it says that it cannot."""
-        status, content = self._request("GET", path, token, None, {})
+        """What the web process sends as a file; None while it cannot."""
+        try:
+            status, content = self._request("GET", path, token, None, {})
+        except OSError:
+            return None
         assert status in {200, 503}, content
         return content if status == 200 else None
 
@@ -122,15 +135,29 @@ class Site:
             return response.status, response.read()
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of the site's database."""
-        with psycopg.connect(self.database_url, connect_timeout=5) as database:
-            return database.execute(statement, values).fetchall()
+        """Rows of the site's database; the connection to it is kept while it lives."""
+        for _ in range(2):
+            if self._database is None or self._database.closed:
+                self._database = psycopg.connect(
+                    self.database_url, connect_timeout=30, autocommit=True
+                )
+            with contextlib.suppress(psycopg.OperationalError):  # it died since the last time
+                return self._database.execute(statement, values).fetchall()
+            self._database.close()
+        raise psycopg.OperationalError(f"not answered: {statement}")
 
-    def close(self) -> None:
-        """Kill everything and print the last lines of each log, for pytest to show."""
+    def kill(self) -> None:
+        """Kill all programs, also those that sleep."""
         for program in self._running:
             program.signal(signal.SIGCONT)
             program.kill()
+        if self._database is not None:
+            self._database.close()
+
+    def close(self) -> None:
+        """Kill everything and print the last lines of each log, for pytest to show."""
+        self.kill()
+        for program in self._running:
             text = program.log.read_text(errors="replace")[-_LOG_TAIL_BYTES:]
             print(f"--- {program.name}\n{text}")
 
@@ -173,7 +200,7 @@ class Server:
             self._process = children.start(
                 self._server.argv, death_signal=self._server.stop_signal, output=log
             )
-        until(self.is_ready, f"{self._server.name} answers")
+        until(self.is_ready, f"{self._server.name} answers", seconds=_START_SECONDS)
         return time.time()
 
     def is_ready(self) -> bool:
@@ -184,7 +211,7 @@ class Server:
         assert self._process is not None
         asked = time.time()
         self._process.send_signal(how)
-        self._process.wait(30)
+        self._process.wait(_START_SECONDS)
         return asked
 
     def close(self) -> None:

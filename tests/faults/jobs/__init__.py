@@ -5,3 +5,5 @@ hundred trials take less than an hour; the ratios between the waits stay.
 """
 
 SCALE = 0.25
+# Until a trial gives up what it waits for. No promise: other things may take the processors.
+PATIENCE_SECONDS = 240.0

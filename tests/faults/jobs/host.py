@@ -2,19 +2,19 @@
 
 import os
 import signal
-import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tests import sshd
-from tests.faults.jobs import oracle
+from tests.faults.jobs import PATIENCE_SECONDS, oracle
 from tests.jobs.machine import Machine
 from tests.waiting import until
 
-# A dead supervisor's last child may still rename what it has written.
-_LAST_WRITE_SECONDS = 0.3
+# A dead supervisor's last child may still rename what it has written; if there is none, what was
+# written stays as it is.
+_LAST_WRITE_SECONDS = 3.0
 
 
 class Host:
@@ -35,20 +35,29 @@ class Host:
     def reboot(self, job_id: str) -> None:
         """All processes end at once; it comes back with another boot id."""
         self.server.stop()
-        until(self._is_empty, "every process of the machine is gone")
+        until(self._is_empty, "every process of the machine is gone", seconds=PATIENCE_SECONDS)
         self._note_cut(job_id)
         self.server = self._boot(self.server.port)
 
-    def kill_supervisor(self, job_id: str) -> None:
-        """As soon as there is one."""
-        if pid := self._pid_in(job_id, "supervisor"):
+    def mend(self) -> None:
+        """Wake it, and start it again where it was given up half-way."""
+        if self.server.process.poll() is None:
+            self.server.signal_all(signal.SIGCONT)
+        else:
+            self.server = self._boot(self.server.port)
+
+    def kill_supervisor(self, job_id: str, is_over: Callable[[], bool]) -> None:
+        """As soon as there is one; never, once the job `is_over`."""
+        if pid := self._pid_in(job_id, "supervisor", is_over):
             _kill(pid)
-            time.sleep(_LAST_WRITE_SECONDS)
+            half_written = self._machine.jobs / job_id / "exit.new"
+            with suppress(AssertionError):
+                until(lambda: not half_written.exists(), seconds=_LAST_WRITE_SECONDS)
             self._note_cut(job_id)
 
-    def kill_command(self, job_id: str) -> None:
-        """As soon as it has begun."""
-        if pid := self._pid_in(job_id, "started"):
+    def kill_command(self, job_id: str, is_over: Callable[[], bool]) -> None:
+        """As soon as it has begun; never, once the job `is_over`."""
+        if pid := self._pid_in(job_id, "started", is_over):
             self._killed.add(job_id)
             _kill(pid)
 
@@ -87,15 +96,14 @@ class Host:
         if folder.exists() and not (folder / "exit").exists():
             self._cut.add(job_id)
 
-    def _pid_in(self, job_id: str, name: str) -> int | None:
+    def _pid_in(self, job_id: str, name: str, is_over: Callable[[], bool]) -> int | None:
         """The process that a job's file names; None when the job is over before there is one."""
         folder = self._machine.jobs / job_id
 
         def look() -> bool:
-            return (folder / name).exists() or (folder / "exit").exists()
+            return any((folder / file).exists() for file in (name, "exit")) or is_over()
 
-        with suppress(AssertionError):  # a job that was stopped in the queue never gets there
-            until(look, seconds=10)
+        until(look, f"{name} of {job_id}", seconds=PATIENCE_SECONDS)
         if not (folder / name).exists() or (folder / "exit").exists():
             return None
         return int((folder / name).read_text().split()[0])

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# As a shell tells of signal 9.
+_KILLED_CODE = 137
+
 
 @dataclass(frozen=True)
 class Record:
@@ -33,11 +36,12 @@ def complaints(record: Record, final: Final, *, stop_asked: bool) -> list[str]:
     if record.starts > 1:
         found.append(f"started {record.starts} times")
     right = statuses(record, stop_asked=stop_asked)
+    codes = {record.end_code, _KILLED_CODE} if record.was_killed else {record.end_code}
     if final.status not in right:
         found.append(f"{final.status}, the machine allows {sorted(right) or 'nothing'}")
     if final.status == "lost":
         return found
-    if record.end_code not in (None, final.exit_code):
+    if record.end_code is not None and final.exit_code not in codes:
         found.append(f"exit code {final.exit_code}, on the machine {record.end_code}")
     if not final.has_whole_log:
         found.append("the log is not what lies on the machine")
@@ -53,7 +57,7 @@ def statuses(record: Record, *, stop_asked: bool) -> frozenset[str]:
     allowed = {"stopped"} if stop_asked else set()
     if record.end_code is not None:
         allowed.add("failed" if record.end_code else "completed")
-    elif record.was_killed:
+    if record.was_killed:  # perhaps just after it had said its end
         allowed.add("failed")
     return frozenset(allowed)
 

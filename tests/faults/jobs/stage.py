@@ -1,15 +1,17 @@
 """What all trials share: one site over one machine, a person who asks it for jobs."""
 
-import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from accounts.models import Role, Scope
 from tests import factories
+from tests.faults.jobs import PATIENCE_SECONDS
 from tests.faults.jobs.host import Host
 from tests.faults.jobs.oracle import Final
+from tests.faults.names import NAME, Names
 from tests.faults.network import Network
 from tests.faults.site import Answer, Program, Server, Site
 from tests.jobs.rows import make_project
@@ -26,13 +28,16 @@ class Owner:
     project_id: str
 
 
-def make_owner(host: Host) -> Owner:
-    """Rows for a person, a team, its machine `host` and a project there."""
+def make_owner(host: Host, names: Names | None) -> Owner:
+    """Rows for a person, a team, its machine `host` and a project there.
+
+    The machine is known by its name where that can be found.
+    """
     person, team = factories.make_user(), factories.make_team()
     factories.join(person, team, Role.ADMINISTRATOR)
     machine = factories.make_connection(
         team,
-        hostname=host.address,
+        hostname=NAME if names is not None else host.address,
         port=host.server.port,
         username=host.server.user,
         host_key=host.server.host_key_fingerprint,
@@ -48,13 +53,35 @@ class Stage:
     """The parts that a fault may hurt, and the ways to ask for jobs and to read their end."""
 
     def __init__(
-        self, site: Site, host: Host, owner: Owner, postgres: Server, room: Network | None
+        self,
+        site: Site,
+        host: Host,
+        owner: Owner,
+        postgres: Server,
+        room: Network | None,
+        names: Names | None,
     ) -> None:
-        self.site, self.host, self.room, self.postgres = site, host, room, postgres
+        self.site, self.host, self.postgres = site, host, postgres
+        self.room, self.names = room, names
         self._owner = owner
-        site.web()
-        self.worker, self.beat = site.worker(), site.beat()
-        self.keeper = site.keeper()
+        self._start_site()
+
+    def _start_site(self) -> None:
+        self.site.web()
+        self.worker, self.beat = self.site.worker(), self.site.beat()
+        self.keeper = self.site.keeper()
+
+    def mend(self) -> None:
+        """Make everything whole, whatever a trial that was given up has left behind."""
+        for link in (self.room, self.names):
+            if link is not None:
+                link.heal()
+        self.host.mend()
+        self.site.kill()
+        if not self.postgres.is_ready():
+            self.postgres.close()
+            self.postgres.start()
+        self._start_site()
 
     def replace_keeper(self, fail_at: str = "") -> Program:
         """Another keeper in place of the one there is; that one is killed if it still lives."""
@@ -69,7 +96,16 @@ class Stage:
             "SELECT 1 FROM connections_connection c JOIN connections_keeper k ON k.id = c.owner_id "
             "WHERE c.status = 'connected' AND k.heartbeat_at > to_timestamp(%s)"
         )
-        until(lambda: self.site.query(statement, since), "the machine is connected", seconds=60)
+        until(
+            lambda: self.site.query(statement, since),
+            "the machine is connected",
+            seconds=PATIENCE_SECONDS,
+        )
+
+    def wait_cut_off(self) -> None:
+        """Until the keeper has seen that its session is gone."""
+        statement = "SELECT 1 FROM connections_connection WHERE status <> 'connected'"
+        until(lambda: self.site.query(statement), "the session is lost", seconds=PATIENCE_SECONDS)
 
     def submit(self, name: str, command: str, copies: int) -> str:
         """Ask for a job, `copies` times at once under one key, until it is answered; its id."""
@@ -79,6 +115,8 @@ class Stage:
 
         def ask(_: int) -> None:
             answer = self._ask("POST", "/api/v1/jobs", body, key)
+            if answer is None:
+                return
             if answer.status == 201:
                 made.add(answer.body["id"])
             else:
@@ -89,23 +127,24 @@ class Stage:
                 list(threads.map(ask, range(copies)))
             return bool(made)
 
-        until(is_made, "a job is made", seconds=20)
+        until(is_made, "a job is made", seconds=PATIENCE_SECONDS)
         assert len(made) == 1, made
         return made.pop()
 
-    def stop(self, job_id: str) -> bool:
-        """Ask to stop a job until that is answered; False when it had ended before."""
-        answers: list[Answer] = []
+    def stop_after(self, job_id: str, seconds: float) -> bool:
+        """Wait, then ask to stop a job until that is answered; False when it had ended before.
+
+        What was not answered, or by a 503 whose commit may have come through, was perhaps heard.
+        """
+        time.sleep(seconds)
+        answers: list[Answer | None] = []
 
         def is_answered() -> bool:
-            try:
-                answers[:] = [self._ask("POST", f"/api/v1/jobs/{job_id}/stop")]
-            except OSError:
-                return False
-            return answers[0].status in {202, 409}
+            answers.append(self._ask("POST", f"/api/v1/jobs/{job_id}/stop"))
+            return answers[-1] is not None and answers[-1].status in {202, 409}
 
-        until(is_answered, "a stop is answered", seconds=60)
-        return answers[0].status == 202
+        until(is_answered, "a stop is answered", seconds=PATIENCE_SECONDS)
+        return any(answer is None or answer.status != 409 for answer in answers)
 
     def count(self, name: str) -> int:
         """How many jobs of that name there are."""
@@ -115,10 +154,21 @@ class Stage:
         statement = "SELECT status FROM jobs_job WHERE id = %s"
         return str(self.site.query(statement, job_id)[0][0])
 
+    def is_final(self, job_id: str) -> bool:
+        return self.status(job_id) in _FINAL
+
+    def story(self, job_id: str) -> list[str]:
+        """The steps of a job, for who asks how it came to its end."""
+        statement = (
+            "SELECT to_char(at, 'HH24:MI:SS.MS'), from_status, to_status, who, why "
+            "FROM jobs_jobchange WHERE job_id = %s ORDER BY id"
+        )
+        return [" ".join(row) for row in self.site.query(statement, job_id)]
+
     def final(self, job_id: str, seconds: float) -> Final:
         """How it ended; after `seconds` whatever state it is in then."""
         deadline = time.monotonic() + seconds
-        while self.status(job_id) not in _FINAL and time.monotonic() < deadline:
+        while not self.is_final(job_id) and time.monotonic() < deadline:
             time.sleep(0.05)
         statement = "SELECT status, exit_code FROM jobs_job WHERE id = %s"
         status, code = self.site.query(statement, job_id)[0]
@@ -133,21 +183,11 @@ class Stage:
             got[:] = [self.site.download(path, self._owner.token)]
             return got[0] is not None
 
-        until(is_sent, "a log is sent", seconds=20)
+        until(is_sent, "a log is sent", seconds=PATIENCE_SECONDS)
         return got[0] or b""
 
-    def _ask(self, method: str, path: str, body: object = None, key: str = "") -> Answer:
-        return self.site.ask(method, path, self._owner.token, body, key)
-
-
-class Stop(threading.Thread):
-    """Asks for a stop after `seconds`, whatever else happens then."""
-
-    def __init__(self, stage: Stage, job_id: str, seconds: float) -> None:
-        super().__init__(daemon=True)
-        self.was_taken = False
-        self._stage, self._job_id, self._seconds = stage, job_id, seconds
-
-    def run(self) -> None:
-        time.sleep(self._seconds)
-        self.was_taken = self._stage.stop(self._job_id)
+    def _ask(self, method: str, path: str, body: object = None, key: str = "") -> Answer | None:
+        """None when nobody answered in time."""
+        with suppress(OSError):
+            return self.site.ask(method, path, self._owner.token, body, key)
+        return None

@@ -14,6 +14,7 @@ _CASES = [
     (Record(0), False, set()),
     (Record(1), False, set()),
     (Record(1, was_killed=True), False, {"failed"}),
+    (Record(1, 0, was_killed=True), False, {"completed", "failed"}),
     (Record(1, 0, was_cut=True), True, {"lost"}),
 ]
 
@@ -25,6 +26,12 @@ def test_what_a_record_allows(record: Record, stop_asked: bool, expected: set[st
 
 def test_a_right_end_has_no_complaint() -> None:
     assert complaints(Record(1, 3), Final("failed", 3), stop_asked=False) == []
+
+
+def test_who_is_killed_after_the_last_word_has_the_code_of_that() -> None:
+    record = Record(1, 3, was_killed=True)
+    assert complaints(record, Final("failed", 137), stop_asked=False) == []
+    assert len(complaints(record, Final("failed", 1), stop_asked=False)) == 1
 
 
 @pytest.mark.parametrize(
