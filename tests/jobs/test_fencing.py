@@ -9,7 +9,7 @@ from django.db import Error, connection
 from pytest_django import Settings
 
 from connections import leases
-from connections.models import Connection
+from connections.models import Connection, Keeper
 from jobs import fencing
 from tests.factories import make_connection
 from tests.waiting import until
@@ -40,3 +40,16 @@ def test_who_sleeps_inside_the_fence_does_not_keep_the_machine(settings: Setting
         awake.set()
         sleeper.join(10)
     assert Connection.objects.get(pk=row.pk).owner_id == keeper_id
+
+
+def test_who_held_the_machine_before_writes_nothing() -> None:
+    row = make_connection(is_active=True)
+    for name in ("first", "second"):
+        Keeper.objects.update(heartbeat_at="2000-01-01T00:00Z")
+        keeper_id = uuid.uuid4()
+        leases.renew(keeper_id, name, holds_local=False)
+        assert leases.claim(keeper_id, holds_local=False) == 1
+    with fencing.held(row.pk, row.epoch + 2):
+        pass
+    with pytest.raises(fencing.LeaseLost), fencing.held(row.pk, row.epoch + 1):
+        pytest.fail("the first keeper is over")

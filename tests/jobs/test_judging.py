@@ -4,7 +4,7 @@ import pytest
 
 from jobs.judging import judge
 from jobs.remote import Seen
-from jobs.states import Status
+from jobs.states import Reason, Status
 
 
 @pytest.mark.parametrize("is_stopping", [True, False])
@@ -14,3 +14,19 @@ def test_between_its_last_breath_and_its_exit_code_a_job_is_as_it_was(is_stoppin
     verdict = judge(seen, "boot", is_stopping=is_stopping, was_there=True)
     before = Status.STOPPING if is_stopping else Status.RUNNING
     assert verdict.status == before
+
+
+def test_what_may_be_on_its_way_is_not_lost_at_once() -> None:
+    """Its folder is there, and nobody in it yet, or no longer: the next word may still come."""
+    for pid in (None, 7):
+        seen = Seen(True, False, False, pid, pid, "boot" if pid else None, None, None, None, 0, b"")
+        verdict = judge(seen, "boot", is_stopping=False, was_there=True)
+        assert verdict.status == Status.LOST
+        assert verdict.doubt_seconds > 1
+
+
+def test_after_a_restart_nobody_is_waited_for() -> None:
+    seen = Seen(True, True, False, 7, 8, "before", None, None, None, 0, b"")
+    verdict = judge(seen, "after", is_stopping=True, was_there=True)
+    assert (verdict.status, verdict.reason) == (Status.LOST, Reason.HOST_REBOOTED)
+    assert not verdict.doubt_seconds
