@@ -70,6 +70,8 @@ _PAGES: dict[str, dict[str, str]] = {
     f"{_PROJECT_PAGE}delete": {"POST": "project.delete"},
     f"{_PROJECT_PAGE}restore": {"POST": "project.delete"},
     f"{_MACHINE}jobs": {"GET": "job.view"},
+    f"{_MACHINE}queue": {"POST": "queue.change"},
+    f"{_MACHINE}gpu-wish": {"POST": "gpu.wish"},
     "jobs/": {"GET": "job.list"},
     "jobs/trash": {"GET": "job.list"},
     "jobs/add": {"GET": "job.create", "POST": "job.create"},

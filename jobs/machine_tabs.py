@@ -11,7 +11,7 @@ from django.shortcuts import render
 
 from accounts.policy import Caller
 from jobs import container, file_pages, preview
-from jobs.models import Job
+from jobs.models import Job, Kind
 
 
 def files(request: HttpRequest, caller: Caller, context: dict[str, Any]) -> HttpResponse:
@@ -25,7 +25,8 @@ def of_container(request: HttpRequest, caller: Caller, context: dict[str, Any]) 
     """What the site knows; with `?ask=1` also what the machine's docker says, which takes time."""
     row: Job = context["job"]
     context |= {"script": preview.script(row), "container_name": container.name_of(row)}
-    if "ask" in request.GET and context["may_operate"]:
+    has_run = row.kind == Kind.CONTAINER and row.started_at is not None
+    if "ask" in request.GET and context["may_operate"] and has_run:
         context["seen"] = container.look(caller, row)
     is_fragment = request.headers.get("HX-Request") == "true"
     name = "jobs/_container_state.html" if is_fragment else "jobs/job_container.html"

@@ -111,6 +111,8 @@ def queue_dict(row: MachineQueue) -> dict[str, Any]:
     """The rules of a machine's queue."""
     return {
         "is_paused": row.is_paused,
+        "paused_by": row.paused_by.get_username() if row.paused_by else None,
+        "paused_at": iso(row.paused_at),
         "idle_percent": row.idle_percent,
         "idle_bytes": row.idle_bytes,
         "hold_seconds": row.hold_seconds,

@@ -325,6 +325,8 @@ class WishList(Output):
 
 class QueueOut(Output):
     is_paused: bool
+    paused_by: str | None
+    paused_at: str | None
     idle_percent: float
     idle_bytes: int
     hold_seconds: float

@@ -161,9 +161,11 @@ def change_queue(caller: Caller, connection_id: UUID, fields: dict[str, Any]) ->
     row = MachineQueue.of(machine.pk)
     with transaction.atomic():
         audit.record(caller, "queue.change", machine, **fields)
+        if "is_paused" in fields:
+            row.note_pause(caller.user, is_paused=fields["is_paused"])
         for name, value in fields.items():
             setattr(row, name, value)
-        row.save(update_fields=[*fields])
+        row.save(update_fields=[*fields, "paused_by", "paused_at"])
         transaction.on_commit(nudge.keepers)
     return row
 

@@ -16,7 +16,7 @@ from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context
 from dgxsite.times import iso
-from jobs import figures, lines, log_page, machine_tabs, pages, services
+from jobs import figures, lines, log_page, machine_tabs, pages, queue_views, services
 from jobs.choices import Choice
 from jobs.models import TRASH, Job
 from metrics import history_section, live
@@ -45,7 +45,7 @@ def of_machine(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     row = machines.find(caller, connection_id, "job.view")
     rows = services.visible(caller).filter(connection=row)
     context = machine_context(caller.user, row) | {"tab": "jobs"}
-    context["queue"] = services.queue_of(caller, connection_id)
+    context |= queue_views.context(services.queue_of(caller, connection_id))
     return _list(request, caller, rows, "jobs/of_machine.html", context)
 
 

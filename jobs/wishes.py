@@ -45,6 +45,14 @@ def make(caller: Caller, connection_id: UUID, gpu: int | None) -> GpuWish:
     return row
 
 
+def drop(caller: Caller, connection_id: UUID, gpu: int | None) -> None:
+    """Forget one wish of the caller's; one that was never made is forgotten as well."""
+    machine = connections.find(caller, connection_id, "gpu.wish")
+    with transaction.atomic():
+        audit.record(caller, "gpu.unwish", machine, gpu=gpu)
+        of(caller, connection_id).filter(gpu=gpu).delete()
+
+
 def withdraw(caller: Caller, connection_id: UUID) -> int:
     """Forget the caller's wishes on one machine; how many there were."""
     machine = connections.find(caller, connection_id, "gpu.wish")

@@ -57,6 +57,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH api/v1/connections/<connection_id>/queue": {"is_paused": True},
     "PATCH api/v1/projects/<project_id>": {"name": "renamed"},
     "POST jobs/add": _JOB,
+    "POST machines/<uuid:connection_id>/queue": {"step": "pause"},
+    "POST machines/<uuid:connection_id>/gpu-wish": {"gpu": "0"},
     "POST jobs/preview": _JOB,
     "POST projects/add": _PROJECT,
     "POST projects/<uuid:project_id>/edit": {"name": "renamed", "remote_path": "~/x"},
