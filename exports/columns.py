@@ -58,7 +58,7 @@ def units(columns: Sequence[Column]) -> dict[str, str]:
 
 
 # UTC with milliseconds and a Z, as everywhere else in the site.
-_STAMP = sql.SQL("""to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")
+STAMP = sql.SQL("""to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")
 
 
 def selected(columns: Sequence[Column]) -> sql.Composed:
@@ -67,5 +67,5 @@ def selected(columns: Sequence[Column]) -> sql.Composed:
         sql.SQL("{} AS {}").format(sql.Identifier(column.source), sql.Identifier(column.name))
         for column in columns
     )
-    stamp = sql.SQL("{} AS {}").format(_STAMP, sql.Identifier(TIMESTAMP))
+    stamp = sql.SQL("{} AS {}").format(STAMP, sql.Identifier(TIMESTAMP))
     return sql.SQL(", ").join([stamp, *numbers])

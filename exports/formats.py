@@ -70,9 +70,9 @@ async def points(rows: sql.Composed) -> Body:
 async def _parquet(plan: Plan, rows: sql.Composed) -> Body:
     from exports import parquet
 
-    writer = await asyncio.to_thread(parquet.Writer, plan)
-    async with aclosing(_groups(rows)) as groups:
-        async for group in groups:
+    writer = await asyncio.to_thread(parquet.of_plan, plan)
+    async with aclosing(groups(rows)) as parts:
+        async for group in parts:
             yield await asyncio.to_thread(writer.add, group)
     yield await asyncio.to_thread(writer.end)
 
@@ -89,8 +89,8 @@ async def _sqlite(plan: Plan, rows: sql.Composed) -> Body:
 
 async def _fill(path: Path, plan: Plan, rows: sql.Composed) -> None:
     with closing(await asyncio.to_thread(sqlite.Writer, path, plan)) as writer:
-        async with aclosing(_groups(rows)) as groups:
-            async for group in groups:
+        async with aclosing(groups(rows)) as parts:
+            async for group in parts:
                 await asyncio.to_thread(writer.add, group)
 
 
@@ -102,7 +102,7 @@ _BODIES: Mapping[str, Callable[[Plan, sql.Composed], Body]] = {
 }
 
 
-async def _groups(rows: sql.Composed) -> Body:
+async def groups(rows: sql.Composed) -> Body:
     """The rows as CSV without a header, in large pieces of whole lines."""
     kept = bytearray()
     async with aclosing(copying.pieces(csv_statement(rows, with_header=False))) as pieces:

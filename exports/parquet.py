@@ -4,6 +4,7 @@ pyarrow takes some 40 MB, so this module is imported when somebody asks for Parq
 """
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -38,17 +39,26 @@ class _Sink(io.RawIOBase):
         return data
 
 
+# What a column holds: times are UTC in milliseconds.
+_TYPES = {
+    "time": pa.timestamp("ms", tz="UTC"),
+    "text": pa.string(),
+    "whole": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+}
+
+
 class Writer:
     """A file that grows: each call answers the bytes that have been added to it.
 
-    Times are UTC in milliseconds, numbers have the 32 bits that the history stores; an empty cell
-    is a null.
+    `columns` are names and the kinds of `_TYPES`, `described` goes into the file's metadata. An
+    empty cell is a null.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        numbers = [(column.name, pa.float32()) for column in plan.columns]
-        described = {key: str(value) for key, value in plan.described().items()}
-        self._schema = pa.schema([(TIMESTAMP, pa.timestamp("ms", tz="UTC")), *numbers], described)
+    def __init__(self, columns: Mapping[str, str], described: Mapping[str, str]) -> None:
+        fields = [(name, _TYPES[kind]) for name, kind in columns.items()]
+        self._schema = pa.schema(fields, dict(described))
         self._sink = _Sink()
         self._writer = pa.parquet.ParquetWriter(pa.PythonFile(self._sink, "w"), self._schema)
 
@@ -66,3 +76,10 @@ class Writer:
         """The footer; nothing may be added afterwards."""
         self._writer.close()
         return self._sink.taken()
+
+
+def of_plan(plan: Plan) -> Writer:
+    """The file of a range export; its numbers have the 32 bits that the history stores."""
+    numbers = {column.name: "float32" for column in plan.columns}
+    described = {key: str(value) for key, value in plan.described().items()}
+    return Writer({TIMESTAMP: "time"} | numbers, described)

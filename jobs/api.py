@@ -11,7 +11,7 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
-from jobs import download, drafts, job_metrics, logs, printed, schemas, services, wishes
+from jobs import bundle, download, drafts, job_metrics, logs, printed, schemas, services, wishes
 from jobs.representation import as_dict, change_dict, detail_dict, queue_dict, wish_dict
 from metrics import columnar
 
@@ -116,6 +116,12 @@ def read_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -
 def download_log(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """The log's bytes as they were read, as a file."""
     return download.response(services.find(caller_of(request), job_id))
+
+
+@router.get("/{job_id}/bundle")
+def download_bundle(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
+    """The run as one zip: report, configuration, origin, tables as Parquet, and the log."""
+    return bundle.response(services.find(caller_of(request), job_id))
 
 
 @router.get("/{job_id}/log/search", response=schemas.FoundList)

