@@ -1,4 +1,4 @@
-"""The demo's people, machines and projects: what `manage.py up --demo` puts into its own database.
+"""The demo: what `manage.py up --demo` puts into its own database, from people to jobs.
 
 The machines are the simulator's, described by its `fleet.json`; each start brings the rows in line
 with that file. Passwords are random and belong to one data directory.
@@ -15,7 +15,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from connections.models import AuthMethod, Connection
-from dgxsite import demo_projects, preparation
+from dgxsite import demo_jobs, demo_projects, preparation
 
 TAG = "simulated"
 _PEOPLE = {"admin": Role.ADMINISTRATOR, "operator": Role.OPERATOR, "viewer": Role.VIEWER}
@@ -43,6 +43,7 @@ def seed(fleet: Path) -> dict[str, str]:
         for machine in machines:
             _bring_in_line(machine, team)
         demo_projects.seed(team)
+        demo_jobs.seed(team)
     return {name: password for name, password in passwords.items() if password is not None}
 
 

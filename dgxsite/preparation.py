@@ -22,6 +22,7 @@ from accounts import audit, setup
 from accounts.models import AuditEvent, Team
 from connections.models import Connection, Transport
 from metrics import tiers
+from usage import tables
 
 # Any constant of our own; PostgreSQL's advisory locks are numbers.
 _TURN = 0x64677873
@@ -51,8 +52,9 @@ def migrate() -> int:
 
 
 def ensure_partitions(today: date) -> None:
-    """The raw tier has a partition for today and the days to come."""
+    """The history and the usage ledger have room for today and the days to come."""
     tiers.ensure_partitions(today)
+    tables.ensure_partitions(today)
 
 
 def collect_static_files() -> bool:

@@ -3,6 +3,7 @@
 import json
 import stat
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Membership, Team, User
 from connections.models import Connection, Keeper, Status, Transport
 from dgxsite import database_copy, demo, preparation
+from jobs.models import Job
+from metrics import tiers
+from usage import tables
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +68,12 @@ def test_second_look_finds_no_migration_to_apply() -> None:
     assert preparation.migrate() == 0
 
 
+def test_history_and_ledger_have_room_from_the_start() -> None:
+    today = date(2044, 5, 6)
+    preparation.ensure_partitions(today)
+    assert tiers.ensure_days([today]) == tables.ensure_days([today]) == 0
+
+
 def test_demo_seeds_people_and_machines(fleet: Path) -> None:
     passwords = demo.seed(fleet)
     assert set(passwords) == {"admin", "operator", "viewer"}
@@ -84,6 +94,19 @@ def test_demo_seeds_once(fleet: Path) -> None:
     assert demo.seed(fleet) == {}
     again = Connection.objects.get()
     assert (again.pk, again.revision) == (first.pk, first.revision)
+
+
+def test_demo_has_jobs_that_do_not_come_back(fleet: Path) -> None:
+    demo.seed(fleet)
+    jobs = Job.objects.filter(project__name="mnist-baseline")
+    assert set(jobs.values_list("name", "status")) == {
+        ("mnist", "queued"),
+        ("mnist, learning rate 5", "queued"),
+    }
+    assert all(job.config["optimizer"]["name"] == "adamw" for job in jobs)
+    jobs.delete()
+    demo.seed(fleet)
+    assert not Job.objects.exists()
 
 
 def test_demo_follows_a_machine_that_moved(fleet: Path) -> None:
