@@ -16,7 +16,7 @@ from django.http import QueryDict
 from dgxsite import spreadsheet
 from dgxsite.errors import NotFound
 from dgxsite.formats import ABSENT, duration, number, quantity, size
-from jobs import better, compared
+from jobs import compared, naming
 from jobs.compared import By, Compared
 from jobs.comparing import MOST_RUNS, Group, Row, Unit, Value
 from jobs.models import Job
@@ -145,7 +145,7 @@ def _moment(unit: Unit, value: Value) -> datetime | None:
 
 
 def _more(percent: float | None) -> str:
-    if percent is None:
+    if not percent:  # the first run's own, not told, or the same
         return ""
     sign = "+" if percent >= 0 else "−"
     return f"{sign}{number(abs(percent), 1)}\u00a0%"
@@ -155,15 +155,14 @@ def _more(percent: float | None) -> str:
 
 
 def chosen_value(wish: Wish, found: Sequence[Compared]) -> tuple[str, list[str]]:
-    """The printed value whose curves are drawn, and those that there are.
+    """The printed value whose curves are drawn, and those that there are; empty without any.
 
-    Unless one is asked for: what most runs printed, of these a loss, then by name.
+    Unless one is asked for: what most runs printed, of these what a run is judged by.
     """
-    names = sorted({name for one in found for name in one.curves.by_name})
+    names = naming.in_order({name for one in found for name in one.curves.by_name})
     if wish.value in names or not names:
         return wish.value if names else "", names
-    printed = {name: sum(name in one.curves.by_name for one in found) for name in names}
-    return min(names, key=lambda name: (-printed[name], better.of_name(name) != "lower")), names
+    return max(names, key=lambda name: sum(name in one.curves.by_name for one in found)), names
 
 
 def curves(found: Sequence[Compared], name: str, by: By) -> list[dict[str, Any]]:

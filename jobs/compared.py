@@ -5,6 +5,7 @@ Asks no machine. Reads on in logs whose printed values are not all known yet, a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -125,13 +126,22 @@ def lines(found: Sequence[Compared], name: str, by: By) -> list[Line | None]:
 
 
 def _line(job: Job, curve: Curve, by: By) -> Line:
-    """Over steps or over seconds since the job's start.
+    """Points without a place are left out.
 
-    Points without a place are left out; where several have the same, the last counts.
+    A step that comes again replaces what had come from there on, as after a checkpoint.
     """
-    places = {_place(job, point, by): point[1] for point in curve.shown(POINTS)}
-    known = sorted((x, y) for x, y in places.items() if x is not None)
-    return Line([x for x, _ in known], [y for _, y in known])
+    placed = [(_place(job, point, by), point[1]) for point in curve.shown(POINTS)]
+    known = [(x, y) for x, y in placed if x is not None]
+    if by == "seconds":
+        known.sort(key=itemgetter(0))  # a clock may have been set back
+    line = Line([], [])
+    for x, y in known:
+        while line.x and line.x[-1] >= x:
+            line.x.pop()
+            line.y.pop()
+        line.x.append(x)
+        line.y.append(y)
+    return line
 
 
 def _place(job: Job, point: Point, by: By) -> float | None:

@@ -96,5 +96,5 @@ function nearest(offsets, wanted) {
 }
 
 function colorOf(place) {
-  return getComputedStyle(document.querySelector(`.compared .curve-${place}`)).getPropertyValue("--curve").trim();
+  return getComputedStyle(document.querySelector(`.curve-${place}`)).getPropertyValue("--curve").trim();
 }
