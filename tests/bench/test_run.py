@@ -70,7 +70,7 @@ def test_ends_everything_when_it_is_interrupted(short_directory: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     bench.send_signal(signal.SIGINT)
-    _, errors = bench.communicate(timeout=60)
+    _, errors = bench.communicate(timeout=120)
     assert bench.returncode == 130, errors
     assert list(short_directory.iterdir()) == []
     assert living_in(short_directory) == []

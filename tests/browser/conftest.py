@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.management import call_command
 from django.test import override_settings
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from accounts.models import Role, Team
 from connections.models import Connection, Status
@@ -41,6 +41,10 @@ CHROMIUM_FLAGS = (
 # What the pages do not use; collecting it would take most of the time.
 _OTHER_PACKAGES = ["admin", "ninja"]
 _START_SECONDS = 20
+
+
+# When a test gives up; nothing is promised by it, and the processors may be busy elsewhere.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")

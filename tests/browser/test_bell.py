@@ -61,7 +61,7 @@ def test_the_bell_follows_on_every_page(visit: Visit, fleet: Fleet, path: str) -
         notify(fleet.team, "unreachable", title)
         expect(page.locator(".toast", has_text=title)).to_be_visible()
     expect(count).to_have_text("2 unread")
-    page.get_by_role("link", name="Notifications").click()
+    page.locator("#bell").click()
     page.get_by_role("button", name="Mark all as read").click()
     expect(page.get_by_role("heading", name="Nothing unread")).to_be_visible()
     expect(count).to_be_hidden()

@@ -58,7 +58,7 @@ def test_ctrl_c_leaves_the_job_running_and_stop_ends_it(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=20)
+        _, words = process.communicate(timeout=60)
     finally:
         process.kill()
     job = Job.objects.get()

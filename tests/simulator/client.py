@@ -60,7 +60,7 @@ def connect(machine: Machine, key: Path | None, **options: Any) -> Any:
     )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for something that takes a moment; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -68,7 +68,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-def settled(figure: Callable[[], int], seconds: float = 10.0) -> int:
+def settled(figure: Callable[[], int], seconds: float = 30.0) -> int:
     """The figure when it has not changed for a moment."""
     deadline = time.monotonic() + seconds
     last, now = -1, figure()

@@ -31,7 +31,7 @@ def manage(data_dir: Path, *arguments: str, **settings: str) -> "subprocess.Comp
         env=environment(data_dir, **settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
