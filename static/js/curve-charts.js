@@ -59,7 +59,7 @@ export function curveCharts(holder, template, { onZoom, onReset }) {
     const kind = `${axis} ${isLog} ${place}`;
     if (frame.kind === kind) return;
     frame.chart?.remove();
-    frame.kind = kind;
+    Object.assign(frame, { kind, place: null });
     frame.chart = makeChart(frame.plot, {
       lines: [{ stroke: getComputedStyle(frame.figure).getPropertyValue("--curve").trim() }],
       show: (value) => (value === null ? "" : short(value)),

@@ -32,6 +32,7 @@ span.follow(follow);
 new ResizeObserver(charts.resize).observe(section);
 setInterval(poll, POLL_MS);
 ask();
+below(document.getElementById("history"));
 
 function now() {
   return serverNow() / 1000;
@@ -111,29 +112,29 @@ function paint() {
   const names = state.names ?? Object.keys(found.scalars);
   const drawn = names.filter((name) => name in found.scalars);
   const hasTimes = drawn.every((name) => found.scalars[name].timestamp.some(Boolean));
-  const axis = hasTimes ? state.axis : "step";
-  const curves = new Map(drawn.map((name) => [name, points(found.scalars[name], axis)]));
+  if (!hasTimes) state.axis = "step";
+  const curves = new Map(drawn.map((name) => [name, points(found.scalars[name], state.axis)]));
   const isEmpty = !found.names.length;
   for (const name of ["picker", "bar"]) setHidden(part(name), isEmpty);
   setHidden(part("empty"), !isEmpty);
   setHidden(part("charts"), isEmpty || state.isTable);
   setHidden(part("table"), isEmpty || !state.isTable);
-  paintControls(axis, hasTimes);
+  paintControls(hasTimes);
   paintPicker();
-  if (!isEmpty) paintCurves(curves, axis);
+  if (!isEmpty) paintCurves(curves);
 }
 
-function paintCurves(curves, axis) {
-  const window = windowOf(curves, axis);
+function paintCurves(curves) {
+  const window = windowOf(curves);
   const isOutside = !inside([...curves.values()], window);
-  setText(cells.words, wordsOf(curves, axis, isOutside));
+  setText(cells.words, wordsOf(curves, isOutside));
   setHidden(part("whole"), !isOutside || !curves.size);
   if (state.isTable) import("./curve-table.js").then((table) => table.paint(part("table"), curves));
-  else charts.paint(curves, { axis, isLog: state.isLog, window });
+  else charts.paint(curves, { axis: state.axis, isLog: state.isLog, window });
 }
 
-function windowOf(curves, axis) {
-  if (axis === "time") return span.bounds(state.shown, now());
+function windowOf(curves) {
+  if (state.axis === "time") return span.bounds(state.shown, now());
   const [first, last] = state.steps ?? reach([...curves.values()]) ?? [0, 1];
   return [first, Math.max(last, first + 1)];
 }
@@ -142,20 +143,20 @@ function inside(curves, [from, to]) {
   return curves.some(({ xs }) => xs.some((x) => x >= from && x <= to));
 }
 
-function wordsOf(curves, axis, isOutside) {
+function wordsOf(curves, isOutside) {
   if (!curves.size) return state.names?.length ? "Not printed yet." : "Choose what to draw.";
   if (isOutside) return "Nothing of it was printed in this window.";
-  const along = axis === "step" ? "Along steps" : "Along the time of the history below";
+  const along = state.axis === "step" ? "Along steps" : "Along the time of the history below";
   return [along, found.complete ? "all read" : "grows every 10 s"].join(" · ");
 }
 
-function paintControls(axis, hasTimes) {
+function paintControls(hasTimes) {
   for (const link of section.querySelectorAll("[data-set]")) {
     const changes = Object.fromEntries(new URLSearchParams(link.dataset.set));
     setAttribute(link, "href", span.address(changes));
     if (link.closest(".segments")) link.toggleAttribute("aria-current", false);
   }
-  for (const set of [`axis=${axis === "step" ? "step" : ""}`, `scale=${state.isLog ? "log" : ""}`]) {
+  for (const set of [`axis=${state.axis === "step" ? "step" : ""}`, `scale=${state.isLog ? "log" : ""}`]) {
     section.querySelector(`.segments [data-set="${set}"]`)?.setAttribute("aria-current", "true");
   }
   setHidden(part("along-time"), !hasTimes);
@@ -202,10 +203,20 @@ function clicked(event) {
 }
 
 function zoom(from, to) {
-  if (part("along-time").hidden || state.axis === "step") span.go(span.address({ steps: [Math.floor(from), Math.ceil(to)].join("/") }));
+  if (state.axis === "step") span.go(span.address({ steps: [Math.floor(from), Math.ceil(to)].join("/") }));
   else span.go(span.address({ zoom: span.roomy(from, to).map(span.text).join("/") }));
 }
 
 function reset() {
   span.go(span.address({ zoom: "", steps: "" }));
+}
+
+// The history stands below: its modules are loaded when somebody comes near.
+function below(history) {
+  const near = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    near.disconnect();
+    for (const { dataset } of history.querySelectorAll("[data-later]")) import(dataset.later);
+  }, { rootMargin: "25%" });
+  near.observe(history);
 }

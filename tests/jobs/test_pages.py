@@ -171,6 +171,24 @@ def test_metrics_open_over_the_jobs_span(people: People, project: Project) -> No
     assert answer.headers["Location"].endswith("&gpu=3")
 
 
+def test_metrics_of_a_running_job_go_on_and_end_with_it(people: People, project: Project) -> None:
+    job = make_job(project)
+    job.move(Status.STARTING, "keeper")
+    job.move(Status.RUNNING, "keeper", started_at=timezone.now())
+    path = f"/jobs/{job.pk}/?tab=metrics&curve=loss&curve=a,b&axis=step"
+    address = people.guest.get(path).headers["Location"]
+    assert "start=" in address
+    assert "end=" not in address
+    assert "curve=loss&curve=a%2Cb&axis=step" in address
+    page = people.guest.get(f"/jobs/{job.pk}/{address}")
+    assert page.context["drawn"] == ["loss", "a,b"]
+    assert page.context["chosen_range"] == ""
+    job.move(Status.COMPLETED, "keeper", completed_at=timezone.now(), exit_code=0)
+    closed = people.guest.get(f"/jobs/{job.pk}/{address}").headers["Location"]
+    assert closed.startswith(address)
+    assert closed.count("start=") == closed.count("end=") == 1
+
+
 def test_metrics_tell_what_was_used_and_printed(people: People, project: Project) -> None:
     job = with_log(ended(project), b"step=1 loss=0.5\nstep=2 loss=0.25\n")
     page = people.guest.get(f"/jobs/{job.pk}/?tab=metrics", follow=True)
