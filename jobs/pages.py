@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.policy import Caller, may
 from connections.models import Connection
-from jobs import choices, compared, first_error, preview, services
+from jobs import choices, compared, first_error, origin_texts, preview, services
 from jobs.models import Job
 from jobs.representation import shown_environment
 from jobs.states import ACTIVE, WAITING, Status
@@ -120,6 +120,7 @@ def overview_tab(row: Job) -> dict[str, Any]:
         "changes": list(row.changes.order_by("-id")[:50]),
         "quote": first_error.quote(row),
         "script": preview.script(row),
+        "origin": origin_texts.of(row),
         "earlier": compared.earlier(row),
         "retries": list(row.retries.living().order_by("created_at")[:20]),
     }
