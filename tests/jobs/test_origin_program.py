@@ -68,7 +68,7 @@ def told(machine: Machine, job_id: uuid.UUID) -> dict[str, Any]:
 
 def run(machine: Machine, folder: Path, **files: str) -> dict[str, Any]:
     files = {"folder": str(folder), "virtualenv": "", "conda": ""} | files
-    return told(machine, machine.start("true", **files))
+    return told(machine, machine.start("true", None, **files))
 
 
 def test_tells_machine_commit_and_python(machine: Machine, repository: Path) -> None:

@@ -254,7 +254,7 @@ async def test_a_client_that_never_reads_costs_little_and_wakes_up_to_a_fresh_st
             await hear(client)
         sleeper.transport.pause_reading()
         before = site.memory_bytes()
-        slowest, events = 0.0, Counter()
+        slowest, events = 0.0, Counter[str]()
         for _ in range(300):
             started = time.monotonic()
             await asyncio.to_thread(stage.record, gpus=40)
