@@ -138,11 +138,11 @@ GPU_METRICS: Sequence[GpuMetric] = (
 METRICS: Sequence[MachineMetric | GpuMetric] = (*MACHINE_METRICS, *GPU_METRICS)
 
 
-def columns(metrics: Iterable[MachineMetric | GpuMetric]) -> list[str]:
+def columns(metrics: Iterable[MachineMetric | GpuMetric]) -> tuple[str, ...]:
     """The columns of a raw table, in the order of the rows that `window.aggregate` makes."""
-    return [f"{metric.name}_{statistic}" for metric in metrics for statistic in STATISTICS]
+    return tuple(f"{metric.name}_{statistic}" for metric in metrics for statistic in STATISTICS)
 
 
-def counted_columns(metrics: Iterable[MachineMetric | GpuMetric]) -> list[str]:
+def counted_columns(metrics: Iterable[MachineMetric | GpuMetric]) -> tuple[str, ...]:
     """The columns of an hourly or daily table: the statistics and how many readings they are of."""
-    return [f"{metric.name}_{part}" for metric in metrics for part in (*STATISTICS, "count")]
+    return tuple(f"{metric.name}_{part}" for metric in metrics for part in (*STATISTICS, "count"))

@@ -7,7 +7,6 @@ so its length betrays nothing (BREACH).
 
 import gzip
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -29,27 +28,24 @@ _DECIMALS: Mapping[Unit, int] = {
     "load": 3,
 }
 DIGITS = {metric.name: _DECIMALS[metric.unit] for metric in METRICS}
+# ISO 8601 in UTC; steps begin on whole seconds.
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 # Level 6 takes six times as long for an eighth less.
 _GZIP_LEVEL = 1
 
 
 def as_dict(found: Slice) -> dict[str, Any]:
-    """`tier`, `resolution_seconds`, and `series` with the times beside the columns."""
+    """`tier`, `resolution_seconds`, and `series`, the times beside its columns."""
     return {
         "tier": found.tier.name,
         "resolution_seconds": found.resolution_seconds,
-        "series": {"timestamp": [_time(at) for at in found.timestamps], **found.series},
+        "series": {"timestamp": found.timestamps, **found.series},
     }
-
-
-def _time(at: datetime) -> str:
-    """ISO 8601 in UTC; steps begin on whole seconds."""
-    return f"{at.isoformat()[:19]}Z"
 
 
 def response(request: HttpRequest, body: dict[str, Any]) -> HttpResponse:
     """`body` as JSON, by gzip where the client takes it."""
-    text = orjson.dumps(body)
+    text = orjson.dumps(body, option=_TIMES)
     answer = HttpResponse(content_type="application/json")
     patch_vary_headers(answer, ["Accept-Encoding"])
     if accepts_gzip(request.headers.get("Accept-Encoding", "")):

@@ -7,6 +7,7 @@ contain the running hour and day, computed from the tier below, and hours that w
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -196,11 +197,9 @@ class _Grid:
         return self.start + self.count * self.step
 
     def timestamps(self, tier: Tier) -> list[datetime]:
-        first = self.start + self.step if tier is RAW else self.start
-        return [first + number * self.step for number in range(self.count)]
-
-    def number(self, at: datetime) -> int:
-        return (at - self.start) // self.step
+        step = self.step
+        first = self.start + step if tier is RAW else self.start
+        return [first + number * step for number in range(self.count)]
 
 
 def _parts(
@@ -227,11 +226,11 @@ def _fetch(
     names: Sequence[str],
     digits: Mapping[str, int] | None,
 ) -> list[tuple[Any, ...]]:
-    """(moment within its step, then the statistics of each metric), for each step that has rows."""
+    """(number of the step, then the statistics of each metric), for each step that has rows."""
     found = _select(tier, machine, Span(grid.start, grid.end), gpu, names)
     is_row = grid.seconds <= (settings.PERSIST_SECONDS if tier is RAW else tier.resolution_seconds)
-    steps = _plain(found, tier, names) if is_row else _stepped(found, tier, grid, names)
-    return _read(_shown(steps, names, digits))
+    steps = _plain(found, tier, grid, names) if is_row else _stepped(found, tier, grid, names)
+    return _read(_shown(steps, grid, names, digits))
 
 
 def _read(query: sql.Composed) -> list[tuple[Any, ...]]:
@@ -270,37 +269,49 @@ def _live(
     return [at for at in noted if kept is None or at >= kept]
 
 
-# A raw row that ends a step belongs to it; a row of hours or days that begins one does.
-def _moment(tier: Tier) -> sql.SQL:
-    return sql.SQL("at - interval '1 microsecond'" if tier is RAW else "at")
+def _begin(tier: Tier, grid: _Grid) -> sql.Composed:
+    """When the step of a row begins.
+
+    A raw row that ends a step belongs to it; a row of hours or days that begins one does.
+    """
+    moment = sql.SQL("at - interval '1 microsecond'" if tier is RAW else "at")
+    return sql.SQL("date_bin({}, {}, {})").format(grid.step, moment, grid.start)
 
 
-def _plain(found: sql.Composed, tier: Tier, names: Sequence[str]) -> sql.Composed:
+def _plain(found: sql.Composed, tier: Tier, grid: _Grid, names: Sequence[str]) -> sql.Composed:
     return sql.SQL("SELECT {} AS step, {} FROM ({}) r").format(
-        _moment(tier), rows.identifiers(_statistics(names)), found
+        _begin(tier, grid), rows.identifiers(_statistics(names)), found
     )
 
 
 def _stepped(found: sql.Composed, tier: Tier, grid: _Grid, names: Sequence[str]) -> sql.Composed:
-    return sql.SQL("SELECT date_bin({}, {}, {}) AS step, {} FROM ({}) r GROUP BY 1").format(
-        grid.step, _moment(tier), grid.start, rows.means(tier, names), found
+    return sql.SQL("SELECT {} AS step, {} FROM ({}) r GROUP BY 1").format(
+        _begin(tier, grid), rows.means(tier, names), found
     )
 
 
 def _shown(
-    steps: sql.Composed, names: Sequence[str], digits: Mapping[str, int] | None
+    steps: sql.Composed, grid: _Grid, names: Sequence[str], digits: Mapping[str, int] | None
 ) -> sql.Composed:
-    """The same steps with so many digits after the point, or all of them."""
-    if digits is None:
-        return steps
-    rounded = [
-        sql.SQL("round({0}::float8 * {1}) / {1}").format(
-            sql.Identifier(f"{name}_{statistic}"), 10 ** digits[name]
+    """The same steps by their number, with so many digits after the point, or all of them."""
+    kept = tuple((name, None if digits is None else digits[name]) for name in names)
+    # Numbers are cheaper to send and to compare than times.
+    return sql.SQL("SELECT (date_part('epoch', step - {}) / {})::int, {} FROM ({}) s").format(
+        grid.start, grid.seconds, _rounded(kept), steps
+    )
+
+
+@lru_cache
+def _rounded(metrics: tuple[tuple[str, int | None], ...]) -> sql.SQL:
+    """The statistics of metrics, each with its digits after the point."""
+    values = [
+        sql.SQL("{0}" if digits is None else "round({0}::float8 * {1}) / {1}").format(
+            sql.Identifier(f"{name}_{statistic}"), 10 ** (digits or 0)
         )
-        for name in names
+        for name, digits in metrics
         for statistic in STATISTICS
     ]
-    return sql.SQL("SELECT step, {} FROM ({}) s").format(sql.SQL(", ").join(rounded), steps)
+    return sql.SQL(sql.SQL(", ").join(values).as_string())
 
 
 def _statistics(names: Sequence[str]) -> list[str]:
@@ -311,9 +322,9 @@ def _columnar(
     grid: _Grid, names: Sequence[str], found: Sequence[tuple[Any, ...]]
 ) -> dict[str, dict[str, Numbers]]:
     """Rows in any order → series; a step without a row is None everywhere."""
-    by_step = {grid.number(row[0]): row for row in found}
-    nothing = (None,) * (1 + len(_statistics(names)))
-    every = [by_step.get(number, nothing) for number in range(grid.count)]
+    every: list[tuple[Any, ...]] = [(None,) * (1 + len(_statistics(names)))] * grid.count
+    for row in found:
+        every[row[0]] = row
     _, *columns = map(list, zip(*every, strict=True))
     each = iter(columns)
     return {name: {statistic: next(each) for statistic in STATISTICS} for name in names}

@@ -53,6 +53,37 @@ class Bar:
     level: str
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one interface has carried, and its counters when that was nothing, in bytes."""
+
+    interface: str
+    rx_from: int
+    tx_from: int
+    text: str
+
+
+def traffic(sample: Mapping[str, Any], session: Mapping[str, Any] | None) -> Traffic | None:
+    """Of the default route's interface since the machine was connected (`metrics.live.session`).
+
+    None where the route is not known, or its interface tells no bytes.
+    """
+    name = session and session["default"]
+    carried = session["networks"].get(name) if session else None
+    now = next((one for one in sample["networks"] if one["interface"] == name), None)
+    if not name or not carried or not now:
+        return None
+    rx, tx = carried["rx_bytes"], carried["tx_bytes"]
+    if rx is None or tx is None:
+        return None
+    return Traffic(
+        interface=name,
+        rx_from=now["rx_bytes"] - rx,
+        tx_from=now["tx_bytes"] - tx,
+        text=f"{name}: {size(rx)} in, {size(tx)} out",
+    )
+
+
 def gauges(gpu: Mapping[str, Any]) -> list[Gauge]:
     """The four cards of one GPU."""
     return [_utilization(gpu), _memory(gpu), _temperature(gpu), _power(gpu)]

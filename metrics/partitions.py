@@ -7,7 +7,7 @@ seconds, so that nobody queues up behind it for longer, and tries again.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -32,8 +32,8 @@ class Table:
     """One partitioned table: the columns of its key, those of its numbers, a partition's span."""
 
     name: str
-    key: Sequence[str]
-    numbers: Sequence[str]
+    key: tuple[str, ...]
+    numbers: tuple[str, ...]
     every: Every = "day"
 
 

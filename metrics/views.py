@@ -153,6 +153,7 @@ def _metrics(connection: Connection, query: Any) -> dict[str, Any]:
         "panels": [panels.panel(gpu, recent, is_small=choice == "all") for gpu in shown],
         "meters": panels.meters(sample),
         "processes": panels.processes(sample),
+        "traffic": panels.traffic(sample, live.session(connection.pk)),
     }
 
 

@@ -28,7 +28,7 @@ _MERGES: Mapping[str, LiteralString] = {
     "memory_max_bytes": _GREATEST,
     "energy_wh": _SUM_OF_TOLD,
 }
-NUMBERS: Sequence[str] = tuple(_MERGES)
+NUMBERS = tuple(_MERGES)
 
 _KEY = ("machine", "owner", "gpu")
 

@@ -9,13 +9,10 @@ import { fetchJson, openLive } from "./live.js";
 import * as panels from "./panels.js";
 
 const STALE_MILLISECONDS = 6000;
-// Interfaces whose bytes another one carries, or that never leave the machine.
-const VIRTUAL = /^(lo$|veth|docker|br-|virbr|tun|tap|cni|flannel|cali)/;
 const api = `/api/v1/connections/${machineId}`;
 let recent = []; // [{recorded_at, gpus: [{index, utilization_percent}]}], oldest first
 let status = null;
 let lastAt = null;
-let opened = null; // the counters when the page was opened
 let frame = 0;
 let waiting = null;
 
@@ -145,13 +142,14 @@ function paintSource(cells, item) {
   setText(cells.detail, item.detail ?? "");
 }
 
-// Counters since the page was opened; one that went back (a reboot) starts again.
+// What the default route's interface carried since the machine was connected; its counters from
+// then stand in the page, and come anew when the machine was connected again.
 function paintSession(area, sample) {
-  const outside = sample.networks.filter((item) => !VIRTUAL.test(item.interface));
-  const sum = (name) => outside.reduce((all, item) => all + (item[name] ?? 0), 0);
-  const now = { rx: sum("rx_bytes"), tx: sum("tx_bytes") };
-  if (!opened || now.rx < opened.rx || now.tx < opened.tx) opened = now;
-  setText(parts(area).session, `${size(now.rx - opened.rx)} in, ${size(now.tx - opened.tx)} out`);
+  const cell = area.querySelector("[data-v=session]");
+  const now = sample.networks.find((item) => item.interface === cell?.dataset.interface);
+  if (!now) return;
+  const [rx, tx] = [now.rx_bytes - cell.dataset.rx, now.tx_bytes - cell.dataset.tx];
+  if (rx >= 0 && tx >= 0) setText(cell, `${now.interface}: ${size(rx)} in, ${size(tx)} out`);
 }
 
 function showStatus(connection) {
@@ -161,7 +159,10 @@ function showStatus(connection) {
   }
   showHead(connection);
   const now = `${connection.status} ${connection.reason} ${connection.retry_at}`;
-  if (status !== null && status !== now) replace("#off");
+  if (status !== null && status !== now) {
+    replace("#off");
+    if (document.getElementById("session")) replace("#session");
+  }
   status = now;
   showAge();
 }

@@ -174,6 +174,7 @@ class Fleet:
 
     def record(self, machine: Connection, *samples: Sample) -> None:
         for sample in samples:
+            self.recorder.sessions.note(machine.pk, self, sample)
             self.recorder.add(machine.pk, self.team.pk, 1, sample)
         self.recorder.flush({machine.pk: 1})
 

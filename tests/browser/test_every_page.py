@@ -8,9 +8,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from connections.models import Connection, Status
-from metrics.collectors.readings import Gpu, Health, Process, Sample
+from dgxsite.formats import size
+from metrics.collectors.readings import Gpu, Health, Network, Process, Sample
 from tests.browser import scenes
 from tests.browser.conftest import Fleet, Visitor
+from tests.browser.scenes import GIB
 
 Visit = Callable[..., Visitor]
 
@@ -80,8 +82,9 @@ def test_hostile_names_are_text(visit: Visit, fleet: Fleet) -> None:
             expect(shown.get_by_role("heading", level=1)).to_have_text(machine.name)
             expect(shown.locator("#live")).to_have_attribute("data-state", "live")
             if tab == "metrics":
-                fleet.record(machine, hostile_sample(machine.name))
-                expect(shown.locator("[data-v=session]")).to_contain_text("in, ")
+                fleet.record(machine, hostile_sample(machine.name, carried=3 * GIB))
+                carried = shown.locator("[data-v=session]")
+                expect(carried).to_have_text(f"{machine.name}: {size(3 * GIB)} in, {size(0)} out")
         assert shown.locator("main script, main img, main [onload]").count() == 0
 
 
@@ -187,13 +190,13 @@ def metrics_of(machine: Connection) -> str:
     return f"/machines/{machine.pk}/?tab=metrics"
 
 
-def hostile_sample(text: str) -> Sample:
-    """A sample in which every text is the same hostile one."""
+def hostile_sample(text: str, carried: int = 0) -> Sample:
+    """A sample in which every text is the same hostile one, with the bytes of its interface."""
     return Sample(
         recorded_at=scenes.spark().recorded_at,
         gpus=(Gpu(index=0, uuid=text, name=text, throttle_reasons=(text,)),),
         processes=(Process(text, 1, text, text, text, 1),),
-        networks=(),
+        networks=(Network(text, 7 + carried, 7, 1, 1, 0.0, 0.0, is_default=True),),
         health=(Health(text, ok=False, detail=text),),
     )
 
