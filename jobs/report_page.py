@@ -61,7 +61,7 @@ def _pictures(job: Job, told: dict[str, Any]) -> list[Picture]:
     if job.started_at is None:
         return []
     span = job_metrics.span_of(job)
-    times = [datetime.fromisoformat(at) for at in told["series"]["timestamp"]]
+    times: list[datetime] = told["series"]["timestamp"]
     found = []
     for title, metric, unit in (
         ("GPU utilisation", "gpu_percent", "%"),

@@ -46,7 +46,7 @@ export function makeChart(plot, options) {
       y: yScale ?? { range: (_, low, high) => [0, ceiling ?? Math.max(1, (high ?? 0) * 1.08)] },
     },
     axes: [
-      { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: zone ? 40 : 28, ...(xSteps && { incrs: xSteps }), values: (_, splits, __, ___, step) => xTexts(splits, step) },
+      { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: zone ? 40 : 28, space: 64, ...(xSteps && { incrs: xSteps }), values: (_, splits, __, ___, step) => xTexts(splits, step) },
       { stroke: AXIS, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: SIDE, space: 36, values: (_, splits) => splits.map(show) },
     ],
     series: [{}, ...lines.flatMap((line) => seriesOf(line, hasBand))],
@@ -124,12 +124,13 @@ function paintMarks(chart, marks) {
 
 // The texts under a chart of times: the clock, and the date where a new day begins.
 export function clockTexts(zone) {
-  const clock = new Intl.DateTimeFormat("sv", { timeZone: zone, timeStyle: "short" });
+  const [minutes, seconds] = ["short", "medium"].map((timeStyle) => new Intl.DateTimeFormat("sv", { timeZone: zone, timeStyle }));
   const day = new Intl.DateTimeFormat("sv", { timeZone: zone, dateStyle: "short" });
   return (splits, step) => {
+    const clock = step < 60 ? seconds : minutes;
     let before = "";
-    return splits.map((seconds) => {
-      const date = new Date(seconds * 1000);
+    return splits.map((at) => {
+      const date = new Date(at * 1000);
       const today = day.format(date);
       if (step >= DAY) return today.slice(step >= 28 * DAY ? 0 : 5, step >= 28 * DAY ? 7 : 10);
       const text = today === before ? clock.format(date) : `${clock.format(date)}\n${today.slice(5)}`;

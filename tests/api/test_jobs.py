@@ -35,7 +35,7 @@ def test_makes_a_job_and_queues_it(world: World, project: Project) -> None:
     assert (made["status"], made["gpus"], made["config"]) == ("queued", 2, {"lr": 0.1})
     assert made["connection_id"] == str(world.machine.pk)
     assert (made["wait_for_gpu"], made["priority"], made["exit_code"]) == (True, 0, None)
-    assert world.viewer.get(f"/jobs/{made['id']}").json() == made
+    assert world.viewer.get(f"/jobs/{made['id']}").json() == made | {"origin": None}
     events = world.viewer.get(f"/jobs/{made['id']}/events").json()["items"]
     assert [(e["from"], e["to"]) for e in events] == [(None, "queued")]
 
@@ -298,6 +298,8 @@ def test_the_rules_of_a_queue(world: World, project: Project) -> None:
     path = f"/connections/{world.machine.pk}/queue"
     assert world.viewer.get(path).json() == {
         "is_paused": False,
+        "paused_by": None,
+        "paused_at": None,
         "idle_percent": 5.0,
         "idle_bytes": 500 * 2**20,
         "hold_seconds": 10.0,

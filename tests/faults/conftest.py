@@ -14,7 +14,7 @@ from django.db import connection
 from dgxsite import embedded, servers
 from dgxsite.addresses import redis_database
 from tests import factories
-from tests.faults import machines
+from tests.faults import SCALE, machines
 from tests.faults.machines import Machine
 from tests.faults.network import Network
 from tests.faults.records import Samples
@@ -47,11 +47,11 @@ def start_site(start_machines: StartMachines, tmp_path: Path) -> Iterator[StartS
     """Makes a site over this test's database, and its Redis unless another is given."""
     running: list[Site] = []
 
-    def start(database_url: str = "", redis_url: str = "") -> Site:
+    def start(database_url: str = "", redis_url: str = "", scale: float = SCALE) -> Site:
         directory = tmp_path / f"site-{len(running)}"
         directory.mkdir()
         url = database_url or current_database_url()
-        running.append(Site(directory, url, redis_url or settings.REDIS_URL))
+        running.append(Site(directory, url, redis_url or settings.REDIS_URL, scale))
         return running[-1]
 
     yield start

@@ -5,13 +5,12 @@ import time
 from collections import Counter
 
 import pytest
+import redis
 
 from tests.faults import CHAOS, PATIENCE
-from tests.faults import site as sites
-from tests.faults.conftest import Collect, StartMachines
+from tests.faults.conftest import Collect, StartMachines, StartSite
 from tests.faults.forks import Forks
 from tests.faults.records import Event, events, now, p95
-from tests.faults.site import Site
 from tests.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
@@ -31,12 +30,12 @@ FORKS_PER_SAMPLE = 8.0
 
 
 def test_ten_machines_are_read_evenly_also_when_one_freezes(
-    site: Site,
+    start_site: StartSite,
+    redis_client: redis.Redis,
     start_machines: StartMachines,
     collect: Collect,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sites, "SCALE", 1.0)
+    site = start_site(scale=1.0)
     machines = start_machines(10, with_gpu=True)
     samples = collect(site, machines)
     site.keeper()
