@@ -36,6 +36,9 @@ _BAR = re.compile(
     r"(?P<how>[A-Za-z]+/s|s/[A-Za-z]+))?"
 )
 _EPOCH = re.compile(r"\bEpoch\s+(\d+)\b")
+# Steps and counts end here, as in JSON; longer parts of a clock are none.
+_LARGEST = 2**53
+_LONGEST_PART = 9
 _UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -82,7 +85,7 @@ def _with_step(values: dict[str, float | None]) -> Figures:
     step = None
     for name in _STEPS:
         number = values.pop(name, None)
-        if step is None and number is not None and 0 <= number < 2**53:
+        if step is None and number is not None and 0 <= number < _LARGEST:
             step = int(number)
     return Figures(step, {name: value for name, value in values.items() if name not in _NOISE})
 
@@ -140,11 +143,11 @@ def _of_bar(text: str, bar: re.Match[str]) -> Figures:
     progress = Progress(
         min(100.0, float(bar["percent"])), done, total, _rate(bar), _clock(bar["left"])
     )
-    return Figures(step, found.values, progress)
+    return Figures(min(step, _LARGEST), found.values, progress)
 
 
 def _count(number: str, unit: str) -> int:
-    return int((_finite(number) or 0.0) * _UNITS[unit])
+    return int(min(_LARGEST, (_finite(number) or 0.0) * _UNITS[unit]))
 
 
 def _rate(bar: re.Match[str]) -> float | None:
@@ -154,15 +157,16 @@ def _rate(bar: re.Match[str]) -> float | None:
         return None
     rate *= _UNITS[bar["rate_unit"]]
     if bar["how"].endswith("/s"):
-        return rate
-    return 1.0 / rate if rate else None
+        return _finite(rate)
+    return _finite(1.0 / rate) if rate else None
 
 
 def _clock(text: str) -> float | None:
-    """`1:02:03` in seconds; None for `?`."""
-    if "?" in text:
+    """`1:02:03` in seconds; None for `?` and for what is no time."""
+    parts = text.split(":")
+    if "?" in text or len(parts) > 4 or max(map(len, parts)) > _LONGEST_PART:
         return None
     seconds = 0
-    for part in text.split(":"):
+    for part in parts:
         seconds = seconds * 60 + int(part or 0)
     return float(seconds)

@@ -1,8 +1,10 @@
 """Figures in the lines of a log: each way to print them, and what only looks like one."""
 
+import orjson
 import pytest
 
 from jobs import scalars
+from jobs.curves import Curves
 from jobs.scalars import Progress
 
 
@@ -71,3 +73,22 @@ def test_leaves_alone(line: str) -> None:
 )
 def test_reads_how_far_a_bar_is(line: str, progress: Progress) -> None:
     assert scalars.of_line(line).progress == progress
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"50%|x| {'9' * 300}G/1 [00:01<00:02, 1it/s]",
+        f"50%|x| {'9' * 30}/1 [00:01<00:02, 1it/s] loss=1",
+        "Epoch 99999999: 50%|x| 1/9999999999999999 [00:01<00:02, 1it/s] loss=1",
+        f"50%|x| 1/2 [00:01<{'9' * 5000}, 1it/s] loss=1",
+        f"50%|x| 1/2 [00:01<{'9' * 400}, 1it/s] loss=1",
+        f"50%|x| 1/2 [00:01<{'9:' * 300}9, 1it/s] loss=1",
+        f"50%|x| 1/2 [00:01<00:02, {'9' * 305}Git/s] loss=1",
+        f"50%|x| 1/2 [00:01<00:02, 0.{'0' * 310}1s/it] loss=1",
+    ],
+)
+def test_no_bar_is_too_large_to_be_kept(line: str) -> None:
+    curves = Curves()
+    assert curves.read(line.encode(), 0, [], is_end=True) == len(line)
+    assert Curves.from_dict(orjson.loads(orjson.dumps(curves.as_dict()))) == curves
