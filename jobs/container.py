@@ -6,7 +6,8 @@ with its secrets.
 
 import json
 import shlex
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TypedDict
 
 from django.core.cache import cache
@@ -24,6 +25,8 @@ KEPT_SECONDS = 10
 LOOKS_PER_MINUTE = 30
 _FACTS = "{{json .State}}\n{{json .NetworkSettings.Ports}}\n{{json .Id}}\n{{json .Image}}"
 _UNSET = "0001-01-01"
+_LONGEST = 300
+_MOST_PORTS = 100
 
 
 class Seen(TypedDict, total=False):
@@ -75,19 +78,20 @@ def parse(text: str) -> Seen:
     """The four lines that `_FACTS` asks for; a `problem` where they are something else."""
     try:
         state, ports, id, image = map(json.loads, text.strip().split("\n"))
+        found = (
+            port for inside, outside in (ports or {}).items() for port in _port(inside, outside)
+        )
         return {
-            "id": str(id),
-            "image_id": str(image),
-            "state": str(state["Status"]),
-            "exit_code": state["ExitCode"] if state["Status"] == "exited" else None,
+            "id": _shown(id),
+            "image_id": _shown(image),
+            "state": _shown(state["Status"]),
+            "exit_code": int(state["ExitCode"]) if state["Status"] == "exited" else None,
             "out_of_memory": bool(state.get("OOMKilled")),
             "started_at": _time(state["StartedAt"]),
             "finished_at": _time(state["FinishedAt"]),
-            "ports": [
-                port for inside, outside in (ports or {}).items() for port in _port(inside, outside)
-            ],
+            "ports": [_shown(port) for port in islice(found, _MOST_PORTS)],
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {"problem": "The machine’s docker answered something else than expected."}
 
 
@@ -96,7 +100,12 @@ def _port(inside: str, outside: list[dict[str, str]] | None) -> list[str]:
 
 
 def _time(text: str) -> datetime | None:
-    return None if text.startswith(_UNSET) else datetime.fromisoformat(text)
+    return None if text.startswith(_UNSET) else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _shown(said: object) -> str:
+    """Short, and without half characters, which no page can hold."""
+    return "".join(c if c.isprintable() else " " for c in str(said)[:_LONGEST])
 
 
 def _refusal(job: Job, said: str) -> str:
@@ -107,7 +116,7 @@ def _refusal(job: Job, said: str) -> str:
         "not found": "The machine has no docker.",
     }
     lines = said.strip().splitlines()
-    last = "".join(c if c.isprintable() else " " for c in lines[-1])[:300] if lines else ""
+    last = _shown(lines[-1]) if lines else ""
     return next((text for sign, text in words.items() if sign.lower() in said.lower()), last) or (
         "The machine’s docker refused to answer."
     )

@@ -151,5 +151,16 @@ def test_reads_an_end_and_a_strange_answer() -> None:
     seen = container.parse(ended)
     assert (seen["exit_code"], seen["out_of_memory"]) == (137, True)
     assert seen["finished_at"] == datetime(2026, 11, 22, 9, tzinfo=UTC)
-    for text in ("", "null\n" * 4, "[1]\n{}\n1\n2", "{", RUNNING * 2):
+    deep = "[" * 100_000
+    late = RUNNING.replace("2026-11-22T08:00:00.123456789Z", "9999-12-31T23:59:59-12:00")
+    for text in ("", "null\n" * 4, "[1]\n{}\n1\n2", "{", RUNNING * 2, deep, late):
         assert "problem" in container.parse(text)
+
+
+def test_what_no_page_can_hold_is_left_out() -> None:
+    odd = RUNNING.replace(ID, "\\ud800" + "x" * 1000).replace('"running"', '"a\\u0000b"')
+    ports = ",".join(f'"{number}/tcp":null' for number in range(1000))
+    seen = container.parse(odd.replace('"6006/tcp":null', ports))
+    assert seen["id"] == " " + "x" * 299
+    assert seen["state"] == "a b"
+    assert len(seen["ports"]) == 100
