@@ -214,7 +214,13 @@ class Session:
                 channel.invoke_subsystem("sftp")
                 with contextlib.closing(Sftp(channel)) as opened:
                     yield opened
-        except (EOFError, paramiko.SSHException, paramiko.SFTPError, AssertionError) as error:
+        except (
+            EOFError,
+            paramiko.SSHException,
+            paramiko.SFTPError,
+            AssertionError,
+            UnicodeDecodeError,  # a refusal in words that are no text
+        ) as error:
             raise SessionLost(f"no SFTP: {error}") from error
 
     def _open(self, command: str, timeout: float) -> paramiko.Channel:
@@ -284,6 +290,11 @@ class Sftp(paramiko.SFTPClient):
         if answer.get_int() != 1:
             raise OSError("not one name")
         return answer.get_binary()
+
+    def be_patient(self, seconds: float) -> None:
+        """Wait no longer than this for any answer; `OSError` after it."""
+        if (channel := self.get_channel()) is not None:
+            channel.settimeout(seconds)
 
     @property
     def is_closed(self) -> bool:

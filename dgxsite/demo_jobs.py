@@ -99,7 +99,6 @@ def seed(team: Team) -> None:
         project = Project.objects.filter(connection__team=team, name=project_name).first()
         if project is not None:
             after = made.get(sent.get("after", ""))
-            fields = sent | {"project_id": project.pk, "config": project.config}
-            fields["after"] = after.pk if after else None
+            fields = sent | {"project_id": project.pk, "after": after.pk if after else None}
             made[sent["name"]] = services.create(caller, fields)
     audit.record(None, _MADE, team=team, jobs=len(made))

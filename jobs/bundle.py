@@ -30,21 +30,30 @@ _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
 class Bundle:
-    """The bytes of one bundle; `close`, which Django calls in any case, gives its place free."""
+    """The bytes of one bundle; `close` gives its place free.
+
+    Django does not close an answer that fails on the way, nor one that nobody waits for any more
+    when it is made: those give it free when they are forgotten.
+    """
+
+    _place: threading.BoundedSemaphore | None = None
 
     def __init__(self, job: Job) -> None:
         if not _places.acquire(blocking=False):
             raise TooMany("Too many bundles are being downloaded at this moment; try again soon.")
+        self._place = _places
         self._body = _zipped(job)
-        self._holds_place = True
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
 
     def close(self) -> None:
-        if self._holds_place:
-            self._holds_place = False
-            _places.release()
+        place, self._place = self._place, None
+        if place is not None:
+            place.release()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def response(job: Job) -> StreamingHttpResponse:

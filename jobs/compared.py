@@ -12,10 +12,11 @@ from uuid import UUID
 from accounts.policy import Caller
 from dgxsite.errors import Invalid
 from dgxsite.times import iso
-from jobs import config_paths, curving, job_metrics, services
+from jobs import config_paths, curving, job_metrics, masking, services
 from jobs.comparing import MOST_RUNS, Printed, Run, Value, last_of
 from jobs.curves import Curve, Curves, Point
 from jobs.models import Job
+from jobs.recording import secrets_of
 from jobs.representation import origin_dict, shown_environment
 
 By = Literal["step", "seconds"]
@@ -94,15 +95,18 @@ def _seconds(job: Job) -> float | None:
 
 
 def _settings(job: Job, python: Mapping[str, Any]) -> dict[str, Value]:
-    """Flat; what was left empty is not there. Values of secret variables are masked."""
-    plain: dict[str, Value] = {name: getattr(job, name) or None for name in _SETTINGS}
+    """Flat; what was left empty is not there. Secrets are masked as in a report."""
+    secrets = secrets_of(job)
+    plain: dict[str, Value] = {
+        name: masking.mask_values(getattr(job, name) or None, secrets) for name in _SETTINGS
+    }
     plain["gpus"] = job.gpus if isinstance(job.gpus, int) else ", ".join(map(str, job.gpus))
     plain["python"] = python.get("version")
     variables = {f"environment.{name}": text for name, text in shown_environment(job).items()}
     return {
         **{name: value for name, value in plain.items() if value is not None},
         **dict(sorted(variables.items())),
-        **dict(sorted(config_paths.flat(job.config).items())),
+        **dict(sorted(config_paths.flat(masking.mask_values(job.config, secrets)).items())),
         **_packages(python.get("packages") or []),
     }
 

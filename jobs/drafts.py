@@ -11,6 +11,7 @@ from connections.models import Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
 from jobs.models import MASK, Job, Kind
 from jobs.states import FINAL
+from projects import config
 from projects import services as projects
 from projects.models import Project
 from projects.models import Status as ProjectStatus
@@ -38,11 +39,18 @@ _OPTIONAL_TEXTS = ("image", "virtualenv", "conda_env")
 
 
 def new(caller: Caller, fields: Fields) -> Job:
-    """A row that is not stored; `NotFound` for a project that the caller may not see."""
+    """A row that is not stored; `NotFound` for a project that the caller may not see.
+
+    Without a configuration it has the project's; one that is sent keeps to the project's schema,
+    or it is `Broken`. May start a child process: never call it inside a transaction.
+    """
     project = projects.find(caller, fields["project_id"], "job.create")
-    _check_project(project)
+    check_project(project)
     row = Job(pk=uuid4(), project=project, connection=project.connection, requested_by=caller.user)
+    row.config = project.config
     fill(caller, row, fields)
+    if "config" in fields:
+        config.check(config.as_text("config", row.config), project.schema_text)
     return row
 
 
@@ -63,7 +71,10 @@ def fill(caller: Caller, row: Job, fields: Fields) -> None:
     _check_kind(row)
 
 
-def _check_project(project: Project) -> None:
+def check_project(project: Project) -> None:
+    """Whether its jobs may start: `Conflict` or `Invalid` otherwise."""
+    if project.deleted_at is not None:
+        raise Conflict("The project is in the trash; restore it first.")
     if project.status == ProjectStatus.ARCHIVED:
         raise Conflict("The project is archived; make it active again first.")
     if project.connection.transport != Transport.SSH:

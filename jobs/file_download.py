@@ -5,18 +5,21 @@ been promised is the size at the beginning: a file that shrinks, or a link that 
 answer short, which every browser notices.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
-from connections import browsing
+from connections import browsing, ssh
+from connections.folders import NotReached
 from jobs import job_files
 from jobs.models import Job
 
 PIECE_BYTES = 1024 * 1024
 LONGEST_SECONDS = 4 * 3600.0
+# A machine that sends nothing for so long is given up: a thread waits for it.
+PATIENCE_SECONDS = 60.0
 
 
 def response(job: Job, root: job_files.Root, path: bytes) -> StreamingHttpResponse:
@@ -27,7 +30,8 @@ def response(job: Job, root: job_files.Root, path: bytes) -> StreamingHttpRespon
         real = tree.resolve(path)
         job_files.check_not_withheld(tree, real)
         file = stack.enter_context(tree.open(real))
-        pieces = _Pieces(file, stack.pop_all())
+        machine.sftp.be_patient(PATIENCE_SECONDS)
+        pieces = _Pieces(file, machine.session, stack.pop_all())
     answer = StreamingHttpResponse(pieces, content_type="application/octet-stream")
     answer.headers["Content-Length"] = str(file.size)
     answer.headers["Content-Disposition"] = _attachment(real)
@@ -37,24 +41,32 @@ def response(job: Job, root: job_files.Root, path: bytes) -> StreamingHttpRespon
 
 
 class _Pieces:
-    """What Django iterates over, and closes with the answer, however that ends."""
+    """What Django iterates over, and closes when it was sent or the browser has gone."""
 
-    def __init__(self, file: browsing.File, stack: ExitStack) -> None:
-        self._file, self._stack, self._offset = file, stack, 0
+    def __init__(self, file: browsing.File, session: ssh.Session, stack: ExitStack) -> None:
+        self._file, self._session, self._stack, self._offset = file, session, stack, 0
 
     def __aiter__(self) -> "_Pieces":
         return self
 
     async def __anext__(self) -> bytes:
         read = sync_to_async(self._file.read, thread_sensitive=False)
-        piece = await read(self._offset, PIECE_BYTES)
+        try:
+            piece = await read(self._offset, PIECE_BYTES)
+        except Exception:
+            # Django does not close an answer that fails on the way.
+            await sync_to_async(self.close, thread_sensitive=False)()
+            raise
         if not piece:
             raise StopAsyncIteration
         self._offset += len(piece)
         return piece
 
     def close(self) -> None:
-        self._stack.close()
+        """End the log-in first: who still reads lets go, and nobody asks a slow machine."""
+        self._session.close()
+        with suppress(NotReached):
+            self._stack.close()
 
 
 def _attachment(path: bytes) -> str:

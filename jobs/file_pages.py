@@ -54,7 +54,7 @@ class Place:
             sort=sort if sort in _ORDERS else "name",
             is_descending=said.get("dir") == "desc",
             shows_hidden=said.get("hidden") == "1",
-            page=said.get("page", "1"),
+            page=_number(said.get("page", "")),
         )
 
     @property
@@ -73,6 +73,11 @@ class Place:
     def at(self, path: bytes, page: str = "1") -> "Place":
         """The same view of another path."""
         return replace(self, path=path, page=page)
+
+
+def _number(text: str) -> str:
+    """Of a page; what is no number may not even be text, and means the first."""
+    return text if text.isascii() and text.isdecimal() and len(text) <= 9 else "1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The end of a job, and what follows from it: another try, and those that come after it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
@@ -46,7 +46,7 @@ COPIED = (
 
 
 @transaction.atomic
-def finish(job: Job, verdict: Verdict) -> Job | None:
+def finish(job: Job, verdict: Verdict, ended_at: datetime) -> Job | None:
     """Write the end of a job; the next try, if the site makes one."""
     moved = job.move(
         verdict.status,
@@ -56,6 +56,7 @@ def finish(job: Job, verdict: Verdict) -> Job | None:
         detail=verdict.detail[:500],
         exit_code=verdict.exit_code,
         log_complete=True,
+        completed_at=ended_at,
     )
     if not moved:
         return None

@@ -202,9 +202,10 @@ class Job(models.Model):
         """
         before = self.status
         states.check(before, to)
-        changes: dict[str, Any] = {"status": to, "updated_at": timezone.now()} | columns
+        changes: dict[str, Any] = {"status": to, "updated_at": timezone.now()}
         if to in states.FINAL:
             changes |= {"completed_at": Now(), "waiting_reason": "", "estimated_start_at": None}
+        changes |= columns
         with transaction.atomic():
             if not Job.objects.filter(pk=self.pk, status=before).update(**changes):
                 return False

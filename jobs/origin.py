@@ -16,7 +16,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 _ADDRESS = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]{1,20}://)(?:[^/?#]*@)?(?P<rest>[^@?#\s/][^?#\s]*)(?:[?#].*)?"
+    r"(?P<scheme>[a-z][a-z0-9+.-]{1,20}://)(?:[^/?#]*@)?"
+    r"(?P<rest>(?:\[[0-9A-Fa-f:.%]+\]|[^@:?#\s/]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?)(?:[?#].*)?"
 )
 # `git@host:path`: whom one logs in as is part of the address, and no secret without a password.
 _SHORT_ADDRESS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}@)?[A-Za-z0-9_.-]{1,255}:[^:@\s][^@\s]*")

@@ -6,6 +6,7 @@ state the one before. So a report that is written twice changes nothing the seco
 
 import time
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -47,7 +48,7 @@ class Writer:
             # The end is written with the last of the log.
             if verdict is not None and not (rest > 0 and verdict.status in FINAL):
                 _note_process(job, seen)
-                _move(job, verdict)
+                _move(job, verdict, seen)
         failpoints.reach("post_commit")
         if data:
             announce.log(job, offset, data)
@@ -108,7 +109,7 @@ def _note_process(job: Job, seen: remote.Seen) -> None:
             "pid": seen.pid,
             "start_ticks": seen.start,
             "boot_id": (seen.boot_id or "")[:64],
-            "started_at": timezone.now(),
+            "started_at": _moment(seen.began_ago, job.queued_at),
         }
     if seen.container_id and not job.container_id:
         changes["container_id"] = seen.container_id[:64]
@@ -118,9 +119,17 @@ def _note_process(job: Job, seen: remote.Seen) -> None:
             setattr(job, name, value)
 
 
-def _move(job: Job, verdict: Verdict) -> None:
+def _moment(ago: int | None, earliest: datetime | None) -> datetime:
+    """When it happened on the machine, which may be long before the site could see it."""
+    now = timezone.now()
+    then = now - timedelta(seconds=ago or 0)
+    # The machine's clock may have been set between.
+    return then if earliest is None else min(now, max(then, earliest))
+
+
+def _move(job: Job, verdict: Verdict, seen: remote.Seen) -> None:
     if verdict.status in FINAL:
-        finishing.finish(job, verdict)
+        finishing.finish(job, verdict, _moment(seen.ended_ago, job.started_at or job.queued_at))
     elif verdict.status != job.status:
         job.move(
             verdict.status,

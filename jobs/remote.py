@@ -25,6 +25,7 @@ LOG_BLOCK_BYTES = 512
 ORIGIN_BYTES = 96 * 1024
 # What a column of the database holds.
 _LARGEST, _LARGEST_LONG = 2**31 - 1, 2**62
+_LONGEST_AGO = 10 * 366 * 86_400
 
 
 class Unreadable(Exception):
@@ -62,6 +63,9 @@ class Seen:
     container_id: str | None
     log_size: int
     log: bytes
+    # Seconds before the report, by the machine's own clock, whatever the site's says.
+    began_ago: int | None = None
+    ended_ago: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ class _Reader:
         self._output = output
         self._marker = _checked(marker).encode()
         self._at = output.find(self._marker)
+        self._now: int | None = None
 
     def report(self) -> Report:
         boot_id: str | None = None
@@ -162,7 +167,7 @@ class _Reader:
                 break
             try:
                 if kind == "B":
-                    boot_id = fields[0]
+                    boot_id, self._now = fields[0], _number(fields[1], _LARGEST_LONG)
                 elif kind == "P":
                     owners[int(fields[0])] = None if fields[1] == "-" else UUID(fields[1])
                 elif kind == "O":
@@ -186,7 +191,8 @@ class _Reader:
         return fields[0], fields[1:]
 
     def _seen(self, fields: list[str]) -> Seen:
-        here, supervised, alive, pid, start, boot, code, reason, container, size, n = fields
+        here, supervised, alive, pid, start, boot, began, *fields = fields
+        code, reason, ended, container, size, n = fields
         log = self._bytes(int(n))
         return Seen(
             here == "1",
@@ -200,7 +206,16 @@ class _Reader:
             _word(container),
             _number(size, _LARGEST_LONG) or 0,
             log,
+            self._ago(began),
+            self._ago(ended),
         )
+
+    def _ago(self, field: str) -> int | None:
+        """None for what is not told, and where the clock was set since."""
+        then = _number(field, _LARGEST_LONG)
+        if then is None or self._now is None or not 0 <= self._now - then <= _LONGEST_AGO:
+            return None
+        return self._now - then
 
     def _bytes(self, count: int) -> bytes:
         """So many bytes and the end of their line."""

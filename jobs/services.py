@@ -65,6 +65,7 @@ def start(caller: Caller, job_id: UUID) -> Job:
     row = find(caller, job_id, "job.start")
     if row.status == Status.QUEUED:
         return row
+    drafts.check_project(row.project)
     with transaction.atomic():
         audit.record(caller, "job.start", row)
         if row.status != Status.PENDING or not row.move(
@@ -94,6 +95,7 @@ def retry(caller: Caller, job_id: UUID) -> Job:
     old = find(caller, job_id, "job.retry")
     if not old.is_final:
         raise Conflict(f"It is {old.status}; only a job that has ended is tried again.")
+    drafts.check_project(old.project)
     row = finishing.copy_of(old)
     row.requested_by = caller.user
     with transaction.atomic():

@@ -2,7 +2,7 @@
 #   watch ID NEW    claim the folder ID with what lies in NEW, run the job, keep its log
 #   end ID REASON   TERM to the job's process group, a pause, KILL
 # Reads: command folder environment umask virtualenv conda limits (log blocks, seconds, grace).
-# Writes: supervisor and started ("pid start boot"), log, drained, reason, exit ("code reason").
+# Writes: supervisor, started ("pid start boot time"), log, drained, reason, exit ("code reason time").
 umask 077
 boot=$(cat "${DGXSITE_BOOT_ID:-/proc/sys/kernel/random/boot_id}")
 [ ! -e limits ] || read -r blocks seconds grace <limits
@@ -41,7 +41,7 @@ trap '' XFSZ
 }
 }
 supervise() {
-write supervisor "$$ $(start $$) $boot"
+write supervisor "$$ $(start $$) $boot $(date +%s)"
 setsid sh ./supervisor.sh run "$id" & job=$!
 exec >/dev/null 2>&1
 (t=; trap 'kill $t' TERM; sleep "$seconds" & t=$!; wait $t && setsid sh ./supervisor.sh end "$id" time_limit) &
@@ -51,11 +51,11 @@ code=$? n=0
 kill $timer
 if [ -e reason ]; then finish "$grace"; else m=$(members); [ -n "$m" ] && kill $m; finish 2; fi
 until [ -e drained ] || [ $n -ge 20 ]; do sleep 0.1; n=$((n+1)); done
-until write exit "$code $(cat reason)"; do sleep 5; done
+until n=$(cat reason); write exit "$code ${n:--} $(date +%s)"; do sleep 5; done
 }
 # run, inner: the job's own process, before it becomes the command.
 run() {
-write started "$$ $(start $$) $boot" && [ ! -e reason ] || exit 126
+write started "$$ $(start $$) $boot $(date +%s)" && [ ! -e reason ] || exit 126
 export DGXSITE_JOB="$id" DGXSITE_PATH="$PATH"
 shell=$(command -v bash) && exec "$shell" -l "$PWD/supervisor.sh" inner "$id"
 exec sh "$PWD/supervisor.sh" inner "$id"
@@ -69,10 +69,10 @@ while IFS= read -r line; do export "$line"; done <"$here/environment"
 exec "$(command -v bash || command -v sh)" "$here/command"
 }
 end() {
-read -r p s b <started && [ "$(start "$p") $boot" != "$s $b" ] && exit
+read -r p s b _ <started && [ "$(start "$p") $boot" != "$s $b" ] && exit
 [ ! -e exit ] && { (set -C; echo "$1" >reason) || [ "$1" = kill ]; } || exit
 [ "$1" != kill ] || grace=0
-read -r p s b <started && kill -TERM "-$p"
+read -r p s b _ <started && kill -TERM "-$p"
 [ -s container ] && docker stop -t "$grace" "$(cat container)" &
 finish "$grace"
 }

@@ -15,6 +15,7 @@ let status = null;
 let lastAt = null;
 let frame = 0;
 let waiting = null;
+let askedAt = 0; // for what was carried since the machine was connected
 
 openLive({ path: "/ws/live/", topics: [`connection:${machineId}`], onEvent: receive, poll, pollSeconds: 2 });
 setInterval(() => document.hidden || showAge(), 1000);
@@ -143,9 +144,14 @@ function paintSource(cells, item) {
 }
 
 // What the default route's interface carried since the machine was connected; its counters from
-// then stand in the page, and come anew when the machine was connected again.
+// then stand in the page, and come anew when the machine was connected again. A page that was made
+// without them asks for them, no more than once a minute.
 function paintSession(area, sample) {
   const cell = area.querySelector("[data-v=session]");
+  if (!cell && Date.now() - askedAt > 60_000) {
+    askedAt = Date.now();
+    replace("#session");
+  }
   const now = sample.networks.find((item) => item.interface === cell?.dataset.interface);
   if (!now) return;
   const [rx, tx] = [now.rx_bytes - cell.dataset.rx, now.tx_bytes - cell.dataset.tx];

@@ -313,6 +313,32 @@ def test_the_rules_of_a_queue(world: World, project: Project) -> None:
     assert world.stranger.get(path).status_code == 404
 
 
+def test_a_job_takes_the_projects_configuration_and_keeps_to_its_schema(
+    world: World, project: Project
+) -> None:
+    project.config = {"epochs": 5}
+    project.config_schema = {"type": "object", "properties": {"epochs": {"minimum": 1}}}
+    project.save()
+    assert world.operator.post("/jobs", body(project)).json()["config"] == {"epochs": 5}
+    other = world.operator.post("/jobs", body(project, config={"epochs": 9}))
+    assert other.json()["config"] == {"epochs": 9}
+    refused = world.operator.post("/jobs", body(project, config={"epochs": 0}))
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "config.epochs"
+
+
+@pytest.mark.parametrize("fields", [{"status": "archived"}, {"deleted_at": datetime.now(UTC)}])
+def test_nothing_is_started_in_a_project_that_is_put_away(
+    world: World, project: Project, fields: dict[str, Any]
+) -> None:
+    ended, pending = make_job(project), make_job(project, status=Status.PENDING)
+    assert ended.move(Status.STOPPED, who="test", why="test")
+    Project.objects.filter(pk=project.pk).update(**fields)
+    assert world.operator.post(f"/jobs/{ended.pk}/retry").status_code == 409
+    assert world.operator.post(f"/jobs/{pending.pk}/start").status_code == 409
+    assert Job.objects.count() == 2
+
+
 def test_a_project_with_waiting_jobs_is_not_deleted(world: World, project: Project) -> None:
     job = make_job(project)
     assert world.operator.delete(f"/projects/{project.pk}").status_code == 409

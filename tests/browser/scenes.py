@@ -48,9 +48,12 @@ def spark(step: int = 0, *, now: datetime | None = None) -> Sample:
         disks=(Disk("/", 3700 * 10**9, 1410 * 10**9),),
         networks=(
             Network(
-                "enP7s7", 91 * GIB + step * 10**6, 12 * GIB + step * 10**5, 1, 1, 1.2e6, 3.4e5, True
+                "enP7s7",
+                *(91 * GIB + step * 10**6, 12 * GIB + step * 10**5, 1, 1, 1.2e6, 3.4e5),
+                is_physical=True,
+                is_default=True,
             ),
-            Network("wlP9s9", 2 * GIB, GIB, 1, 1, 0.0, 0.0, True),
+            Network("wlP9s9", 2 * GIB, GIB, 1, 1, 0.0, 0.0, is_physical=True, is_default=False),
         ),
         health=(
             Health("proc", ok=True),
@@ -75,7 +78,14 @@ def server(step: int = 0, *, now: datetime | None = None) -> Sample:
         cpu=Cpu(37.0, 224, 3100, 61.5),
         memory=Memory(2015 * GIB, 840 * GIB, 1175 * GIB, 0, 0, 0.0),
         disks=(Disk("/", 1900 * 10**9, 610 * 10**9), Disk("/data", 61 * 10**12, 56 * 10**12)),
-        networks=(Network("eno1", 5 * GIB, 7 * GIB, 1, 1, 4.2e8, 1.1e8, True),),
+        networks=(
+            Network(
+                "eno1",
+                *(5 * GIB, 7 * GIB, 1, 1, 4.2e8, 1.1e8),
+                is_physical=True,
+                is_default=True,
+            ),
+        ),
         health=(Health("proc", ok=True), Health("nvidia_smi", ok=True)),
     )
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
+from redis import Redis
 
 from connections.models import Connection, Status
 from connections.representation import as_dict
@@ -87,6 +88,27 @@ def test_browser_and_server_say_the_same_of_a_sample(visit: Visit, fleet: Fleet)
     fleet.record(machine, scenes.server(3))
     expect(page.locator("[data-v=session]")).to_contain_text("0 B")
     assert readings(page) == painted
+
+
+def test_a_page_made_without_the_traffic_since_connected_asks_for_it(
+    visit: Visit, fleet: Fleet, redis_client: Redis
+) -> None:
+    machine = fleet.add("Server")
+    fleet.record(machine, scenes.server(3))
+    key = f"dgx:session:{machine.pk}"
+    kept = redis_client.getdel(key)
+    assert kept is not None
+    visitor = visit()
+    visitor.log_in("boss")
+
+    def remember(route: Route) -> None:
+        if "hx-request" in route.request.headers:
+            redis_client.set(key, kept)
+        route.continue_()
+
+    visitor.page.route(f"**/machines/{machine.pk}/**", remember)
+    page = visitor.open(f"/machines/{machine.pk}/?tab=metrics")
+    expect(page.locator("[data-v=session]")).to_contain_text("0 B")
 
 
 def test_first_sample_fills_a_page_that_had_none(visit: Visit, fleet: Fleet) -> None:

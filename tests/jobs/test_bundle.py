@@ -1,6 +1,7 @@
 """A run as a zip: read again by other programs, in flat memory, and without a secret."""
 
 import asyncio
+import gc
 import io
 import json
 import threading
@@ -203,6 +204,15 @@ def test_a_place_is_free_again_when_the_reader_is_gone(monkeypatch: pytest.Monke
     for answer in answers:
         answer.close()
     bundle.response(job).close()
+
+
+def test_an_answer_that_nobody_closes_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "_places", threading.BoundedSemaphore(1))
+    job = run()
+    for _ in range(3):
+        answer = bundle.response(job)
+        del answer
+        gc.collect()
 
 
 async def test_a_reader_that_goes_away_ends_it() -> None:

@@ -144,6 +144,22 @@ def test_secret_values_are_nowhere_and_do_not_differ(people: People, pair: tuple
         assert "hunter2" not in shown
 
 
+def test_secrets_of_command_and_configuration_are_starred_out(
+    people: People, project: Project
+) -> None:
+    job = ran(
+        project,
+        [1.0],
+        command="python train.py --token hunter22",
+        config={"api_key": "hunter33", "login": ["a:hunter22"]},
+        environment={"HF_TOKEN": "hunter22"},
+    )
+    every = rows(asked(people.boss, job, all="true"))
+    assert every["command"]["values"] == ["python train.py --token ********"]
+    assert every["config.api_key"]["values"] == ['"********"']
+    assert every["config.login"]["values"] == ['["a:********"]']
+
+
 def test_curves_begin_with_their_runs(people: People, pair: tuple[Job, Job]) -> None:
     other = ran(pair[0].project, [], name="mute")
     by_step = asked(people.guest, *pair, other, value="loss")["curves"]

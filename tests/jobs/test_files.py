@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from accounts import limits
 from accounts.models import AuditEvent, Role, User
-from connections import browsing
+from connections import browsing, ssh
 from jobs import job_files
 from jobs.models import Job
 from tests import factories, sshd
@@ -110,6 +110,7 @@ def test_lists_folders_first_with_sizes_times_and_modes(
         ("sort=size&dir=desc", ["d", "c", "a", "b"]),
         ("sort=modified", ["d", "c", "b", "a"]),
         ("sort=nonsense&page=77", ["d", "a", "b", "c"]),
+        ("page=%FF", ["d", "a", "b", "c"]),
     ],
 )
 def test_is_sorted_as_the_address_says(
@@ -256,6 +257,33 @@ def pieces_of(answer: Any) -> list[bytes]:
         return [piece async for piece in answer.streaming_content]
 
     return async_to_sync(read)()
+
+
+@pytest.mark.django_db(transaction=True)  # closing an answer closes the database's link
+def test_a_download_that_is_left_or_fails_ends_its_log_in(
+    client: Client, job: Job, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+    close = ssh.Session.close
+
+    def closed(session: ssh.Session) -> None:
+        ended.append(session)
+        close(session)
+
+    def break_off(file: browsing.File, offset: int, length: int) -> bytes:
+        raise OSError("the link broke")
+
+    monkeypatch.setattr(ssh.Session, "close", closed)
+    (folder / "weights.bin").write_bytes(b"x" * 3 * 2**20)
+    answer = client.get(f"/jobs/{job.pk}/file?path=weights.bin")
+    assert not ended
+    answer.close()
+    assert len(set(ended)) == 1
+    monkeypatch.setattr(browsing.File, "read", break_off)
+    answer = client.get(f"/jobs/{job.pk}/file?path=weights.bin")
+    with pytest.raises(OSError, match="broke"):
+        pieces_of(answer)
+    assert len(set(ended)) == 2
 
 
 def test_files_are_for_operators(people: People, job: Job, folder: Path) -> None:

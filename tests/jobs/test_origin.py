@@ -63,6 +63,9 @@ def test_nothing_is_nothing() -> None:
         ("/srv/git/p.git", "/srv/git/p.git"),
         ("ext::sh -c 'curl https://ann:pw@example.org'", None),
         ("https://exa mple.org/p", None),
+        ("https://ann:hunt/er2@example.org/p", None),
+        ("https://ann:hunt?er2@example.org/p", None),
+        ("ssh://git@[::1]:22/p", "ssh://[::1]:22/p"),
     ],
 )
 def test_an_address_loses_who_logs_in_there(address: str, kept: str | None) -> None:

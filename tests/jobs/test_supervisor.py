@@ -43,6 +43,9 @@ def test_runs_a_command_and_keeps_its_log_and_its_exit_code(any_machine: Machine
     assert (seen.exit_code, seen.ending, seen.is_alive) == (7, None, False)
     assert seen.log == b"out\nerr\n\x00\xff"
     assert seen.log_size == len(seen.log)
+    assert seen.began_ago is not None
+    assert seen.ended_ago is not None
+    assert 0 <= seen.ended_ago <= seen.began_ago < 60
     until(lambda: any_machine.processes() == [])
 
 

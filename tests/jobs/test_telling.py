@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import Role
 from connections.keeper import Keeper
@@ -84,12 +85,12 @@ def test_the_time_limit_is_told_as_such_and_a_stop_to_nobody() -> None:
 @pytest.mark.django_db
 def test_of_several_tries_only_the_last_failure_is_told() -> None:
     first = running(max_retries=1)
-    second = finishing.finish(first, CRASHED)
+    second = finishing.finish(first, CRASHED, timezone.now())
     assert second is not None
     assert told(first) == ["job_started"]
     second.move(Status.STARTING, "test")
     second.move(Status.RUNNING, "test")
-    assert finishing.finish(second, CRASHED) is None
+    assert finishing.finish(second, CRASHED, timezone.now()) is None
     assert "job_failed" in told(second)
     assert "try 2 of 2" in Event.objects.get(kind="job_failed").body
 
@@ -98,7 +99,7 @@ def test_of_several_tries_only_the_last_failure_is_told() -> None:
 def test_who_stops_a_job_that_fails_meanwhile_gets_no_other_try() -> None:
     job = running(max_retries=1)
     Job.objects.get(pk=job.pk).request_stop()
-    assert finishing.finish(job, CRASHED) is None
+    assert finishing.finish(job, CRASHED, timezone.now()) is None
     assert "job_failed" in told(job)
 
 

@@ -3,9 +3,11 @@
 import hashlib
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.policy import Caller
@@ -101,6 +103,27 @@ def test_a_successor_adopts_what_runs(
     ended(job)
     assert (job.status, job.exit_code, log_of(job)) == (Status.COMPLETED, 0, b"end\n")
     assert len(starts(tmp_path / "home")) == 1
+
+
+def test_a_job_ended_when_it_ended_not_when_it_was_seen(
+    submit: Submit, start_keeper: StartKeeper, tmp_path: Path
+) -> None:
+    job = submit("until [ -e $HOME/go ]; do sleep 0.1; done")
+    first = start_keeper()
+    until(lambda: status_of(job) == Status.RUNNING)
+    kill(first)
+    first._drop_all()
+    hour_ago = timezone.now() - timedelta(hours=1)
+    Job.objects.filter(pk=job.pk).update(queued_at=hour_ago, started_at=hour_ago)
+    (tmp_path / "home/go").touch()
+    end = tmp_path / "home/.dgxsite/jobs" / str(job.pk) / "exit"
+    until(end.exists)
+    code, reason, at = end.read_text().split()
+    end.write_text(f"{code} {reason} {int(at) - 1800}\n")
+    start_keeper()
+    ended(job)
+    assert job.completed_at is not None
+    assert abs((job.completed_at - hour_ago).total_seconds() - 1800) < 60
 
 
 def test_says_unknown_while_it_cannot_see_and_the_truth_afterwards(
