@@ -8,6 +8,7 @@ has acknowledged is told again every `REPEAT`.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 from django.db import transaction
@@ -42,6 +43,7 @@ def of_firing(alerts: Sequence[Alert], now: datetime) -> int:
             link=PAGE,
             severity=Severity.CRITICAL if rule.metric in _CRITICAL else None,
             subject=first,
+            data=_data(rule, group),
             dedupe_key=f"alert_firing:{first.pk}:{first.told}",
             channels=list(rule.channels.all()),
         )
@@ -65,11 +67,20 @@ def of_end(alerts: Sequence[Alert]) -> int:
             _listed(one.place for one in group) if len(group) > 1 else words.sentence(rule),
             link=PAGE,
             subject=group[0],
+            data=_data(rule, group),
             dedupe_key=f"alert_resolved:{group[0].pk}",
             channels=list(rule.channels.all()),
         )
         told += event is not None
     return told
+
+
+def _data(rule: AlertRule, group: Sequence[Alert]) -> dict[str, Any]:
+    return {
+        "rule": {"id": str(rule.pk), "name": rule.name},
+        "alerts": [alert_dict(one) for one in group[:_LISTED]],
+        "alert_count": len(group),
+    }
 
 
 def again(now: datetime) -> int:

@@ -55,6 +55,19 @@ def _once(kind: str, loss: ConnectionEvent) -> str:
 
 def _tell(row: Connection, kind: str, title: str, dedupe_key: str = "") -> bool:
     event = events.notify(
-        row.team, kind, title, link=f"/machines/{row.pk}/", subject=row, dedupe_key=dedupe_key
+        row.team,
+        kind,
+        title,
+        link=f"/machines/{row.pk}/",
+        subject=row,
+        dedupe_key=dedupe_key,
+        data={
+            "connection": {
+                "id": str(row.pk),
+                "name": row.name,
+                "status": row.status,
+                "reason": row.reason or None,
+            }
+        },
     )
     return event is not None

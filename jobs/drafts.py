@@ -41,16 +41,14 @@ _OPTIONAL_TEXTS = ("image", "virtualenv", "conda_env")
 def new(caller: Caller, fields: Fields) -> Job:
     """A row that is not stored; `NotFound` for a project that the caller may not see.
 
-    Without a configuration it has the project's; one that is sent keeps to the project's schema,
-    or it is `Broken`. May start a child process: never call it inside a transaction.
+    Without a configuration it has the project's. Raises `Invalid` and what its checks raise.
     """
     project = projects.find(caller, fields["project_id"], "job.create")
     check_project(project)
     row = Job(pk=uuid4(), project=project, connection=project.connection, requested_by=caller.user)
     row.config = project.config
     fill(caller, row, fields)
-    if "config" in fields:
-        config.check(config.as_text("config", row.config), project.schema_text)
+    check_config(project, fields)
     return row
 
 
@@ -69,6 +67,15 @@ def fill(caller: Caller, row: Job, fields: Fields) -> None:
     if "after" in fields:
         row.after = _before(caller, row, fields["after"])
     _check_kind(row)
+
+
+def check_config(project: Project, fields: Fields) -> None:
+    """`Broken` for a configuration that was sent and breaks the project's schema.
+
+    May start a child process: never call it inside a transaction.
+    """
+    if "config" in fields:
+        config.check(config.as_text("config", fields["config"]), project.schema_text)
 
 
 def check_project(project: Project) -> None:

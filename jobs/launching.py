@@ -21,6 +21,9 @@ NO_LIMIT_SECONDS = 315_360_000
 GRACE_SECONDS = 30
 _COMMAND_INSIDE = "/dgxsite/command"
 _CONFIG_INSIDE = "/dgxsite/config.json"
+# What /dev/shm may hold: half the memory, as outside, instead of docker's 64 MiB, with which the
+# workers of a data loader end by a bus error.
+_SHARED_MEMORY = """shm=$(awk '/^MemTotal:/ {printf "%dk", $2/2}' /proc/meminfo)"""
 _IMAGE = re.compile(
     r"(?=.{1,500}\Z)[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
@@ -98,7 +101,7 @@ def _container(plan: Plan) -> dict[str, str]:
         if name not in visible_devices(plan.granted)
     }
     return {
-        "command": f"here=${{0%/*}}\nexec {' '.join(_docker_run(plan))}\n",
+        "command": f"here=${{0%/*}}\n{_SHARED_MEMORY}\nexec {' '.join(_docker_run(plan))}\n",
         "inside": plan.command,
         "container.env": _lines(environment),
         "environment": "",
@@ -108,7 +111,10 @@ def _container(plan: Plan) -> dict[str, str]:
 def _docker_run(plan: Plan) -> list[str]:
     """Words of a shell line. `$here` is the job's folder; everything else is quoted."""
     inside = ["--entrypoint", "sh", plan.image, _COMMAND_INSIDE] if plan.command else [plan.image]
-    gpus = ["--gpus", f'"device={",".join(plan.granted)}"'] if plan.granted else []
+    # An image of NVIDIA's asks for every GPU, which its runtime gives where it is the default one.
+    gpus = ["--env", "NVIDIA_VISIBLE_DEVICES=void"]
+    if plan.granted:
+        gpus = ["--gpus", f'"device={",".join(plan.granted)}"']
     name = f"{CONTAINER_PREFIX}{plan.job_id}"
     words = ["docker", "run", "--rm", "--init", "--name", name]
     words += ["--label", f"dgxsite.job={plan.job_id}", *gpus]
@@ -117,6 +123,7 @@ def _docker_run(plan: Plan) -> list[str]:
     mounts = ["--cidfile", '"$here/container"', "--env-file", '"$here/container.env"']
     mounts += ["--volume", f'"$here/inside":{_COMMAND_INSIDE}:ro']
     mounts += ["--volume", f'"$here/config.json":{_CONFIG_INSIDE}:ro']
+    mounts += ["--shm-size", '"${shm:-1g}"']
     return [*quoted, *mounts, *(shlex.quote(word) for word in inside)]
 
 

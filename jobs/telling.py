@@ -10,6 +10,7 @@ from typing import Any
 from dgxsite.formats import duration
 from jobs import escapes, finishing, lines
 from jobs.models import Job, JobChange
+from jobs.representation import as_event
 from jobs.states import Reason, Status
 from notifications import events
 
@@ -28,6 +29,11 @@ _TITLES = {
     "job_stuck": "{job} may be stuck",
     "job_slow": "{job} takes long",
 }
+# What a program wants to know of it; no command, which may hold what is not for every receiver.
+_TOLD = (
+    *("id", "name", "project_id", "connection_id", "status", "reason", "exit_code", "attempt"),
+    *("max_retries", "granted_gpus", "requested_by", "created_at", "started_at", "completed_at"),
+)
 _LAST_LINES = 8
 _LONGEST_LINE = 160
 _BODY = 1000
@@ -48,6 +54,7 @@ def of_change(sender: Any, instance: JobChange, created: bool, **kwargs: Any) ->
 
 def tell(job: Job, kind: str, body: str, *, once: str, title: str = "") -> bool:
     """Tell of one job; False if this was told before. `once` says what may be told once a job."""
+    row = as_event(job)
     event = events.notify(
         job.connection.team,
         kind,
@@ -55,6 +62,7 @@ def tell(job: Job, kind: str, body: str, *, once: str, title: str = "") -> bool:
         body,
         link=f"/jobs/{job.pk}/",
         subject=job,
+        data={"job": {name: row[name] for name in _TOLD}},
         dedupe_key=f"{once}:{job.pk}",
     )
     return event is not None

@@ -6,8 +6,9 @@ commit, the push to the browsers and the start of a worker, are hints; a lost on
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
@@ -33,12 +34,14 @@ def notify(
     dedupe_key: str = "",
     channels: Sequence[Channel] = (),
     only: User | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Event | None:
     """Tell who wants to know; None if an event with this `dedupe_key` is already there.
 
     `link` is a path of this site, `subject` the row it is about. With `channels` it goes to these,
-    whatever they take otherwise; with `only` to that person and to no channel. Texts may come from
-    a machine: they are cut and lose their control characters. Raises `KeyError` for a kind that
+    whatever they take otherwise; with `only` to that person and to no channel. `data` says the same
+    to programs, in the API's words. Texts may come from a machine: they are cut and lose their
+    control characters. Raises `KeyError` for a kind that
     the table does not have, and what the database raises.
     """
     line = BY_NAME[kind]
@@ -53,6 +56,7 @@ def notify(
         link=link[:_LINK],
         object_type=subject._meta.label_lower if subject is not None else "",
         object_id=str(subject.pk) if subject is not None else "",
+        data=data or {},
         dedupe_key=dedupe_key[:200],
     )
     try:

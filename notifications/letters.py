@@ -20,6 +20,7 @@ def payload(event: Event) -> dict[str, object]:
         "url": address(event),
         "team": {"id": str(event.team_id), "name": event.team.name},
         "object": subject,
+        "data": event.data,
         "created_at": iso(event.created_at),
     }
 

@@ -94,6 +94,8 @@ class Event(models.Model):
     link = models.CharField(max_length=300, blank=True)
     object_type = models.CharField(max_length=60, blank=True)
     object_id = models.CharField(max_length=64, blank=True)
+    # The same for programs, as webhooks send it; without anything secret.
+    data = models.JSONField(default=dict, blank=True)
     # Whoever reports the same thing twice gives it the same key; the second is dropped.
     dedupe_key = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)

@@ -49,7 +49,10 @@ def run(options: argparse.Namespace) -> int:
     """Start a job and print its id."""
     api = _api()
     project = finding.project(api, options.project, options.machine)
-    job = api.post("/jobs", job_body(options, project["id"], os.environ))
+    body = job_body(options, project["id"], os.environ)
+    if options.after:
+        body["after"] = finding.job(api, options.after)["id"]
+    job = api.post("/jobs", body)
     if not options.wait:
         tell(job["id"])
         return 0

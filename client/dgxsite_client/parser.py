@@ -1,12 +1,18 @@
 """The command line of `dgxsite`: which commands there are and what they take."""
 
 import argparse
+import json
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from dgxsite_client.errors import Misuse
+
+_DAY = timedelta(days=1)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,6 +44,12 @@ def _add_run(commands: Any) -> None:
     run.add_argument("-g", "--gpus", default="0", help="how many, or which: 2 or 0,1 or MIG-…")
     run.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]")
     run.add_argument("--image", help="run in a container of this image")
+    run.add_argument("--venv", metavar="FOLDER", help="activate this virtual environment before")
+    run.add_argument("--conda", metavar="NAME", help="activate this conda environment before")
+    run.add_argument("--config", metavar="FILE", help="JSON instead of the project's; - is stdin")
+    run.add_argument("--model", default="", help="what is trained, for the lists")
+    run.add_argument("--after", metavar="JOB", help="not before this one is completed")
+    run.add_argument("--at", metavar="TIME", help="not before then: 22:00 or 2026-11-23T22:00")
     run.add_argument("--now", action="store_true", help="do not wait for a GPU that others use")
     run.add_argument("--priority", type=int, default=0)
     run.add_argument("--max-minutes", type=int)
@@ -50,7 +62,7 @@ def _add_run(commands: Any) -> None:
 def job_body(
     options: argparse.Namespace, project_id: str, environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What the API takes for `run`; raises `Misuse`."""
+    """What the API takes for `run`, but for `after`; raises `Misuse`."""
     words = options.line[1:] if options.line[:1] == ["--"] else options.line
     if not words and options.image is None:
         raise Misuse("Say what to run: dgxsite run --project p -- python train.py")
@@ -64,13 +76,50 @@ def job_body(
         "priority": options.priority,
         "max_minutes": options.max_minutes,
         "max_retries": options.retries,
+        "model_name": options.model,
+        "virtualenv": options.venv,
+        "conda_env": options.conda,
+        "not_before": options.at and moment(options.at, datetime.now().astimezone()).isoformat(),
     }
-    return body | ({"kind": "container", "image": options.image} if options.image else {})
+    if options.image:
+        body |= {"kind": "container", "image": options.image}
+    return body | ({"config": _config(options.config)} if options.config else {})
 
 
 def command_of(words: Sequence[str]) -> str:
     """One word is a line of shell as it stands; several are quoted, so that none is read twice."""
     return words[0] if len(words) == 1 else shlex.join(words)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """A time of day is the next such; without an offset it is this machine's time."""
+    try:
+        if "-" in text:
+            return datetime.fromisoformat(text).astimezone()
+        hour = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 – a time of day alone
+    except (ValueError, OverflowError):
+        raise Misuse("--at takes 22:00, 2026-11-23T22:00 or 2026-11-23T22:00+01:00.") from None
+    then = datetime.combine(now.date(), hour).astimezone()
+    return then if then > now else datetime.combine(now.date() + _DAY, hour).astimezone()
+
+
+def _config(name: str) -> dict[str, Any]:
+    """The file, or stdin; what a name means that stands twice would be a guess."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a name stands twice in an object")
+        return found
+
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+        value = json.loads(text, object_pairs_hook=unique)
+    except (OSError, ValueError, RecursionError) as error:
+        raise Misuse(f"The configuration {name} cannot be sent: {error}") from None
+    if not isinstance(value, dict):
+        raise Misuse(f"The configuration {name} cannot be sent: it is no JSON object.")
+    return value
 
 
 def gpus_of(text: str) -> int | list[int | str]:

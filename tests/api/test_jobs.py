@@ -325,6 +325,9 @@ def test_a_job_takes_the_projects_configuration_and_keeps_to_its_schema(
     refused = world.operator.post("/jobs", body(project, config={"epochs": 0}))
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "config.epochs"
+    path = f"/jobs/{other.json()['id']}"
+    assert world.operator.patch(path, {"config": {"epochs": 0}}).status_code == 422
+    assert world.operator.patch(path, {"config": {"epochs": 2}}).json()["config"] == {"epochs": 2}
 
 
 @pytest.mark.parametrize("fields", [{"status": "archived"}, {"deleted_at": datetime.now(UTC)}])

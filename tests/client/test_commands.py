@@ -82,6 +82,35 @@ def test_run_without_waiting_prints_the_id(dgxsite: Command, project: Project) -
     assert job.command == "python t.py --lr 'a b'"
 
 
+def test_run_says_all_that_the_form_says(
+    dgxsite: Command, project: Project, tmp_path: Path
+) -> None:
+    first = make_job(project, name="first")
+    (tmp_path / "c.json").write_text('{"lr": 0.1}')
+    options = [
+        *("--config", str(tmp_path / "c.json"), "--after", "first", "--at", "23:59"),
+        *("--venv", "/opt/venv", "--model", "resnet50"),
+    ]
+    done = dgxsite("run", "-p", "p", *options, "true")
+    assert done.returncode == 0, done.stderr
+    job = Job.objects.get(pk=UUID(done.stdout.strip()))
+    assert (job.config, job.after_id, job.model_name) == ({"lr": 0.1}, first.pk, "resnet50")
+    assert job.virtualenv == "/opt/venv"
+    assert job.not_before is not None
+    assert job.not_before.astimezone().strftime("%H:%M") == "23:59"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 1, "a": 2}', "{", "[" * 100_000, None])
+def test_a_configuration_that_says_nothing_is_not_sent(
+    dgxsite: Command, project: Project, tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "c.json").write_text(text)
+    done = dgxsite("run", "-p", "p", "--config", str(tmp_path / "c.json"), "true")
+    assert (done.returncode, "cannot be sent" in done.stderr) == (2, True)
+    assert not Job.objects.exists()
+
+
 def test_a_variable_is_taken_from_here(dgxsite: Command, project: Project) -> None:
     assert dgxsite("run", "-p", "p", "-e", "HF_TOKEN", "true", HF_TOKEN="hf_1").returncode == 0
     assert Job.objects.get().environment == {"HF_TOKEN": "hf_1"}

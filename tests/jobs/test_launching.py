@@ -1,5 +1,6 @@
 """The files of a job: what a person writes stays a file, and docker gets what the site chose."""
 
+import re
 import shlex
 import uuid
 from collections.abc import Iterator
@@ -133,6 +134,8 @@ def test_runs_a_container_and_keeps_its_id(machine: Machine) -> None:
         f"{folder}/inside:/dgxsite/command:ro",
         "--volume",
         f"{folder}/config.json:/dgxsite/config.json:ro",
+        "--shm-size",
+        half_the_memory(),
         "--entrypoint",
         "sh",
         "ubuntu:24.04",
@@ -144,6 +147,19 @@ def test_runs_a_container_and_keeps_its_id(machine: Machine) -> None:
     assert "CUDA_VISIBLE_DEVICES" not in (folder / "container.env").read_text()
     (machine.home / "end").touch()
     assert machine.ended(JOB).exit_code == 0
+
+
+def half_the_memory() -> str:
+    found = re.search(r"MemTotal: *(\d+) kB", Path("/proc/meminfo").read_text())
+    assert found is not None
+    return f"{int(found[1]) // 2}k"
+
+
+def test_a_container_without_a_gpu_sees_none_whatever_its_image_asks_for() -> None:
+    plan = replace(PLAN, image="ubuntu", granted=(), environment={"NVIDIA_VISIBLE_DEVICES": "all"})
+    words = shlex.split(shown_command(plan).split("exec ", 1)[1])
+    assert words[words.index("--env") + 1] == "NVIDIA_VISIBLE_DEVICES=void"
+    assert "--gpus" not in words
 
 
 def test_a_stop_stops_the_container_as_well(machine: Machine) -> None:

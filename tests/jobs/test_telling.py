@@ -96,6 +96,17 @@ def test_of_several_tries_only_the_last_failure_is_told() -> None:
 
 
 @pytest.mark.django_db
+def test_programs_are_told_how_it_ended_but_not_what_ran() -> None:
+    job = running(max_retries=0, command="python train.py --key hunter2")
+    finishing.finish(job, CRASHED, timezone.now())
+    said = Event.objects.get(kind="job_failed").data["job"]
+    assert (said["id"], said["status"], said["exit_code"]) == (str(job.pk), "failed", 1)
+    assert (said["reason"], said["granted_gpus"]) == ("exit_code", ["0"])
+    assert said["completed_at"] is not None
+    assert "hunter2" not in str(said)
+
+
+@pytest.mark.django_db
 def test_who_stops_a_job_that_fails_meanwhile_gets_no_other_try() -> None:
     job = running(max_retries=1)
     Job.objects.get(pk=job.pk).request_stop()

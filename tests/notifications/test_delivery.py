@@ -21,7 +21,12 @@ pytestmark = pytest.mark.usefixtures("loopback")
 
 def told(crew: Crew, **fields: str) -> Event:
     event = notify(
-        crew.team, "unreachable", "spark is out of reach", "for 10 minutes", link="/machines/x/"
+        crew.team,
+        "unreachable",
+        "spark is out of reach",
+        "for 10 minutes",
+        link="/machines/x/",
+        data={"connection": {"name": "spark"}},
     )
     assert event is not None
     return event
@@ -65,6 +70,7 @@ def test_a_webhook_that_fails_twice_gets_it_signed_the_third_time(
         digest = hmac.new(b"s3cret", message, hashlib.sha256).hexdigest()
         assert request.headers["X-DGX-Signature"] == f"sha256={digest}"
         assert json.loads(request.body)["title"] == "spark is out of reach"
+        assert json.loads(request.body)["data"] == {"connection": {"name": "spark"}}
 
 
 def test_a_redirect_is_not_followed(crew: Crew, web: WebServer) -> None:
