@@ -35,7 +35,8 @@ def catch_up(job: Job, most: int = AT_ONCE_BYTES) -> JobScalars:
             return JobScalars.objects.get(job=job)
         if _read_on(job, row, most):
             row.save()
-            note(job, scalars=row.curves.last_values())
+            percent = row.curves.progress.percent if row.curves.progress else None
+            note(job, scalars=row.curves.last_values(), progress_percent=percent)
     return row
 
 

@@ -38,7 +38,7 @@ def printed(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
     last = told["last"]
     return {
         "scalars": [
-            (name, last[name]["step"], _shown(last[name]["value"])) for name in told["names"]
+            (name, last[name]["step"], shown(last[name]["value"])) for name in told["names"]
         ],
         "drawn": chosen or printing.at_first(told["names"]),
         "run_start": iso(job.started_at),
@@ -46,5 +46,6 @@ def printed(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _shown(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """A printed value; a dash for what is not finite."""
     return ABSENT if value is None else f"{value:.{_DIGITS}g}"

@@ -15,7 +15,9 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.policy import Caller, may
 from connections.models import Connection
-from jobs import choices, compared, first_error, origin_texts, preview, services
+from dgxsite.formats import quantity
+from jobs import choices, compared, first_error, naming, origin_texts, preview, services
+from jobs.figures import shown
 from jobs.models import Job
 from jobs.representation import shown_environment
 from jobs.states import ACTIVE, WAITING, Status
@@ -49,12 +51,25 @@ class Line:
     def seconds(self) -> float | None:
         return seconds(self.job)
 
+    @property
+    def glance(self) -> str:
+        return glance(self.job)
+
 
 def seconds(job: Job) -> float | None:
     """How long it has run; None before it began."""
     if job.started_at is None:
         return None
     return max(0.0, ((job.completed_at or timezone.now()) - job.started_at).total_seconds())
+
+
+def glance(job: Job) -> str:
+    """`63 % · loss 0.25`: how far it is while it runs, and the last value that counts most."""
+    scalars = job.metrics.get("scalars") or {}
+    percent = job.metrics.get("progress_percent")
+    parts = [quantity(percent, "%")] if percent is not None and not job.is_final else []
+    parts += [f"{name} {shown(scalars[name])}" for name in naming.in_order(scalars)[:1]]
+    return " · ".join(parts)
 
 
 def listing(

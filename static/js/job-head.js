@@ -6,11 +6,21 @@ import { fetchJson, openLive } from "./live.js";
 import { carry } from "./shell.js";
 
 const NAMES = ["status", "reason", "detail", "waiting_reason", "estimated_start_at", "stop_requested_at", "exit_code", "granted_gpus"];
+// Of tqdm, in text that is still raw: ` 63%|██████▎   |`.
+const BAR = /(?:^|[^\d.])(\d{1,3})%\|/g;
 const ALARMING = new Set(["failed", "lost"]);
+const OVER = new Set([...ALARMING, "completed", "stopped"]);
 export const jobId = document.getElementById("job-head").dataset.id;
 
 export function follow({ onLog = () => {}, onJob = () => {} } = {}) {
   let last = null;
+  let isOver = false;
+
+  function hear(piece) {
+    const percent = [...piece.text.matchAll(BAR)].at(-1)?.[1];
+    if (percent && !isOver) carry(`${percent} %`, false);
+    onLog(piece);
+  }
 
   function show(job) {
     if (job.deleted) {
@@ -18,7 +28,8 @@ export function follow({ onLog = () => {}, onJob = () => {} } = {}) {
       return;
     }
     const now = JSON.stringify(NAMES.map((name) => job[name]));
-    carry(ALARMING.has(job.status) ? "⚠" : "", ALARMING.has(job.status));
+    isOver = OVER.has(job.status);
+    if (isOver) carry(ALARMING.has(job.status) ? "⚠" : "", ALARMING.has(job.status));
     if (last !== now && !(last === null && job.status === painted().dataset.status)) refresh(job);
     last = now;
     onJob(job);
@@ -29,8 +40,8 @@ export function follow({ onLog = () => {}, onJob = () => {} } = {}) {
     topics: [`job:${jobId}`],
     onEvent: ({ event, data }) => {
       if (data.job) show(data.job);
-      if (event === "log") onLog(data);
-      else if (data.log) onLog(data.log);
+      if (event === "log") hear(data);
+      else if (data.log) hear(data.log);
     },
     poll: async () => show(await fetchJson(`/api/v1/jobs/${jobId}`)),
     pollSeconds: 3,

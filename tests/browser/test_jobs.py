@@ -214,6 +214,20 @@ def test_the_head_and_the_list_follow_the_state(visit: Visit, project: Project) 
     expect(page.get_by_text("the job has ended")).to_be_visible()
 
 
+def test_the_title_says_how_far_a_bar_is(visit: Visit, project: Project) -> None:
+    job = running(project, name="resnet")
+    prints(job, "  7%|▋         | 7/100 [00:10<02:12]\n")
+    visitor = visit()
+    visitor.log_in("guest")
+    page = open_log(visitor, job)
+    expect(page).to_have_title("7 % · resnet · dgxsite")
+    prints(job, "\r 62%|...\r 63%|██████▎   | 63/100 [01:40<00:59]")
+    expect(page).to_have_title("63 % · resnet · dgxsite")
+    job.move(Status.COMPLETED, "keeper", exit_code=0)
+    announce.job(job)
+    expect(page).to_have_title("resnet · dgxsite")
+
+
 def test_stop_takes_two_steps_in_place(visit: Visit, project: Project) -> None:
     job = make_job(project, name="run-7")
     visitor = visit()

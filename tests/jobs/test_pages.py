@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Role, User
-from jobs import logs
+from jobs import curving, logs
 from jobs.models import MASK, Job
 from jobs.states import Status
 from projects.models import Project
@@ -76,6 +76,25 @@ def test_a_list_shows_states_and_why_a_job_waits(people: People, project: Projec
         assert "llama" in shown
     assert "waits" not in text(people.stranger.get("/jobs/"))
     assert people.stranger.get(f"/machines/{project.connection_id}/jobs").status_code == 404
+
+
+def test_a_list_shows_how_far_each_is_and_what_it_printed_last(
+    people: People, project: Project
+) -> None:
+    printed = b"lr=0.1 loss=0.5\n 63%|###   | 63/100 [00:10<00:06,  6.30it/s]\n"
+    running = with_log(make_job(project), printed)
+    running.move(Status.STARTING, "test")
+    running.move(Status.RUNNING, "test", started_at=timezone.now())
+    over, silent = with_log(ended(project), printed), ended(project)
+    assert curving.catch_up_all() == 2
+    page = people.boss.get("/jobs/")
+    shown = {line.job.pk: line.glance for line in page.context["lines"]}
+    assert shown == {
+        running.pk: "63\u00a0% · loss 0.5",
+        over.pk: "loss 0.5",
+        silent.pk: "",
+    }
+    assert "loss 0.5" in text(page)
 
 
 def test_a_list_costs_the_same_however_long(
