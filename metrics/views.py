@@ -144,6 +144,7 @@ def _metrics(connection: Connection, query: Any) -> dict[str, Any]:
         return {"sample": None, "gpu_choice": "all"}
     choice = _gpu_choice(sample, query.get("gpu", ""))
     recent = live.recent(connection.pk)
+    session = live.session(connection.pk)
     shown = [gpu for gpu in sample["gpus"] if choice in ("all", str(gpu["index"]))]
     return {
         "sample": sample,
@@ -153,7 +154,8 @@ def _metrics(connection: Connection, query: Any) -> dict[str, Any]:
         "panels": [panels.panel(gpu, recent, is_small=choice == "all") for gpu in shown],
         "meters": panels.meters(sample),
         "processes": panels.processes(sample),
-        "traffic": panels.traffic(sample, live.session(connection.pk)),
+        "traffic": panels.traffic(sample, session),
+        "knows_session": session is not None,
     }
 
 

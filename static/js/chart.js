@@ -12,6 +12,7 @@ const DAY = 86400;
 export const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: 20, PageDown: -20, Home: -Infinity, End: Infinity };
 
 let library = null;
+const shifts = new Map();
 
 // uPlot is a classic script; it is fetched once, when the first chart is wanted.
 export function load(address) {
@@ -29,6 +30,18 @@ export function load(address) {
   return library;
 }
 
+// How far a zone's clock is from this browser's, in milliseconds. Asking for it takes long, uPlot
+// does so for every tick of every chart, and it changes at a full quarter of an hour if ever.
+function shiftOf(zone, seconds) {
+  const quarter = Math.floor(seconds / 900) * 900;
+  const key = `${zone} ${quarter}`;
+  if (!shifts.has(key)) {
+    if (shifts.size > 5000) shifts.clear();
+    shifts.set(key, window.uPlot.tzDate(new Date(quarter * 1000), zone) - quarter * 1000);
+  }
+  return shifts.get(key);
+}
+
 // `lines`: [{stroke, dash}]; `show(value)` writes a value; `xTexts(splits, step)` the times, which
 // are seconds since 1970 in `zone`, or without it any number from a start on, in `xSteps`; `yScale`
 // replaces the scale from zero to `ceiling`;
@@ -40,7 +53,7 @@ export function makeChart(plot, options) {
     width: Math.max(plot.clientWidth, 100),
     height: HEIGHT,
     legend: { show: false },
-    tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), zone),
+    tzDate: (seconds) => new Date(seconds * 1000 + shiftOf(zone, seconds)),
     scales: {
       x: { time: Boolean(zone), range: (_, from, to) => [from, to] },
       y: yScale ?? { range: (_, low, high) => [0, ceiling ?? Math.max(1, (high ?? 0) * 1.08)] },
@@ -104,10 +117,16 @@ function seriesOf({ stroke, dash }, hasBand) {
 // A value between two gaps has no line; it gets a dot. What is undefined is another line's place.
 function alone(chart, place, isShown) {
   if (isShown) return null;
-  const values = chart.data[place];
-  const own = values.flatMap((value, i) => (value === undefined ? [] : [i]));
-  const isGap = (i) => (values[i] ?? null) === null;
-  return own.filter((i, number) => !isGap(i) && isGap(own[number - 1]) && isGap(own[number + 1]));
+  const found = [];
+  let [before, last, at] = [null, null, -1];
+  const take = (value, i) => {
+    if (value === undefined) return;
+    if (last !== null && before === null && value === null) found.push(at);
+    [before, last, at] = [last, value, i];
+  };
+  chart.data[place].forEach(take);
+  take(null, -1);
+  return found;
 }
 
 function paintMarks(chart, marks) {

@@ -12,6 +12,7 @@ export function chartsOf(section, { onZoom, onReset }) {
   const xTexts = clockTexts(zone);
   let data = null;
   let place = null; // the point under the cross-hair, in all charts
+  let turn = 0; // a later painting ends the ones before
 
   for (const frame of frames) frame.plot.addEventListener("keydown", (event) => press(event, frame));
 
@@ -53,19 +54,27 @@ export function chartsOf(section, { onZoom, onReset }) {
     if (matchMedia("(any-pointer: coarse)").matches) import("./touch.js").then((touch) => touch.attach(frame.chart, moves));
   }
 
-  function paint(columns, [from, to], shown, marks) {
+  // One frame after the other: the first ones can be read and used before the last is drawn.
+  async function paint(columns, bounds, shown, marks) {
+    const own = ++turn;
     data = columns;
     place = null;
     for (const frame of visible(frames, shown)) {
-      const found = frame.lines.map((line) => data.columns[line.metric]);
-      const some = found.some(hasValues);
-      setHidden(frame.plot, !some);
-      setText(frame.cells.summary, summaryOf(frame, found));
-      paintValue(frame, data, null);
-      if (!some) continue;
-      if (!frame.chart) make(frame);
-      frame.chart.set(data.times, found, from, to, marks.map(inSeconds));
+      paintFrame(frame, bounds, marks.map(inSeconds));
+      await new Promise((resolve) => { setTimeout(resolve); });
+      if (turn !== own) return;
     }
+  }
+
+  function paintFrame(frame, [from, to], marks) {
+    const found = frame.lines.map((line) => data.columns[line.metric]);
+    const some = found.some(hasValues);
+    setHidden(frame.plot, !some);
+    setText(frame.cells.summary, summaryOf(frame, found));
+    paintValue(frame, data, place);
+    if (!some) return;
+    if (!frame.chart) make(frame);
+    frame.chart.set(data.times, found, from, to, marks);
   }
 
   return {

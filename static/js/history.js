@@ -65,11 +65,13 @@ async function read() {
   section.toggleAttribute("data-loading", true);
   const asked = question();
   try {
-    const found = await ask(span.query(state, now(), state.table ? TABLE_POINTS : undefined), own.signal);
-    await load(section.dataset.uplot);
-    await readMarks(own.signal);
+    const [found, marked] = await Promise.all([
+      ask(span.query(state, now(), state.table ? TABLE_POINTS : undefined), own.signal),
+      readMarks(own.signal),
+      load(section.dataset.uplot),
+    ]);
     if (running !== own) return;
-    [data, shownFor, readAt] = [found, asked, now()];
+    [data, marks, shownFor, readAt] = [found, marked, asked, now()];
     setHidden(part("error"), true);
     paint();
   } catch (error) {
@@ -86,11 +88,11 @@ async function ask(query, signal) {
 }
 
 async function readMarks(signal) {
-  if (section.dataset.marks !== "yes") return;
+  if (section.dataset.marks !== "yes") return [];
   const [start, end] = span.bounds(state, now()).map(span.text);
   const answer = await fetch(`${api}/marks?${new URLSearchParams({ start, end })}`, { signal });
   const found = answer.ok ? (await answer.json()).items : [];
-  marks = found.filter((mark) => state.gpu === null || mark.gpu === null || String(mark.gpu) === state.gpu);
+  return found.filter((mark) => state.gpu === null || mark.gpu === null || String(mark.gpu) === state.gpu);
 }
 
 function tell(error) {

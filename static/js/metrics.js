@@ -145,10 +145,10 @@ function paintSource(cells, item) {
 
 // What the default route's interface carried since the machine was connected; its counters from
 // then stand in the page, and come anew when the machine was connected again. A page that was made
-// without them asks for them, no more than once a minute.
+// while Redis did not know them asks for them, no more than once a minute.
 function paintSession(area, sample) {
   const cell = area.querySelector("[data-v=session]");
-  if (!cell && Date.now() - askedAt > 60_000) {
+  if (area.querySelector("#session[data-unknown]") && Date.now() - askedAt > 60_000) {
     askedAt = Date.now();
     replace("#session");
   }

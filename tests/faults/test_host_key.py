@@ -47,7 +47,7 @@ def test_a_changed_host_key_stops_until_it_is_accepted(
     accepted = now()
     services.accept_host_key(Caller(owner), row.pk, row.offered_host_key)
     until(lambda: samples.have_all(1, accepted), "samples again")
-    assert state(site, machine.id) == ("connected", "")
+    until(lambda: state(site, machine.id) == ("connected", ""), "the state")
     assert machine.logins == 1
 
 
