@@ -10,11 +10,13 @@ as a keyed digest, since they may hold a password.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -27,6 +29,7 @@ from dgxsite.errors import Conflict, Invalid
 
 LIFETIME = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
+T = TypeVar("T")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -36,23 +39,33 @@ def once(request: HttpRequest, work: Callable[[], Status[Any]]) -> Any:
     `work` runs inside the transaction, so it touches the database alone. Raises `Conflict` when
     the key came with another body before.
     """
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
+    asked = _asked(request)
+    if asked is None:
         return work()
-    if not _KEY.fullmatch(key):
-        raise Invalid.field("Idempotency-Key", "It has 1 to 255 printable ASCII characters.")
-    caller, path = caller_of(request), request.path
-    user = caller.user
-    # A weaker token of the same person does not read what a stronger one was answered.
-    body = b"%d:%s" % (caller.ceiling, request.body)
-    digest = salted_hmac("accounts.idempotency", body, algorithm="sha256").hexdigest()
     with transaction.atomic():
         forget_old()
-        if not _claim(user, path, key, digest):
-            return _replay(user, path, key, digest)
+        if not _claim(asked):
+            return _replay(asked)
         result = work()
-        _keep(user, path, key, result)
+        _keep(asked, result)
         return result
+
+
+def once_prepared(
+    request: HttpRequest, prepare: Callable[[], T], work: Callable[[T], Status[Any]]
+) -> Any:
+    """As `once`, for work that has to look outside the database first.
+
+    `prepare` does so before the transaction; not at all when the answer is known, since by now it
+    might find the world another one.
+    """
+    asked = _asked(request)
+    if asked is not None:
+        forget_old()
+        if _rows(asked).exists():
+            return _replay(asked)
+    prepared = prepare()
+    return once(request, lambda: work(prepared))
 
 
 def forget_old() -> None:
@@ -65,34 +78,61 @@ def forget_all() -> int:
     return IdempotentAnswer.objects.filter(status__isnull=False).delete()[0]
 
 
-def _claim(user: User, path: str, key: str, digest: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request with a key, and what of its body is remembered."""
+
+    user: User
+    path: str
+    key: str
+    digest: str
+
+    @property
+    def context(self) -> str:
+        return f"accounts.idempotentanswer/{self.user.pk}/{self.path}/{self.key}"
+
+
+def _asked(request: HttpRequest) -> _Asked | None:
+    """None without a key; `Invalid` for one that is none."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Invalid.field("Idempotency-Key", "It has 1 to 255 printable ASCII characters.")
+    caller = caller_of(request)
+    # A weaker token of the same person does not read what a stronger one was answered.
+    body = b"%d:%s" % (caller.ceiling, request.body)
+    digest = salted_hmac("accounts.idempotency", body, algorithm="sha256").hexdigest()
+    return _Asked(caller.user, request.path, key, digest)
+
+
+def _rows(asked: _Asked) -> QuerySet[IdempotentAnswer]:
+    return IdempotentAnswer.objects.filter(user=asked.user, path=asked.path, key=asked.key)
+
+
+def _claim(asked: _Asked) -> bool:
     """Whether the key is ours; waits while another transaction that holds it is running."""
-    row = IdempotentAnswer(user=user, path=path, key=key, body_digest=digest)
+    row = IdempotentAnswer(
+        user=asked.user, path=asked.path, key=asked.key, body_digest=asked.digest
+    )
     # On a conflict PostgreSQL waits for the other transaction, then inserts nothing or our row.
     IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
     # With ignore_conflicts Django does not learn the row's key: ours is the one without answer.
-    found = IdempotentAnswer.objects.get(user=user, path=path, key=key)
-    return found.status is None
+    return _rows(asked).get().status is None
 
 
-def _keep(user: User, path: str, key: str, result: Status[Any]) -> None:
-    answer = crypto.encrypt(orjson.dumps(result.value).decode(), _context(user, path, key))
-    IdempotentAnswer.objects.filter(user=user, path=path, key=key).update(
-        status=result.status_code, answer=answer
-    )
+def _keep(asked: _Asked, result: Status[Any]) -> None:
+    answer = crypto.encrypt(orjson.dumps(result.value).decode(), asked.context)
+    _rows(asked).update(status=result.status_code, answer=answer)
 
 
-def _replay(user: User, path: str, key: str, digest: str) -> HttpResponse:
-    row = IdempotentAnswer.objects.get(user=user, path=path, key=key)
-    if row.body_digest != digest:
+def _replay(asked: _Asked) -> HttpResponse:
+    row = _rows(asked).get()
+    if row.body_digest != asked.digest:
         raise Conflict(
             "This Idempotency-Key was used with another body.", code="idempotency_key_reused"
         )
-    body = crypto.decrypt(row.answer, _context(user, path, key))
+    body = crypto.decrypt(row.answer, asked.context)
     return HttpResponse(
         body, status=row.status, content_type="application/json", headers={REPLAYED: "true"}
     )
-
-
-def _context(user: User, path: str, key: str) -> str:
-    return f"accounts.idempotentanswer/{user.pk}/{path}/{key}"

@@ -8,7 +8,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.authentication import caller_of
-from accounts.idempotency import once
+from accounts.idempotency import once_prepared
 from alerts import drafts, preview, schemas, services
 from alerts.representation import alert_dict, rule_dict
 from dgxsite.pagination import Page, listing
@@ -25,8 +25,11 @@ def list_rules(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 @router.post("/alert-rules", response={201: schemas.RuleOut}, by_alias=True)
 def create_rule(request: HttpRequest, payload: schemas.RuleIn) -> Any:
     caller = caller_of(request)
-    draft = drafts.new(caller, payload.model_dump(exclude_unset=True))
-    return once(request, lambda: Status(201, rule_dict(services.add(caller, *draft))))
+    return once_prepared(
+        request,
+        lambda: drafts.new(caller, payload.model_dump(exclude_unset=True)),
+        lambda draft: Status(201, rule_dict(services.add(caller, *draft))),
+    )
 
 
 @router.post("/alert-rules/preview", response=schemas.PreviewOut)

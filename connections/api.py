@@ -9,7 +9,7 @@ from ninja.responses import Status
 
 from accounts import limits
 from accounts.authentication import caller_of
-from accounts.idempotency import once
+from accounts.idempotency import once, once_prepared
 from connections import diagnose, drafts, schemas, services
 from connections.representation import as_dict, event_dict, status_dict
 from dgxsite.pagination import Page, listing
@@ -31,8 +31,11 @@ def list_connections(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 def create_connection(request: HttpRequest, payload: schemas.ConnectionIn) -> Any:
     """Add a machine; with `auto_connect` it connects by itself."""
     caller = caller_of(request)
-    row = drafts.new(caller, payload.model_dump(exclude_unset=True))
-    return once(request, lambda: Status(201, as_dict(services.add(caller, row))))
+    return once_prepared(
+        request,
+        lambda: drafts.new(caller, payload.model_dump(exclude_unset=True)),
+        lambda row: Status(201, as_dict(services.add(caller, row))),
+    )
 
 
 @router.post("/test", response=schemas.StepsOut)

@@ -8,7 +8,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.authentication import caller_of
-from accounts.idempotency import once
+from accounts.idempotency import once, once_prepared
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
 from jobs import bundle, download, drafts, job_metrics, logs, printed, schemas, services, wishes
@@ -37,9 +37,10 @@ def list_jobs(request: HttpRequest, page: Query[schemas.JobFilter]) -> dict[str,
 def create_job(request: HttpRequest, payload: schemas.JobIn) -> Any:
     """Make a job; unless `start` is false it goes into its machine's queue."""
     caller = caller_of(request)
-    row = drafts.new(caller, payload.model_dump(exclude_unset=True))
-    return once(
-        request, lambda: Status(201, as_dict(services.add(caller, row, start=payload.start)))
+    return once_prepared(
+        request,
+        lambda: drafts.new(caller, payload.model_dump(exclude_unset=True)),
+        lambda row: Status(201, as_dict(services.add(caller, row, start=payload.start))),
     )
 
 

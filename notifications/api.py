@@ -8,11 +8,12 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.authentication import caller_of
-from accounts.idempotency import once
+from accounts.idempotency import once_prepared
 from accounts.models import Scope
 from dgxsite.errors import Forbidden, Invalid
 from dgxsite.pagination import Page, listing
 from notifications import feed, schemas, services
+from notifications.models import Channel
 from notifications.representation import channel_dict, delivery_dict, notification_dict
 
 router = Router(tags=["notifications"])
@@ -52,13 +53,14 @@ def list_channels(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 @router.post("/notification-channels", response={201: schemas.ChannelOut})
 def create_channel(request: HttpRequest, payload: schemas.ChannelIn) -> Any:
     caller = caller_of(request)
-    row = services.draft(caller, payload.model_dump(exclude_unset=True))
 
-    def work() -> Status[Any]:
+    def work(row: Channel) -> Status[Any]:
         made = services.add(caller, row, payload.events)
         return Status(201, channel_dict(row) | ({"secret": made} if made else {}))
 
-    return once(request, work)
+    return once_prepared(
+        request, lambda: services.draft(caller, payload.model_dump(exclude_unset=True)), work
+    )
 
 
 @router.patch("/notification-channels/{channel_id}", response=schemas.ChannelOut)

@@ -8,7 +8,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.authentication import caller_of
-from accounts.idempotency import once
+from accounts.idempotency import once_prepared
 from dgxsite.errors import Conflict
 from dgxsite.pagination import listing
 from projects import choices, config, drafts, schemas, services
@@ -35,8 +35,11 @@ def list_projects(request: HttpRequest, page: Query[schemas.ProjectFilter]) -> d
 def create_project(request: HttpRequest, payload: schemas.ProjectIn) -> Any:
     """Add a project; its folder is looked up on the machine, and made with `create_directory`."""
     caller = caller_of(request)
-    row = drafts.new(caller, _fields(payload))
-    return once(request, lambda: Status(201, as_dict(services.add(caller, row))))
+    return once_prepared(
+        request,
+        lambda: drafts.new(caller, _fields(payload)),
+        lambda row: Status(201, as_dict(services.add(caller, row))),
+    )
 
 
 @router.get("/{project_id}", response=schemas.ProjectOut)

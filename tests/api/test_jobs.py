@@ -330,6 +330,18 @@ def test_a_job_takes_the_projects_configuration_and_keeps_to_its_schema(
     assert world.operator.patch(path, {"config": {"epochs": 2}}).json()["config"] == {"epochs": 2}
 
 
+def test_an_answer_is_replayed_although_it_could_not_be_given_again(
+    world: World, project: Project
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = world.operator.post("/jobs", body(project), **key)
+    Project.objects.filter(pk=project.pk).update(status="archived")
+    again = world.operator.post("/jobs", body(project), **key)
+    assert (again.status_code, again.json()) == (201, first.json())
+    other = world.operator.post("/jobs", body(project, name="b"), **key)
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
 @pytest.mark.parametrize("fields", [{"status": "archived"}, {"deleted_at": datetime.now(UTC)}])
 def test_nothing_is_started_in_a_project_that_is_put_away(
     world: World, project: Project, fields: dict[str, Any]
