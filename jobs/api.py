@@ -102,14 +102,15 @@ def read_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -
     """A piece of the log by byte offset; `complete` when nothing will follow it."""
     row = services.find(caller_of(request), job_id)
     data = logs.read(row, part.offset, part.limit)
-    is_last = part.offset + len(data) >= row.log_bytes
-    if not (is_last and row.log_complete):
+    # Nothing follows what is dropped when a log has been kept long enough either.
+    is_over = row.log_complete and (not data or part.offset + len(data) >= row.log_bytes)
+    if not is_over:
         data = logs.whole_characters(data) or data
     return {
         "offset": part.offset,
         "next_offset": part.offset + len(data),
         "text": data.decode("utf-8", "replace"),
-        "complete": is_last and row.log_complete,
+        "complete": is_over,
     }
 
 

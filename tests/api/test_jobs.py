@@ -8,7 +8,7 @@ import pytest
 
 from connections.models import Connection
 from jobs import logs
-from jobs.models import MASK, Job, MachineQueue
+from jobs.models import MASK, Job, LogChunk, MachineQueue
 from jobs.states import Status
 from projects.models import Project
 from tests.api.client import fields_of
@@ -257,6 +257,10 @@ def test_reads_a_log_by_offset(world: World, project: Project) -> None:
     assert (beyond["text"], beyond["next_offset"], beyond["complete"]) == ("", 99, True)
     for query in ({"offset": -1}, {"limit": 0}, {"limit": 10**9}, {"offset": 2**63}):
         assert world.viewer.get(f"/jobs/{job.pk}/log", **query).status_code == 422
+    # Kept long enough and dropped: who follows it is not kept waiting.
+    LogChunk.objects.all().delete()
+    gone = world.viewer.get(f"/jobs/{job.pk}/log").json()
+    assert gone == {"offset": 0, "next_offset": 0, "text": "", "complete": True}
 
 
 def test_searches_a_log(world: World, project: Project) -> None:
