@@ -11,7 +11,7 @@ as a keyed digest, since they may hold a password.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -39,16 +39,7 @@ def once(request: HttpRequest, work: Callable[[], Status[Any]]) -> Any:
     `work` runs inside the transaction, so it touches the database alone. Raises `Conflict` when
     the key came with another body before.
     """
-    asked = _asked(request)
-    if asked is None:
-        return work()
-    with transaction.atomic():
-        forget_old()
-        if not _claim(asked):
-            return _replay(asked)
-        result = work()
-        _keep(asked, result)
-        return result
+    return _once(_asked(request), work)
 
 
 def once_prepared(
@@ -60,17 +51,15 @@ def once_prepared(
     might find the world another one.
     """
     asked = _asked(request)
-    if asked is not None:
-        forget_old()
-        if _rows(asked).exists():
-            return _replay(asked)
+    if asked is not None and (row := _rows(asked).filter(created_at__gte=_oldest()).first()):
+        return _replay(asked, row)
     prepared = prepare()
-    return once(request, lambda: work(prepared))
+    return _once(asked, lambda: work(prepared))
 
 
 def forget_old() -> None:
     """Drop the answers whose 24 hours are over."""
-    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - LIFETIME).delete()
+    IdempotentAnswer.objects.filter(created_at__lt=_oldest()).delete()
 
 
 def forget_all() -> int:
@@ -106,19 +95,36 @@ def _asked(request: HttpRequest) -> _Asked | None:
     return _Asked(caller.user, request.path, key, digest)
 
 
+def _once(asked: _Asked | None, work: Callable[[], Status[Any]]) -> Any:
+    if asked is None:
+        return work()
+    with transaction.atomic():
+        forget_old()
+        row = _claim(asked)
+        if row.status is not None:
+            return _replay(asked, row)
+        result = work()
+        _keep(asked, result)
+        return result
+
+
+def _oldest() -> datetime:
+    return timezone.now() - LIFETIME
+
+
 def _rows(asked: _Asked) -> QuerySet[IdempotentAnswer]:
     return IdempotentAnswer.objects.filter(user=asked.user, path=asked.path, key=asked.key)
 
 
-def _claim(asked: _Asked) -> bool:
-    """Whether the key is ours; waits while another transaction that holds it is running."""
+def _claim(asked: _Asked) -> IdempotentAnswer:
+    """The key's row, which is ours if it has no answer; waits for a transaction that holds it."""
     row = IdempotentAnswer(
         user=asked.user, path=asked.path, key=asked.key, body_digest=asked.digest
     )
     # On a conflict PostgreSQL waits for the other transaction, then inserts nothing or our row.
     IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
     # With ignore_conflicts Django does not learn the row's key: ours is the one without answer.
-    return _rows(asked).get().status is None
+    return _rows(asked).get()
 
 
 def _keep(asked: _Asked, result: Status[Any]) -> None:
@@ -126,8 +132,7 @@ def _keep(asked: _Asked, result: Status[Any]) -> None:
     _rows(asked).update(status=result.status_code, answer=answer)
 
 
-def _replay(asked: _Asked) -> HttpResponse:
-    row = _rows(asked).get()
+def _replay(asked: _Asked, row: IdempotentAnswer) -> HttpResponse:
     if row.body_digest != asked.digest:
         raise Conflict(
             "This Idempotency-Key was used with another body.", code="idempotency_key_reused"

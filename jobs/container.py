@@ -17,6 +17,7 @@ from accounts.policy import Caller
 from connections import browsing
 from connections.folders import NotReached
 from connections.ssh import CommandTimeout, SessionLost
+from dgxsite.formats import printable
 from jobs.devices import CONTAINER_PREFIX
 from jobs.models import Job
 
@@ -105,7 +106,7 @@ def _time(text: str) -> datetime | None:
 
 def _shown(said: object) -> str:
     """Short, and without half characters, which no page can hold."""
-    return "".join(c if c.isprintable() else " " for c in str(said)[:_LONGEST])
+    return printable(str(said)[:_LONGEST])
 
 
 def _refusal(job: Job, said: str) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from connections import ssh
 from connections.link import Link
+from dgxsite.formats import printable
 from jobs import remote
 
 REPORT_SECONDS = 15.0
@@ -54,4 +55,4 @@ def _marker() -> str:
 def _last_line(stderr: bytes) -> str:
     """What a machine said last, made harmless."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return "".join(c if c.isprintable() else " " for c in lines[-1])[:300] if lines else ""
+    return printable(lines[-1])[:300] if lines else ""

@@ -53,7 +53,13 @@ class Line:
 
     @property
     def glance(self) -> str:
-        return glance(self.job)
+        """`63 % · loss 0.25`: how far it is while it runs, and the last value that counts most."""
+        scalars = self.job.metrics.get("scalars") or {}
+        percent = self.job.metrics.get("progress_percent")
+        is_under_way = percent is not None and not self.job.is_final
+        parts = [quantity(percent, "%")] if is_under_way else []
+        parts += [f"{name} {shown(scalars[name])}" for name in naming.in_order(scalars)[:1]]
+        return " · ".join(parts)
 
 
 def seconds(job: Job) -> float | None:
@@ -61,15 +67,6 @@ def seconds(job: Job) -> float | None:
     if job.started_at is None:
         return None
     return max(0.0, ((job.completed_at or timezone.now()) - job.started_at).total_seconds())
-
-
-def glance(job: Job) -> str:
-    """`63 % · loss 0.25`: how far it is while it runs, and the last value that counts most."""
-    scalars = job.metrics.get("scalars") or {}
-    percent = job.metrics.get("progress_percent")
-    parts = [quantity(percent, "%")] if percent is not None and not job.is_final else []
-    parts += [f"{name} {shown(scalars[name])}" for name in naming.in_order(scalars)[:1]]
-    return " · ".join(parts)
 
 
 def listing(

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+from dgxsite.formats import printable
+
 _HERE = Path(__file__).resolve().parent
 _MARKER = re.compile(r"[0-9a-f]{32}")
 # What runs in a job's folder.
@@ -213,9 +215,10 @@ class _Reader:
     def _ago(self, field: str) -> int | None:
         """None for what is not told, and where the clock was set since."""
         then = _number(field, _LARGEST_LONG)
-        if then is None or self._now is None or not 0 <= self._now - then <= _LONGEST_AGO:
+        if then is None or self._now is None:
             return None
-        return self._now - then
+        ago = self._now - then
+        return ago if 0 <= ago <= _LONGEST_AGO else None
 
     def _bytes(self, count: int) -> bytes:
         """So many bytes and the end of their line."""
@@ -227,7 +230,7 @@ class _Reader:
 
     def _unreadable(self) -> Unreadable:
         text = self._output[:300].decode("utf-8", "replace")
-        return Unreadable(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+        return Unreadable(" ".join(printable(text).split()))
 
 
 def _word(field: str) -> str | None:

@@ -27,7 +27,7 @@ printf '%s J %s 0 0 0 - - - - - - - - 0 0\n\n' $m "$1"
 return
 fi
 supervised=0 alive=0 p= t= b= e= code= reason= ended=
-read -r p t b _ <"$1/supervisor" && [ "$b $(start "$p")" = "$boot $t" ] && supervised=1
+read -r p t b <"$1/supervisor" && [ "$b $(start "$p")" = "$boot $t" ] && supervised=1
 p= t= b=
 read -r p t b e <"$1/started" && [ "$b $(start "$p")" = "$boot $t" ] && alive=1
 read -r code reason ended <"$1/exit" || reason=$(field "$1/reason")

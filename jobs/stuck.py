@@ -26,7 +26,9 @@ _LOOKED_AT = 20
 def look(now: datetime) -> int:
     """Look at every running job; how many notifications were sent."""
     rows = Job.objects.living().filter(status=Status.RUNNING, started_at__isnull=False)
-    jobs = rows.select_related("connection__team", "project").iterator(chunk_size=100)
+    jobs = rows.select_related("connection__team", "project", "requested_by").iterator(
+        chunk_size=100
+    )
     return sum(suspect(job, now) for job in list(jobs) for suspect in _SUSPICIONS)
 
 

@@ -2,7 +2,7 @@
 #   watch ID NEW    claim the folder ID with what lies in NEW, run the job, keep its log
 #   end ID REASON   TERM to the job's process group, a pause, KILL
 # Reads: command folder environment umask virtualenv conda limits (log blocks, seconds, grace).
-# Writes: supervisor, started ("pid start boot time"), log, drained, reason, exit ("code reason time").
+# Writes: supervisor ("pid start boot"), started (time too), log, drained, reason, exit ("code reason time").
 umask 077
 boot=$(cat "${DGXSITE_BOOT_ID:-/proc/sys/kernel/random/boot_id}")
 [ ! -e limits ] || read -r blocks seconds grace <limits
@@ -41,7 +41,7 @@ trap '' XFSZ
 }
 }
 supervise() {
-write supervisor "$$ $(start $$) $boot $(date +%s)"
+write supervisor "$$ $(start $$) $boot"
 setsid sh ./supervisor.sh run "$id" & job=$!
 exec >/dev/null 2>&1
 (t=; trap 'kill $t' TERM; sleep "$seconds" & t=$!; wait $t && setsid sh ./supervisor.sh end "$id" time_limit) &

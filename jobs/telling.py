@@ -44,7 +44,8 @@ def of_change(sender: Any, instance: JobChange, created: bool, **kwargs: Any) ->
     kind = _KINDS.get(Status(instance.to_status))
     if not created or kind is None:
         return
-    job = Job.objects.select_related("connection__team", "project").get(pk=instance.job_id)
+    rows = Job.objects.select_related("connection__team", "project", "requested_by")
+    job = rows.get(pk=instance.job_id)
     if kind == "job_failed":
         if finishing.is_tried_again(job):
             return

@@ -15,6 +15,7 @@ from django.conf import settings
 from connections import keeper
 from connections.link import Link
 from connections.models import Reason, Transport
+from dgxsite.formats import printable
 from metrics.collectors import program
 from metrics.collectors.local import LocalCollector
 from metrics.collectors.readings import Sample
@@ -89,7 +90,7 @@ def _collect_there(link: Link) -> None:
 def _why_unusable(status: int | None, noise: bytes) -> str:
     """A sentence with the first words that the machine sent, made harmless."""
     text = noise.decode("utf-8", errors="replace")
-    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+    words = " ".join(printable(text).split())[:200]
     said = f" It said: {words}" if words else ""
     ended = f" with status {status}" if status is not None else ""
     return f"The login shell ended{ended} instead of running a command.{said}"

@@ -41,8 +41,8 @@ def notify(
     `link` is a path of this site, `subject` the row it is about. With `channels` it goes to these,
     whatever they take otherwise; with `only` to that person and to no channel. `data` says the same
     to programs, in the API's words. Texts may come from a machine: they are cut and lose their
-    control characters. Raises `KeyError` for a kind that
-    the table does not have, and what the database raises.
+    control characters. Raises `KeyError` for a kind that the table does not have, and what the
+    database raises.
     """
     line = BY_NAME[kind]
     is_ours = link.startswith("/") and not link.startswith(("//", "/\\"))

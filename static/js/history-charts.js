@@ -59,8 +59,9 @@ export function chartsOf(section, { onZoom, onReset }) {
     const own = ++turn;
     data = columns;
     place = null;
+    const spans = marks.map(inSeconds);
     for (const frame of visible(frames, shown)) {
-      paintFrame(frame, bounds, marks.map(inSeconds));
+      paintFrame(frame, bounds, spans);
       await new Promise((resolve) => { setTimeout(resolve); });
       if (turn !== own) return;
     }

@@ -36,6 +36,21 @@ def statuses(job: Job) -> list[str]:
     return list(job.changes.values_list("to_status", flat=True))
 
 
+def die(keeper: Keeper) -> None:
+    """As after `kill -9`: no word to anybody, and its connections are gone."""
+    kill(keeper)
+    keeper._drop_all()
+
+
+def orphaned(submit: Submit, start_keeper: StartKeeper, command: str) -> Job:
+    """A job that runs on while its keeper is dead."""
+    job = submit(command)
+    keeper = start_keeper()
+    until(lambda: status_of(job) == Status.RUNNING)
+    die(keeper)
+    return job
+
+
 def log_of(job: Job) -> bytes:
     return b"".join(logs.every_piece(job))
 
@@ -94,11 +109,8 @@ def test_a_queued_job_is_stopped_without_its_machine(submit: Submit) -> None:
 def test_a_successor_adopts_what_runs(
     submit: Submit, start_keeper: StartKeeper, tmp_path: Path
 ) -> None:
-    job = submit("echo $$ >>$HOME/oracle; until [ -e $HOME/go ]; do sleep 0.1; done; echo end")
-    first = start_keeper()
-    until(lambda: status_of(job) == Status.RUNNING)
-    kill(first)
-    first._drop_all()
+    line = "echo $$ >>$HOME/oracle; until [ -e $HOME/go ]; do sleep 0.1; done; echo end"
+    job = orphaned(submit, start_keeper, line)
     start_keeper()
     until(lambda: job.connection.epoch < Connection.objects.get(pk=job.connection_id).epoch)
     (tmp_path / "home/go").touch()
@@ -110,11 +122,7 @@ def test_a_successor_adopts_what_runs(
 def test_a_job_ended_when_it_ended_not_when_it_was_seen(
     submit: Submit, start_keeper: StartKeeper, tmp_path: Path
 ) -> None:
-    job = submit("until [ -e $HOME/go ]; do sleep 0.1; done")
-    first = start_keeper()
-    until(lambda: status_of(job) == Status.RUNNING)
-    kill(first)
-    first._drop_all()
+    job = orphaned(submit, start_keeper, "until [ -e $HOME/go ]; do sleep 0.1; done")
     hour_ago = timezone.now() - timedelta(hours=1)
     Job.objects.filter(pk=job.pk).update(queued_at=hour_ago, started_at=hour_ago)
     (tmp_path / "home/go").touch()
@@ -280,8 +288,7 @@ def test_the_log_is_the_machines_although_keepers_die(
         keeper = start_keeper()
         time.sleep(PAUSE_SECONDS)
         memory.append(_memory_bytes())
-        kill(keeper)
-        keeper._drop_all()
+        die(keeper)
     keeper = start_keeper()
     ended(job)
     memory.append(_memory_bytes())
