@@ -10,11 +10,6 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
 
 
-def printable(text: str) -> str:
-    """What a machine said, with a blank for all that a line of a page cannot hold."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def number(value: float | None, digits: int = 0) -> str:
     """`value` rounded half up as browsers do, thousands apart by a thin space."""
     if value is None:

@@ -17,7 +17,7 @@ from accounts.policy import Caller
 from connections import browsing
 from connections.folders import NotReached
 from connections.ssh import CommandTimeout, SessionLost
-from dgxsite.formats import printable
+from dgxsite import cleaner
 from jobs.devices import CONTAINER_PREFIX
 from jobs.models import Job
 
@@ -106,7 +106,7 @@ def _time(text: str) -> datetime | None:
 
 def _shown(said: object) -> str:
     """Short, and without half characters, which no page can hold."""
-    return printable(str(said)[:_LONGEST])
+    return cleaner.line(str(said), _LONGEST)
 
 
 def _refusal(job: Job, said: str) -> str:

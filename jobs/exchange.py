@@ -6,13 +6,14 @@ from uuid import UUID
 
 from connections import ssh
 from connections.link import Link
-from dgxsite.formats import printable
+from dgxsite import cleaner
 from jobs import remote
 
 REPORT_SECONDS = 15.0
 START_SECONDS = 40.0
 LOG_BYTES_PER_REPORT = 2 * 2**20
 _HEADERS_BYTES = 256 * 1024
+_LONGEST_WORDS = 300
 
 
 def report(
@@ -54,5 +55,4 @@ def _marker() -> str:
 
 def _last_line(stderr: bytes) -> str:
     """What a machine said last, made harmless."""
-    lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return printable(lines[-1])[:300] if lines else ""
+    return cleaner.line(stderr.strip().rpartition(b"\n")[2], _LONGEST_WORDS)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from dgxsite import cleaner
+
 MOST_PACKAGES = 5000
 _LONGEST = 300
 _UNSHOWN = "\N{REPLACEMENT CHARACTER}"
@@ -76,10 +78,7 @@ def _python(told: Mapping[str, str], packages: set[str]) -> dict[str, Any] | Non
 
 
 def _text(told: Mapping[str, str], key: str) -> str | None:
-    shown = "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in told.get(key, "")
-    )
-    return shown.strip()[:_LONGEST] or None
+    return cleaner.line(told.get(key, ""), _LONGEST, unseen=_UNSHOWN) or None
 
 
 def _address(text: str) -> str | None:

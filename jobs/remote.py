@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from dgxsite.formats import printable
+from dgxsite import cleaner
 
 _HERE = Path(__file__).resolve().parent
 _MARKER = re.compile(r"[0-9a-f]{32}")
@@ -28,6 +28,7 @@ ORIGIN_BYTES = 96 * 1024
 # What a column of the database holds.
 _LARGEST, _LARGEST_LONG = 2**31 - 1, 2**62
 _LONGEST_AGO = 10 * 366 * 86_400
+_LONGEST_WORDS = 300
 
 
 class Unreadable(Exception):
@@ -229,8 +230,7 @@ class _Reader:
         return found
 
     def _unreadable(self) -> Unreadable:
-        text = self._output[:300].decode("utf-8", "replace")
-        return Unreadable(" ".join(printable(text).split()))
+        return Unreadable(cleaner.line(self._output, _LONGEST_WORDS))
 
 
 def _word(field: str) -> str | None:

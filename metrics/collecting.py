@@ -15,7 +15,7 @@ from django.conf import settings
 from connections import keeper
 from connections.link import Link
 from connections.models import Reason, Transport
-from dgxsite.formats import printable
+from dgxsite import cleaner
 from metrics.collectors import program
 from metrics.collectors.local import LocalCollector
 from metrics.collectors.readings import Sample
@@ -23,6 +23,8 @@ from metrics.collectors.stream import Collector
 from metrics.live import Recorder
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_WORDS = 200
 
 recorder = Recorder()
 
@@ -89,8 +91,7 @@ def _collect_there(link: Link) -> None:
 
 def _why_unusable(status: int | None, noise: bytes) -> str:
     """A sentence with the first words that the machine sent, made harmless."""
-    text = noise.decode("utf-8", errors="replace")
-    words = " ".join(printable(text).split())[:200]
+    words = cleaner.line(noise, _LONGEST_WORDS)
     said = f" It said: {words}" if words else ""
     ended = f" with status {status}" if status is not None else ""
     return f"The login shell ended{ended} instead of running a command.{said}"
