@@ -12,6 +12,10 @@ from django.db import connection, models
 
 from accounts.models import AuditEvent, AuditHead, Team
 from accounts.policy import Caller
+from dgxsite import cleaner
+
+# Characters of each text in a row's detail; a path is the longest of them.
+LONGEST_DETAIL = 5000
 
 
 def record(
@@ -32,8 +36,8 @@ def record(
         action=action,
         object_type=subject._meta.label_lower if subject is not None else "",
         object_id=str(subject.pk) if subject is not None else "",
-        object_name=str(subject)[:255] if subject is not None else "",
-        detail=detail,
+        object_name=cleaner.line(str(subject), 255) if subject is not None else "",
+        detail=cleaner.values(detail, LONGEST_DETAIL),
     )
 
 

@@ -24,6 +24,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import ApiToken, AuditEvent, Refusal, User
 from accounts.policy import Caller
+from dgxsite import cleaner
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def note(
     try:
         if Refusal.objects.filter(**key).update(count=F("count") + 1):
             return
-        values = {"actor": user, "token_name": token_name, "address": address, "first": first}
+        values = {"actor": user, "token_name": token_name, "address": address}
+        values["first"] = cleaner.values(first, 200)
         try:
             with transaction.atomic():
                 Refusal.objects.create(**key, **values)
@@ -85,7 +87,7 @@ def note_response(request: HttpRequest, response: HttpResponseBase) -> None:
         token_name=token.name if token else "",
         address=request.META.get("REMOTE_ADDR") or None,
         method=request.method,
-        route=match.route[:200] if match else "",
+        route=match.route if match else "",
         status=response.status_code,
     )
 
@@ -101,7 +103,7 @@ def note_proof(request: HttpRequest, user: User | None, kind: str) -> None:
 
 def note_handshake(path: str, address: str | None, status: int) -> None:
     """Note a socket that was not opened: a foreign page (403), or a token that counts not (401)."""
-    note(REFUSED, user=None, address=address, method="WEBSOCKET", route=path[:200], status=status)
+    note(REFUSED, user=None, address=address, method="WEBSOCKET", route=path, status=status)
 
 
 def _who(request: HttpRequest, caller: Any) -> tuple[User | None, ApiToken | None]:

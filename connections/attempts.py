@@ -26,7 +26,7 @@ def open_link(link: Link, attachments: Iterable[LinkCallback]) -> None:
         raise
     except ssh.SessionLost as error:
         link.close()
-        detail = f"The session broke: {error}"[:300]
+        detail = f"The session broke: {error}"
         raise ssh.ConnectError(Reason.SSH_UNRESPONSIVE, detail) from error
     except (DatabaseError, Connection.DoesNotExist) as error:
         link.close()

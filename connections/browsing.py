@@ -17,6 +17,7 @@ from typing import Any
 from connections import sessions, ssh
 from connections.folders import NotReached
 from connections.models import Connection, Reason, Transport
+from dgxsite import cleaner
 
 LOGIN_SECONDS = 10.0
 LOOK_SECONDS = 20.0
@@ -29,12 +30,16 @@ _NO_TROUBLE = frozenset({"", Reason.STALE})
 _KINDS = ((stat.S_ISDIR, "directory"), (stat.S_ISREG, "file"), (stat.S_ISLNK, "link"))
 
 
+# Characters of a sentence that may name two paths.
+LONGEST_DETAIL = 5000
+
+
 class Refused(Exception):
     """It cannot be shown; `detail` says why in a sentence."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = cleaner.line(detail, LONGEST_DETAIL)
+        super().__init__(self.detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from connections import sessions, ssh
 from connections.models import Connection
+from dgxsite import cleaner
 from dgxsite.errors import Invalid
 from dgxsite.schemas import printable
 
@@ -24,6 +25,8 @@ TRANSFER_SECONDS = 120.0
 PIECE_BYTES = 256 * 1024
 _LONGEST_PATH = 1024
 _LONGEST_NAME_BYTES = 255
+# What the row of an export holds.
+LONGEST_DETAIL = 500
 # Less than this is left: that is why the write was refused.
 _FULL_BYTES = 1024 * 1024
 
@@ -34,8 +37,8 @@ class NotStored(Exception):
     """The file is not on the machine; `detail` says why in a sentence."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = cleaner.line(detail, LONGEST_DETAIL)
+        super().__init__(self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,9 @@ def put_over(
 def _folder(sftp: ssh.Sftp, directory: str) -> str:
     """The absolute path of `directory`, with every missing part made."""
     if directory == "~" or directory.startswith("~/"):
-        home = sftp.normalize(".")
+        home = sftp.normalize(".") or ""
+        if not home.startswith("/") or len(home) > _LONGEST_PATH or not home.isprintable():
+            raise NotStored("The machine gives no usable home folder; name one that starts with /.")
         directory = posixpath.join(home, directory[2:])
     path = "/"
     for part in directory.split("/"):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from connections import sessions, ssh
 from connections.models import Connection, Transport
+from dgxsite import cleaner
 from dgxsite.errors import Invalid
 from dgxsite.schemas import printable
 
@@ -24,14 +25,16 @@ LONGEST_WRITTEN = 1024
 # PATH_MAX of Linux, and NAME_MAX of its file systems.
 LONGEST_PATH_BYTES = 4096
 _LONGEST_NAME_BYTES = 255
+# Characters of a sentence that may name a path.
+LONGEST_DETAIL = 5000
 
 
 class NoFolder(Exception):
     """The machine says no; `can_be_made` if it is only that the folder is not there."""
 
     def __init__(self, detail: str, *, can_be_made: bool = False) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = cleaner.line(detail, LONGEST_DETAIL)
+        super().__init__(self.detail)
         self.can_be_made = can_be_made
 
 
@@ -39,8 +42,8 @@ class NotReached(Exception):
     """The machine could not be asked; `detail` says why in a sentence."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = cleaner.line(detail, LONGEST_DETAIL)
+        super().__init__(self.detail)
 
 
 class Files(Protocol):

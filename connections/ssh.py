@@ -22,6 +22,7 @@ from typing import Self
 import paramiko
 
 from connections.drain import Drain, Stream
+from dgxsite import cleaner
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ _ALL_HOST_KEYS = tuple(name for family in HOST_KEY_FAMILIES.values() for name in
 WINDOW_BYTES = 4 * 1024 * 1024
 PACKET_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 1024 * 1024
+# Characters of a sentence, and of a fingerprint or the name of an algorithm.
+LONGEST_DETAIL, LONGEST_KEY_WORDS = 500, 100
 TCP_USER_TIMEOUT_MS = 10_000
 KEEPALIVE_SECONDS = 15
 # How often an idle transport's thread wakes: ten times a second as shipped, which costs several
@@ -68,11 +71,12 @@ class ConnectError(Exception):
     def __init__(
         self, reason: str, detail: str, offered_host_key: str = "", host_key_type: str = ""
     ) -> None:
-        super().__init__(f"{reason}: {detail}")
+        # Some of it are words of the machine.
         self.reason = reason
-        self.detail = detail
-        self.offered_host_key = offered_host_key
-        self.host_key_type = host_key_type
+        self.detail = cleaner.line(detail, LONGEST_DETAIL)
+        self.offered_host_key = cleaner.line(offered_host_key, LONGEST_KEY_WORDS)
+        self.host_key_type = cleaner.line(host_key_type, LONGEST_KEY_WORDS)
+        super().__init__(f"{reason}: {self.detail}")
 
 
 class SessionLost(Exception):
@@ -495,7 +499,7 @@ def _auth_error(error: paramiko.AuthenticationException) -> ConnectError:
     if "timeout" in text or "saw eof" in text:
         return ConnectError("ssh_unresponsive", "The server did not answer the log-in.")
     if isinstance(error, paramiko.BadAuthenticationType):
-        ways = ", ".join(sorted(str(way) for way in error.allowed_types))[:100]
+        ways = cleaner.line(", ".join(sorted(str(way) for way in error.allowed_types)), 100)
         return ConnectError("auth_failed", f"The server accepts only: {ways}.")
     return ConnectError("auth_failed", "The server refused the user name or the credential.")
 

@@ -11,6 +11,9 @@ from django.utils import timezone
 
 from connections import announce, telling
 from connections.models import Connection, ConnectionEvent, Status
+from dgxsite import cleaner
+
+LONGEST_DETAIL = 500
 
 
 class LeaseLost(Exception):
@@ -30,6 +33,11 @@ class State:
     detail: str = ""
     retry_seconds: float | None = None
     offered_host_key: str = ""
+
+    def __post_init__(self) -> None:
+        # Whoever made the words: what a machine says goes no further than here as it came.
+        object.__setattr__(self, "detail", cleaner.line(self.detail, LONGEST_DETAIL))
+        object.__setattr__(self, "offered_host_key", cleaner.line(self.offered_host_key, 100))
 
 
 def write_state(keeper_id: UUID, connection_id: UUID, epoch: int, state: State) -> None:
@@ -57,7 +65,7 @@ def _record_change(row: Connection, state: State) -> None:
         from_status=row.status,
         to_status=state.status,
         reason=state.reason,
-        detail=state.detail[:500],
+        detail=state.detail,
         actor=settings.SITE_ACTOR,
     )
 
@@ -67,7 +75,7 @@ def _columns(row: Connection, state: State) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "status": state.status,
         "reason": state.reason,
-        "detail": state.detail[:500],
+        "detail": state.detail,
         "retry_at": None,
         "offered_host_key": state.offered_host_key,
     }

@@ -7,23 +7,24 @@ from people is not mended but refused, by `dgxsite.schemas`.
 """
 
 import codecs
-import re
+from collections.abc import Mapping
+from typing import Any
 
 # How much is looked at for each character that is kept: blanks that become one cost little, and
 # a text of a megabyte costs no more than a short one.
 _LOOKED_AT = 4
 # Blanks of all scripts; what else cannot be printed acts on what stands around it.
-_BLANK = re.compile(r"[ \t\n\r\v\f]+")
 _SPACES = frozenset("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000")
 
 
 def line(said: str | bytes, limit: int, *, unseen: str = " ") -> str:
-    """One line of at most `limit` characters, without outer blanks; runs of blanks are one.
+    """One line of at most `limit` characters; `unseen` stands where one has no place in a line."""
+    return _cleaned(_start(said, limit), "", unseen)[:limit]
 
-    `unseen` stands where a character has no place in a line.
-    """
-    cleaned = _cleaned(_start(said, limit), "", unseen)
-    return _BLANK.sub(" ", cleaned).strip()[:limit].rstrip()
+
+def words(said: str | bytes, limit: int) -> str:
+    """The same without outer blanks, and one blank for many: what somebody said, as a quotation."""
+    return " ".join(_cleaned(_start(said, limit), "", " ").split())[:limit].rstrip()
 
 
 def text(said: str | bytes, limit: int) -> str:
@@ -47,3 +48,14 @@ def _cleaned(part: str, kept: str, unseen: str) -> str:
     if part.isprintable():
         return part
     return "".join(c if c.isprintable() or c in _SPACES or c in kept else unseen for c in part)
+
+
+def values(said: Any, limit: int) -> Any:
+    """The same lists, objects and numbers, with every text in them as `line` makes it."""
+    if isinstance(said, str):
+        return line(said, limit)
+    if isinstance(said, Mapping):
+        return {line(str(name), limit): values(one, limit) for name, one in said.items()}
+    if isinstance(said, (list, tuple)):
+        return [values(one, limit) for one in said]
+    return said

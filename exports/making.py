@@ -16,6 +16,7 @@ from django.utils import timezone
 from connections import files
 from connections.files import NotStored, Stored
 from connections.models import Connection, Transport
+from dgxsite import cleaner
 from exports import content, storage
 from exports.content import File
 from exports.models import Export, Kind, State
@@ -131,7 +132,7 @@ def _finish(export: Export, outcomes: Outcomes) -> None:
     for side, outcome in outcomes.items():
         is_stored = isinstance(outcome, Stored)
         setattr(export, f"{side}_ok", is_stored)
-        setattr(export, f"{side}_error", "" if is_stored else str(outcome)[:500])
+        setattr(export, f"{side}_error", "" if is_stored else cleaner.line(str(outcome), 500))
         setattr(export, f"{side}_sha256", outcome.sha256 if isinstance(outcome, Stored) else "")
     remote = outcomes.get("remote")
     export.remote_path = remote.path if isinstance(remote, Stored) else ""

@@ -55,4 +55,4 @@ def _marker() -> str:
 
 def _last_line(stderr: bytes) -> str:
     """What a machine said last, made harmless."""
-    return cleaner.line(stderr.strip().rpartition(b"\n")[2], _LONGEST_WORDS)
+    return cleaner.words(stderr.strip().rpartition(b"\n")[2], _LONGEST_WORDS)

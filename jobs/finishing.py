@@ -53,7 +53,7 @@ def finish(job: Job, verdict: Verdict, ended_at: datetime) -> Job | None:
         settings.SITE_ACTOR,
         verdict.detail,
         reason=verdict.reason,
-        detail=verdict.detail[:500],
+        detail=verdict.detail,
         exit_code=verdict.exit_code,
         log_complete=True,
         completed_at=ended_at,

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from dgxsite import cleaner
 from jobs import estimating, fencing, queue
 from jobs.devices import Device, Rules
 from jobs.models import Job, MachineQueue
@@ -20,6 +21,7 @@ from jobs.states import FINAL, Status
 
 # An estimate that moved by less is no news.
 ESTIMATE_STEP = timedelta(seconds=30)
+LONGEST_REASON = 1000
 
 DeviceReader = Callable[[Rules], Sequence[Device] | None]
 
@@ -103,12 +105,11 @@ def _apply(job: Job, decision: queue.Decision) -> bool:
             granted=list(decision.granted),
             waiting_reason="",
         )
-    if job.waiting_reason == decision.waiting_reason:
+    reason = cleaner.line(decision.waiting_reason, LONGEST_REASON)
+    if job.waiting_reason == reason:
         return False
-    job.waiting_reason = decision.waiting_reason
-    Job.objects.filter(pk=job.pk, status=Status.QUEUED).update(
-        waiting_reason=decision.waiting_reason[:1000]
-    )
+    job.waiting_reason = reason
+    Job.objects.filter(pk=job.pk, status=Status.QUEUED).update(waiting_reason=reason)
     return True
 
 

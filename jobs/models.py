@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import Team, User
 from connections.models import Connection
-from dgxsite import crypto
+from dgxsite import cleaner, crypto
 from jobs import (
     kept,  # noqa: F401 (Django finds its tables through this module)
     states,
@@ -27,6 +27,8 @@ from projects.models import Project
 MASK = "********"
 # How long a deleted job can be restored.
 TRASH = timedelta(days=30)
+# Columns with sentences that may hold what a machine said, and what they hold.
+_WORDS = {"detail": 500, "waiting_reason": 1000}
 
 
 class Kind(models.TextChoices):
@@ -202,6 +204,8 @@ class Job(models.Model):
         """
         before = self.status
         states.check(before, to)
+        for name in _WORDS.keys() & columns.keys():
+            columns[name] = cleaner.line(columns[name], _WORDS[name])
         changes: dict[str, Any] = {"status": to, "updated_at": timezone.now()}
         if to in states.FINAL:
             changes |= {"completed_at": Now(), "waiting_reason": "", "estimated_start_at": None}
@@ -210,7 +214,7 @@ class Job(models.Model):
             if not Job.objects.filter(pk=self.pk, status=before).update(**changes):
                 return False
             JobChange.objects.create(
-                job=self, from_status=before, to_status=to, who=who, why=why[:500]
+                job=self, from_status=before, to_status=to, who=who, why=cleaner.line(why, 500)
             )
         for name, value in columns.items():
             setattr(self, name, value)

@@ -78,7 +78,7 @@ def _python(told: Mapping[str, str], packages: set[str]) -> dict[str, Any] | Non
 
 
 def _text(told: Mapping[str, str], key: str) -> str | None:
-    return cleaner.line(told.get(key, ""), _LONGEST, unseen=_UNSHOWN) or None
+    return cleaner.line(told.get(key, ""), _LONGEST, unseen=_UNSHOWN).strip() or None
 
 
 def _address(text: str) -> str | None:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from connections.link import Link
+from dgxsite import cleaner
 from dgxsite.crypto import SecretUnreadable
 from jobs import announce, failpoints, fencing, finishing, logs, masking, remote
 from jobs.judging import Verdict, judge
@@ -108,11 +109,11 @@ def _note_process(job: Job, seen: remote.Seen) -> None:
         changes = {
             "pid": seen.pid,
             "start_ticks": seen.start,
-            "boot_id": (seen.boot_id or "")[:64],
+            "boot_id": cleaner.line(seen.boot_id or "", 64),
             "started_at": _moment(seen.began_ago, job.queued_at),
         }
     if seen.container_id and not job.container_id:
-        changes["container_id"] = seen.container_id[:64]
+        changes["container_id"] = cleaner.line(seen.container_id, 64)
     if changes:
         Job.objects.filter(pk=job.pk).update(**changes)
         for name, value in changes.items():

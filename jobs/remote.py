@@ -230,7 +230,7 @@ class _Reader:
         return found
 
     def _unreadable(self) -> Unreadable:
-        return Unreadable(cleaner.line(self._output, _LONGEST_WORDS))
+        return Unreadable(cleaner.words(self._output, _LONGEST_WORDS))
 
 
 def _word(field: str) -> str | None:

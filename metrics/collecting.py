@@ -91,7 +91,7 @@ def _collect_there(link: Link) -> None:
 
 def _why_unusable(status: int | None, noise: bytes) -> str:
     """A sentence with the first words that the machine sent, made harmless."""
-    words = cleaner.line(noise, _LONGEST_WORDS)
+    words = cleaner.words(noise, _LONGEST_WORDS)
     said = f" It said: {words}" if words else ""
     ended = f" with status {status}" if status is not None else ""
     return f"The login shell ended{ended} instead of running a command.{said}"

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from psycopg import sql
 
+from dgxsite import cleaner
 from metrics import pending, tiers
 from metrics.live import unsaved_readings
 from metrics.models import GpuIdentity
@@ -85,19 +86,14 @@ def _remember_devices(windows: Sequence[tuple[int, Window]]) -> set[Device]:
             GpuIdentity(
                 machine_id=device[0],
                 index=device[1],
-                uuid=clean(device[2], 100),
-                name=clean(names[device], 200),
+                uuid=cleaner.line(device[2] or "", 100),
+                name=cleaner.line(names[device] or "", 200),
             )
             for device in sorted(news, key=str)  # two keepers in the same order cannot deadlock
         ],
         ignore_conflicts=True,
     )
     return set(news)
-
-
-def clean(text: str | None, length: int) -> str:
-    """What a machine said, as a column can hold it."""
-    return (text or "").replace("\0", "")[:length]
 
 
 def _hours(windows: Iterable[tuple[int, Window]]) -> set[pending.Due]:

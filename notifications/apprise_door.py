@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-from dgxsite import address_policy
+from dgxsite import address_policy, cleaner
 from notifications import letters
 from notifications.chat_services import BY_SCHEME, host_of
 from notifications.kinds import Severity
@@ -111,4 +111,4 @@ def _without_secrets(text: str, url: str) -> str:
     for part in sorted(re.split(r"[/?&=@:]+", url), key=len, reverse=True):
         if len(part) >= 5:
             text = text.replace(part, "…")
-    return text[:200]
+    return cleaner.line(text, 200)

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Membership
+from dgxsite import cleaner
 from dgxsite.crypto import SecretUnreadable
 from notifications import apprise_door, mails, webhooks
 from notifications.events import notify
@@ -28,6 +29,7 @@ CLAIM_SECONDS = 120.0
 # The wait after each failed try; after the last of them the delivery has failed.
 RETRY_SECONDS = (5.0, 30.0, 120.0, 600.0, 3600.0, 10_800.0)
 RUN_SECONDS = 50.0
+LONGEST_DETAIL = 300
 
 _SENDERS = {ChannelKind.APPRISE: apprise_door.send, ChannelKind.WEBHOOK: webhooks.send}
 
@@ -99,7 +101,10 @@ def _is_wanted(row: Delivery) -> bool:
 def _record(row: Delivery, outcome: Outcome, *, duration_ms: int) -> None:
     """Only under the claim it was sent with: who was slower than that is not asked."""
     Attempt.objects.create(
-        delivery=row, ok=outcome.ok, detail=outcome.detail[:300], duration_ms=duration_ms
+        delivery=row,
+        ok=outcome.ok,
+        detail=cleaner.line(outcome.detail, LONGEST_DETAIL),
+        duration_ms=duration_ms,
     )
     if outcome.ok:
         _finish(row, DeliveryStatus.SENT, outcome.detail)
@@ -122,7 +127,7 @@ def _give_up(rows: QuerySet[Delivery]) -> None:
 def _finish(row: Delivery, status: DeliveryStatus, detail: str) -> bool:
     changed = Delivery.objects.filter(pk=row.pk, claim=row.claim).update(
         status=status,
-        detail=detail[:300],
+        detail=cleaner.line(detail, LONGEST_DETAIL),
         finished_at=timezone.now(),
         claim=None,
         claimed_until=None,
@@ -133,7 +138,7 @@ def _finish(row: Delivery, status: DeliveryStatus, detail: str) -> bool:
 def _release(row: Delivery, due_at: datetime, detail: str) -> None:
     Delivery.objects.filter(pk=row.pk, claim=row.claim).update(
         status=DeliveryStatus.PENDING,
-        detail=detail[:300],
+        detail=cleaner.line(detail, LONGEST_DETAIL),
         due_at=due_at,
         claim=None,
         claimed_until=None,

@@ -5,7 +5,6 @@ caller's if there is one: what is not committed has not happened and is not told
 commit, the push to the browsers and the start of a worker, are hints; a lost one costs seconds.
 """
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,12 +13,13 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from accounts.models import Team, User
+from dgxsite import cleaner
 from dgxsite.mail import sends_mail
 from notifications import nudge, recipients
 from notifications.kinds import BY_NAME, Kind, Severity, Way
 from notifications.models import Channel, Delivery, Event, Notification
 
-_TITLE, _BODY, _LINK = 200, 1000, 300
+_TITLE, _BODY, _LINK, _KEY = 200, 1000, 300, 200
 
 
 def notify(
@@ -51,13 +51,13 @@ def notify(
         team=team,
         kind=kind,
         severity=severity or line.severity,
-        title=_plain(title, _TITLE),
-        body=_plain(body, _BODY, keep="\n"),
-        link=link[:_LINK],
+        title=_cut(cleaner.line(title, 2 * _TITLE).strip(), _TITLE),
+        body=_cut(cleaner.text(body, 2 * _BODY).strip(), _BODY),
+        link=cleaner.line(link, _LINK),
         object_type=subject._meta.label_lower if subject is not None else "",
         object_id=str(subject.pk) if subject is not None else "",
-        data=data or {},
-        dedupe_key=dedupe_key[:200],
+        data=cleaner.values(data or {}, _BODY),
+        dedupe_key=cleaner.line(dedupe_key, _KEY),
     )
     try:
         with transaction.atomic():
@@ -97,11 +97,6 @@ def _address(
     Delivery.objects.bulk_create([*letters, *posts])
 
 
-def _plain(text: str, length: int, keep: str = "") -> str:
-    """`text` without control characters, cut to `length`."""
-    shown = (
-        character if character in keep or unicodedata.category(character)[0] != "C" else " "
-        for character in text[: 4 * length]
-    )
-    text = "".join(shown).strip()
+def _cut(text: str, length: int) -> str:
+    """`text` of at most `length` characters, which shows where it was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"

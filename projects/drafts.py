@@ -13,6 +13,7 @@ from accounts.policy import Caller
 from connections import folders
 from connections import services as machines
 from connections.models import Connection, Reason
+from dgxsite import cleaner
 from dgxsite.errors import FieldError, Invalid
 from projects import config
 from projects.models import Project
@@ -63,7 +64,7 @@ def place(caller: Caller, row: Project, *, create: bool) -> None:
     try:
         row.resolved_path = _ask(row.connection, row.remote_path, create=create)
     except folders.NotReached as error:
-        row.path_note = f"Not checked yet. {error.detail}"[:500]
+        row.path_note = cleaner.line(f"Not checked yet. {error.detail}", 500)
         row.create_directory = create
     except folders.NoFolder as error:
         raise refusal(error) from error

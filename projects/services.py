@@ -20,6 +20,7 @@ from accounts.models import Role
 from accounts.policy import Caller, forbidden, may
 from connections import folders, ssh
 from connections.models import Connection
+from dgxsite import cleaner
 from dgxsite.errors import Conflict, FieldError, NotFound, SiteError, TooMany, Unavailable
 from projects import attached, drafts
 from projects.models import Project
@@ -125,7 +126,7 @@ def check_folder(caller: Caller, project_id: UUID) -> Project:
     except TooMany:
         raise
     except SiteError as error:
-        row.path_note = error.detail[:500]
+        row.path_note = cleaner.line(error.detail, 500)
     with transaction.atomic():
         audit.record(caller, "project.check", row, path=row.resolved_path or None)
         _keep_path(row)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from dgxsite import cleaner
 from metrics.collectors.readings import Gpu, MigDevice, Process, Sample
 
 # What a `smallint` holds; an index beyond it is a machine's nonsense, not a GPU.
@@ -119,7 +120,7 @@ def _add(holders: dict[Owner, int | None], process: Process) -> None:
 
 def _name(text: str | None) -> str | None:
     """A name as a column can hold it."""
-    return text.replace("\0", "")[:_LONGEST_NAME] if text else None
+    return (cleaner.words(text, _LONGEST_NAME) or None) if text else None
 
 
 def _plus(sum_: int | None, part: int | None) -> int | None:
