@@ -120,7 +120,7 @@ def _add(holders: dict[Owner, int | None], process: Process) -> None:
 
 def _name(text: str | None) -> str | None:
     """A name as a column can hold it."""
-    return (cleaner.words(text, _LONGEST_NAME) or None) if text else None
+    return cleaner.line(text or "", _LONGEST_NAME, unseen="").strip() or None
 
 
 def _plus(sum_: int | None, part: int | None) -> int | None:
