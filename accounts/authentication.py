@@ -1,7 +1,10 @@
-"""Who calls the API: a bearer token in the header, or the browser's session with CSRF.
+"""Who calls: the API by a bearer token in the header, else by the browser's session; pages by the
+session alone.
 
-A request that brings an `Authorization` header is judged by it alone. Tokens are read nowhere
-else: an address with a token in it ends up in logs.
+An API request that brings an `Authorization` header is judged by it alone, whatever it holds; a
+page does not look at that header. Tokens are read nowhere else: an address with a token in it ends
+up in logs. What only people with a session have to meet (the second factor, the session's time)
+hangs on `person_of_session`, never on which headers there are.
 """
 
 import re
@@ -15,6 +18,7 @@ from ninja.utils import check_csrf
 
 from accounts.models import ApiToken, User
 from accounts.policy import Caller
+from accounts.second_factor import lacking
 from dgxsite.errors import Forbidden, Unauthorized
 
 _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
@@ -34,10 +38,25 @@ class ApiLogin(AuthBase):
 
 def identify(request: HttpRequest) -> Caller:
     """The caller of a request; raises as `ApiLogin` does."""
-    header = request.META.get("HTTP_AUTHORIZATION")
-    if header is not None:
-        return _by_token(header, _address(request))
+    if is_by_header(request):
+        return _by_token(request.META["HTTP_AUTHORIZATION"], _address(request))
     return _by_session(request)
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def is_by_header(request: HttpRequest) -> bool:
+    """Whether the header says who asks, right or wrong: so it is on the API and nowhere else."""
+    return is_api(request) and "HTTP_AUTHORIZATION" in request.META
+
+
+def person_of_session(request: HttpRequest) -> User | None:
+    """The person whose session this request goes by; None for a stranger, and for a header."""
+    if is_by_header(request):
+        return None
+    return request.user if isinstance(request.user, User) and request.user.is_active else None
 
 
 def caller_of(request: HttpRequest) -> Caller:
@@ -49,9 +68,10 @@ def caller_of(request: HttpRequest) -> Caller:
 
 def caller_from_page(request: HttpRequest) -> Caller:
     """The logged-in person of a page or an admin view; Django's middleware has checked CSRF."""
-    if not isinstance(request.user, User) or not request.user.is_active:
+    person = person_of_session(request)
+    if person is None:
         raise Unauthorized
-    return Caller(request.user, address=_address(request))
+    return Caller(person, address=_address(request))
 
 
 def _by_token(header: str, address: str | None) -> Caller:
@@ -64,11 +84,14 @@ def _by_token(header: str, address: str | None) -> Caller:
 
 
 def _by_session(request: HttpRequest) -> Caller:
-    if not isinstance(request.user, User) or not request.user.is_active:
+    person = person_of_session(request)
+    if person is None:
         raise Unauthorized
     if check_csrf(request) is not None:
         raise Forbidden("The CSRF token is missing or wrong.", code="csrf_failed")
-    return Caller(request.user, address=_address(request))
+    if lacking([person.pk]):
+        raise Forbidden("Set up a second factor first.", code="second_factor_required")
+    return Caller(person, address=_address(request))
 
 
 def _note_use(token: ApiToken) -> None:

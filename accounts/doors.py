@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.views.defaults import page_not_found
 
 from accounts import refusals, routes
+from accounts.authentication import is_api
 from accounts.policy import ACTIONS, Right
 from dgxsite import errors, problems
 from dgxsite.middleware import UnavailableDatabase
@@ -51,7 +52,7 @@ class DeclaredRoutes:
         action = methods.get(method)
         if action is None:
             return _wrong_method(request, methods)
-        if _is_api(request):
+        if is_api(request):
             return None  # its own login answers 401, and asks a session for its CSRF token
         try:
             return _page_refusal(request, action)
@@ -86,21 +87,17 @@ def _page_refusal(request: HttpRequest, action: str) -> HttpResponseBase | None:
 
 
 def _absent(request: HttpRequest) -> HttpResponse:
-    if _is_api(request):
+    if is_api(request):
         return problems.response(errors.NotFound("There is no such address in the API."))
     raise Http404
 
 
 def _wrong_method(request: HttpRequest, methods: dict[str, str]) -> HttpResponse:
     allowed = sorted({*methods, *(("HEAD",) if "GET" in methods else ())})
-    if not _is_api(request):
+    if not is_api(request):
         return HttpResponseNotAllowed(allowed)
     refused = problems.problem(
         405, "method_not_allowed", "This method is not for this address", "See the Allow header."
     )
     refused.headers["Allow"] = ", ".join(allowed)
     return refused
-
-
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")

@@ -9,20 +9,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts import sessions
-from accounts.models import User
+from accounts.authentication import is_api, is_by_header, person_of_session
 from accounts.second_factor import lacking
-from dgxsite.errors import Forbidden
 from dgxsite.middleware import UnavailableDatabase
-from dgxsite.problems import response as problem
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
 # Where a person proves who they are, sets up the second factor or leaves.
-_ALWAYS_OPEN = ("/accounts/", "/api/health", "/static/")
+_ALWAYS_OPEN = ("/accounts/", "/static/")
 
 
 class SessionLimits:
-    """Notes after each request that the session was used; `accounts.sessions` has the rule."""
+    """Notes after each request that went by the session that it was used.
+
+    `accounts.sessions` has the rule. A script's token does not keep alive a login that comes along.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -30,16 +31,18 @@ class SessionLimits:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         try:
-            sessions.touch(request)
+            if not is_by_header(request):
+                sessions.touch(request)
         except DatabaseError:
             pass  # the page has said so, or needed no database
         return response
 
 
 class SecondFactorFirst:
-    """Leads whoever has to set up a second factor there, before anything else.
+    """Leads whoever has to set up a second factor there, before any other page.
 
-    Callers with a token have none and need none: a script cannot answer one.
+    Pages go by the session alone. The API asks the same where it takes a session for an answer
+    (`accounts.authentication`); a token needs no second factor, since a script cannot answer one.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -51,17 +54,14 @@ class SecondFactorFirst:
     def process_view(
         self, request: HttpRequest, view: object, args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        if not settings.REQUIRE_MFA or "Authorization" in request.headers:
+        if not settings.REQUIRE_MFA or is_api(request):
             return None
         try:
-            missing = isinstance(request.user, User) and bool(lacking([request.user.pk]))
+            person = person_of_session(request)
+            missing = person is not None and bool(lacking([person.pk]))
         except (OperationalError, InterfaceError) as error:
             return UnavailableDatabase(self.get_response).process_exception(request, error)
         request.second_factor_missing = missing  # type: ignore[attr-defined]
         if not missing or request.path.startswith(_ALWAYS_OPEN):
             return None
-        if request.path.startswith("/api/"):
-            return problem(
-                Forbidden("Set up a second factor first.", code="second_factor_required")
-            )
         return redirect("mfa_index")

@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts.authentication import is_api
 from accounts.models import Preference, User
 from dgxsite.errors import Invalid
 
@@ -92,7 +93,7 @@ class OwnTimeZone:
 
 
 def _zone(request: HttpRequest) -> AbstractContextManager[Any]:
-    if request.path.startswith("/api/"):
+    if is_api(request):
         return nullcontext()
     try:
         # The lazy user of the request is looked up here; views need it anyway.

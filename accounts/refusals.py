@@ -22,6 +22,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from accounts import audit
+from accounts.authentication import is_by_header, person_of_session
 from accounts.models import ApiToken, AuditEvent, Refusal, User
 from accounts.policy import Caller
 from dgxsite import cleaner
@@ -75,7 +76,7 @@ def write_down(now: datetime | None = None) -> int:
 
 def note_response(request: HttpRequest, response: HttpResponseBase) -> None:
     """Note an answer that refuses somebody: 403, or 401 to credentials that are not valid."""
-    presented = "HTTP_AUTHORIZATION" in request.META
+    presented = is_by_header(request)
     if response.status_code != 403 and not (response.status_code == 401 and presented):
         return
     caller = getattr(request, "auth", None)
@@ -109,9 +110,7 @@ def note_handshake(path: str, address: str | None, status: int) -> None:
 def _who(request: HttpRequest, caller: Any) -> tuple[User | None, ApiToken | None]:
     if isinstance(caller, Caller):
         return caller.user, caller.token
-    user = getattr(request, "user", None)
-    is_page = "HTTP_AUTHORIZATION" not in request.META
-    return (user if is_page and isinstance(user, User) else None), None
+    return (person_of_session(request) if hasattr(request, "user") else None), None
 
 
 def _write(row: Refusal) -> None:
