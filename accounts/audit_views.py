@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts import trail
 from accounts.authentication import caller_from_page
 from accounts.forms import AuditForm
+from dgxsite import streaming
 
 PAGE = 50
 
@@ -33,11 +34,14 @@ def audit_page(request: HttpRequest) -> HttpResponse:
 @require_GET
 def audit_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same rows as CSV, streamed."""
-    rows = trail.rows(caller_from_page(request), _choice(AuditForm(request.GET)))
-    answer = StreamingHttpResponse(trail.as_csv(rows), content_type="text/csv; charset=utf-8")
-    name = f"dgxsite-audit-{timezone.now():%Y-%m-%d}.csv"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    caller = caller_from_page(request)
+    rows = trail.rows(caller, _choice(AuditForm(request.GET)))
+    return streaming.answer(
+        streaming.of_lines(trail.as_csv(rows)),
+        streaming.DOWNLOADS.take(caller.user.pk),
+        content_type="text/csv; charset=utf-8",
+        disposition=f'attachment; filename="dgxsite-audit-{timezone.now():%Y-%m-%d}.csv"',
+    )
 
 
 def _choice(form: AuditForm) -> trail.Choice:

@@ -17,6 +17,7 @@ _COLUMNS = (
     "id", "at", "actor", "token", "action", "object_type", "object_id", "object_name", "team_id",
     "address", "detail",
 )  # fmt: skip
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,16 @@ def may_read(caller: Caller) -> bool:
 
 
 def as_csv(events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """The rows as lines of RFC 4180, no cell of which is a formula."""
-    return spreadsheet.lines(_COLUMNS, map(_values, events.iterator(chunk_size=1000)))
+    """The rows as lines of RFC 4180, no cell of which is a formula; newest first."""
+    return spreadsheet.lines(_COLUMNS, map(_values, _in_batches(events.order_by("-id"))))
+
+
+def _in_batches(events: QuerySet[AuditEvent]) -> Iterator[AuditEvent]:
+    """A query for each thousand, so that none is open while a reader takes its time."""
+    batch = list(events[:_BATCH])
+    while batch:
+        yield from batch
+        batch = list(events.filter(id__lt=batch[-1].pk)[:_BATCH])
 
 
 def _check(caller: Caller) -> None:

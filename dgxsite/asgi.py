@@ -15,7 +15,8 @@ pages = get_asgi_application()
 
 from dgxsite.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
 from dgxsite.routing import websocket_urlpatterns  # noqa: E402
+from dgxsite.streaming import Closing  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": BodyLimit(cast("App", pages)), "websocket": URLRouter(websocket_urlpatterns)}
+    {"http": Closing(BodyLimit(cast("App", pages))), "websocket": URLRouter(websocket_urlpatterns)}
 )

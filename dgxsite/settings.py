@@ -125,6 +125,7 @@ INSTALLED_APPS = [
     "usage",
 ]
 MIDDLEWARE = [
+    "dgxsite.streaming.ConnectionsGivenBack",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "dgxsite.static.StaticFiles",

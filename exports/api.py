@@ -75,7 +75,8 @@ def get_export(request: HttpRequest, export_id: UUID) -> dict[str, Any]:
 @router.get("/exports/{export_id}/download")
 def download_export(request: HttpRequest, export_id: UUID) -> StreamingHttpResponse:
     """The site's copy."""
-    return download.stored(services.downloadable(caller_of(request), export_id))
+    caller = caller_of(request)
+    return download.stored(services.downloadable(caller, export_id), caller.user.pk)
 
 
 @router.delete("/exports/{export_id}", response={204: None})

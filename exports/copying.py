@@ -1,16 +1,16 @@
 """The answer of a COPY … TO STDOUT as pieces of about 64 KiB, in flat memory.
 
-Each stream has a connection of its own, outside the pool: it lasts as long as the reader takes. The
-query ends with its reader: a reader that goes away cancels it, one that takes nothing for a minute
-loses it. Raises `psycopg.Error` when the database fails; what was given out until then is only a
-part of the answer.
+Each stream has a connection of its own, outside the pool: it lasts as long as the reader takes. So
+few may go out to readers at once (`places`). The query ends with its reader: a reader that goes
+away cancels it, one that takes nothing for a minute loses it. Raises `psycopg.Error` when the
+database fails; what was given out until then is only a part of the answer.
 """
 
 import asyncio
 import os
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import psycopg
@@ -19,9 +19,14 @@ from psycopg import generators, sql, waiting
 from psycopg.abc import PQGen
 from psycopg.pq import ExecStatus
 
+from dgxsite import streaming
+from dgxsite.slots import Places
+
 PIECE_BYTES = 64 * 1024
 STALLED_SECONDS = 60.0
 _CANCEL_SECONDS = 2.0
+# Each is a connection to the database, of which PostgreSQL has some hundred for all.
+COPIES = Places("exports and bundles", in_all=16, per_person=4)
 
 # What Django adds for itself.
 _OF_DJANGO = ("context", "cursor_factory", "prepare_threshold")
@@ -41,6 +46,14 @@ async def pieces(statement: sql.Composable) -> AsyncGenerator[bytes]:
     finally:
         patience.end()
         await _end(link)
+
+
+def places(person: int) -> ExitStack:
+    """A place among the downloads and one among the copies, to be closed; `TooMany` otherwise."""
+    with ExitStack() as taken:
+        taken.enter_context(streaming.DOWNLOADS.take(person))
+        taken.enter_context(COPIES.take(person))
+        return taken.pop_all()
 
 
 def _parameters() -> dict[str, Any]:

@@ -6,7 +6,6 @@ soon as it is open for sending. Memory stays flat in all of them. A database tha
 `psycopg.Error`, a disk that is full a `NotStored`; what went out by then is no whole file.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import orjson
 from psycopg import sql
 
+from dgxsite import streaming
 from exports import copying, sqlite, storage
 from exports.plan import Plan
 
@@ -70,11 +70,11 @@ async def points(rows: sql.Composed) -> Body:
 async def _parquet(plan: Plan, rows: sql.Composed) -> Body:
     from exports import parquet
 
-    writer = await asyncio.to_thread(parquet.of_plan, plan)
+    writer = await streaming.in_thread(parquet.of_plan, plan)
     async with aclosing(groups(rows)) as parts:
         async for group in parts:
-            yield await asyncio.to_thread(writer.add, group)
-    yield await asyncio.to_thread(writer.end)
+            yield await streaming.in_thread(writer.add, group)
+    yield await streaming.in_thread(writer.end)
 
 
 async def _sqlite(plan: Plan, rows: sql.Composed) -> Body:
@@ -83,15 +83,15 @@ async def _sqlite(plan: Plan, rows: sql.Composed) -> Body:
         await _fill(path, plan, rows)
         file = path.open("rb")
     with file:  # the name is gone, the file goes when it is closed
-        while piece := await asyncio.to_thread(file.read, storage.PIECE_BYTES):
+        while piece := await streaming.in_thread(file.read, storage.PIECE_BYTES):
             yield piece
 
 
 async def _fill(path: Path, plan: Plan, rows: sql.Composed) -> None:
-    with closing(await asyncio.to_thread(sqlite.Writer, path, plan)) as writer:
+    with closing(await streaming.in_thread(sqlite.Writer, path, plan)) as writer:
         async with aclosing(groups(rows)) as parts:
             async for group in parts:
-                await asyncio.to_thread(writer.add, group)
+                await streaming.in_thread(writer.add, group)
 
 
 _BODIES: Mapping[str, Callable[[Plan, sql.Composed], Body]] = {

@@ -22,7 +22,7 @@ def download_range(caller: Caller, connection_id: UUID, query: RangeQuery) -> St
     """The file as a streamed answer; `NotFound`, `Invalid` or `TooMany` before its first byte."""
     connection = services.find(caller, connection_id, "export.download")
     wanted = plan_of(connection, query)
-    answer = download.response(wanted, rows.select(wanted))
+    answer = download.response(wanted, rows.select(wanted), caller.user.pk)
     with transaction.atomic():
         audit.record(
             caller,

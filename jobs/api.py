@@ -117,13 +117,15 @@ def read_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -
 @router.get("/{job_id}/log/download")
 def download_log(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """The log's bytes as they were read, as a file."""
-    return download.response(services.find(caller_of(request), job_id))
+    caller = caller_of(request)
+    return download.response(services.find(caller, job_id), caller.user.pk)
 
 
 @router.get("/{job_id}/bundle")
 def download_bundle(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """The run as one zip: report, configuration, origin, tables as Parquet, and the log."""
-    return bundle.response(services.find(caller_of(request), job_id))
+    caller = caller_of(request)
+    return bundle.response(services.find(caller, job_id), caller.user.pk)
 
 
 @router.get("/{job_id}/log/search", response=schemas.FoundList)

@@ -4,16 +4,15 @@ Memory stays flat in the history however long the run was; the scalars are bound
 Raises what the database raises.
 """
 
-import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from channels.db import database_sync_to_async
 from psycopg import sql
 
+from dgxsite import streaming
 from dgxsite.times import iso
 from exports import formats
 from exports.columns import STAMP
@@ -42,13 +41,13 @@ async def of_history(job: Job) -> Pieces:
     from exports import parquet
 
     kinds = {"timestamp": "time", "device": "text"} | dict.fromkeys(_NAMES, "float32")
-    selects = await database_sync_to_async(_selects, thread_sensitive=False)(job)
-    writer = await asyncio.to_thread(parquet.Writer, kinds, _described(job))
+    selects = await streaming.in_thread(_selects, job)
+    writer = await streaming.in_thread(parquet.Writer, kinds, _described(job))
     for select in selects:
         async with aclosing(formats.groups(select)) as groups:
             async for group in groups:
-                yield await asyncio.to_thread(writer.add, group)
-    yield await asyncio.to_thread(writer.end)
+                yield await streaming.in_thread(writer.add, group)
+    yield await streaming.in_thread(writer.end)
 
 
 async def of_scalars(job: Job) -> Pieces:
@@ -56,11 +55,11 @@ async def of_scalars(job: Job) -> Pieces:
     from exports import parquet
 
     kinds = {"name": "text", "step": "whole", "value": "float64", "timestamp": "time"}
-    writer = await asyncio.to_thread(parquet.Writer, kinds, {"job_id": str(job.pk)})
-    curves = await database_sync_to_async(_all_curves, thread_sensitive=False)(job)
+    writer = await streaming.in_thread(parquet.Writer, kinds, {"job_id": str(job.pk)})
+    curves = await streaming.in_thread(_all_curves, job)
     for name, curve in curves.by_name.items():
-        yield await asyncio.to_thread(writer.add, _lines(name, curve))
-    yield await asyncio.to_thread(writer.end)
+        yield await streaming.in_thread(writer.add, _lines(name, curve))
+    yield await streaming.in_thread(writer.end)
 
 
 def _described(job: Job) -> dict[str, str]:

@@ -2,30 +2,33 @@
 
 from collections.abc import AsyncGenerator
 
-from channels.db import database_sync_to_async
 from django.http import StreamingHttpResponse
 
+from dgxsite import streaming
 from jobs import logs
 from jobs.models import Job
 
 PIECE_BYTES = 512 * 1024
 
 
-def response(job: Job) -> StreamingHttpResponse:
-    """The bytes as they were copied so far."""
-    answer = StreamingHttpResponse(pieces(job), content_type="application/octet-stream")
-    name = f"{plain_name(job)}-{job.pk}.log"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    # A proxy in front would otherwise collect the whole file before it passes on a byte.
-    answer.headers["X-Accel-Buffering"] = "no"
-    return answer
+def response(job: Job, person: int) -> StreamingHttpResponse:
+    """The bytes as they were copied so far; `TooMany` when `person` has enough downloads."""
+    place = streaming.DOWNLOADS.take(person)
+    return streaming.answer(
+        pieces(job),
+        place,
+        content_type="application/octet-stream",
+        disposition=f'attachment; filename="{plain_name(job)}-{job.pk}.log"',
+    )
 
 
 async def pieces(job: Job) -> AsyncGenerator[bytes]:
-    """Django would read a plain iterator to its end before it sends the first piece."""
-    read = database_sync_to_async(logs.read, thread_sensitive=False)
+    """What is there when it begins, from the first byte on."""
     offset = 0
-    while offset < job.log_bytes and (piece := await read(job, offset, PIECE_BYTES)):
+    while offset < job.log_bytes:
+        piece = await streaming.in_thread(logs.read, job, offset, PIECE_BYTES)
+        if not piece:
+            return
         yield piece[: job.log_bytes - offset]
         offset += len(piece)
 

@@ -5,14 +5,15 @@ been promised is the size at the beginning: a file that shrinks, or a link that 
 answer short, which every browser notices.
 """
 
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack, suppress
 from urllib.parse import quote
 
-from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
-from connections import browsing, ssh
+from connections import browsing
 from connections.folders import NotReached
+from dgxsite import streaming
 from jobs import job_files
 from jobs.models import Job
 
@@ -22,51 +23,39 @@ LONGEST_SECONDS = 4 * 3600.0
 PATIENCE_SECONDS = 60.0
 
 
-def response(job: Job, root: job_files.Root, path: bytes) -> StreamingHttpResponse:
-    """The bytes of the file at `path`; raises as `connections.browsing` before the first one."""
-    with ExitStack() as stack:
-        machine = stack.enter_context(browsing.opened(job.connection, seconds=LONGEST_SECONDS))
+def response(job: Job, root: job_files.Root, path: bytes, person: int) -> StreamingHttpResponse:
+    """The bytes of the file at `path`.
+
+    Raises as `connections.browsing` before the first one, and `TooMany` when `person` has enough.
+    """
+    with ExitStack() as opening:
+        opening.enter_context(streaming.DOWNLOADS.take(person))
+        machine = opening.enter_context(browsing.opened(job.connection, seconds=LONGEST_SECONDS))
         tree = job_files.tree_of(machine, job, root)
         real = tree.resolve(path)
         job_files.check_not_withheld(tree, real)
-        file = stack.enter_context(tree.open(real))
+        file = opening.enter_context(tree.open(real))
         machine.sftp.be_patient(PATIENCE_SECONDS)
-        pieces = _Pieces(file, machine.session, stack.pop_all())
-    answer = StreamingHttpResponse(pieces, content_type="application/octet-stream")
+        # The log-in ends first: who still reads lets go, and nobody asks a slow machine.
+        opening.callback(machine.session.close)
+        owned = ExitStack()
+        owned.enter_context(suppress(NotReached))
+        owned.push(opening.pop_all())
+    answer = streaming.answer(
+        _pieces(file),
+        owned,
+        content_type="application/octet-stream",
+        disposition=_attachment(real),
+    )
     answer.headers["Content-Length"] = str(file.size)
-    answer.headers["Content-Disposition"] = _attachment(real)
-    # A proxy in front would otherwise collect the whole file before it passes on a byte.
-    answer.headers["X-Accel-Buffering"] = "no"
     return answer
 
 
-class _Pieces:
-    """What Django iterates over, and closes when it was sent or the browser has gone."""
-
-    def __init__(self, file: browsing.File, session: ssh.Session, stack: ExitStack) -> None:
-        self._file, self._session, self._stack, self._offset = file, session, stack, 0
-
-    def __aiter__(self) -> "_Pieces":
-        return self
-
-    async def __anext__(self) -> bytes:
-        read = sync_to_async(self._file.read, thread_sensitive=False)
-        try:
-            piece = await read(self._offset, PIECE_BYTES)
-        except Exception:
-            # Django does not close an answer that fails on the way.
-            await sync_to_async(self.close, thread_sensitive=False)()
-            raise
-        if not piece:
-            raise StopAsyncIteration
-        self._offset += len(piece)
-        return piece
-
-    def close(self) -> None:
-        """End the log-in first: who still reads lets go, and nobody asks a slow machine."""
-        self._session.close()
-        with suppress(NotReached):
-            self._stack.close()
+async def _pieces(file: browsing.File) -> AsyncGenerator[bytes]:
+    offset = 0
+    while piece := await streaming.in_thread(file.read, offset, PIECE_BYTES):
+        yield piece
+        offset += len(piece)
 
 
 def _attachment(path: bytes) -> str:

@@ -25,7 +25,7 @@ def download(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     place = file_pages.Place.read(request.META["QUERY_STRING"])
     job_files.note_download(caller, row, place.root, place.path)
     try:
-        return file_download.response(row, place.root, place.path)
+        return file_download.response(row, place.root, place.path, caller.user.pk)
     except (Refused, NotReached) as error:
         context = pages.job_context(caller, row) | file_pages.refused(place, error.detail)
         return render(request, "jobs/job_files.html", context, status=HTTPStatus.CONFLICT)

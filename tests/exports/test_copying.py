@@ -1,7 +1,6 @@
 """The stream under every export: flat memory, whole lines, and an end for whoever goes away."""
 
 import asyncio
-import threading
 from contextlib import aclosing
 
 import psutil
@@ -12,7 +11,8 @@ from psycopg import sql
 
 from accounts.policy import Caller
 from dgxsite.errors import TooMany
-from exports import copying, download, ranges
+from dgxsite.slots import Places
+from exports import copying, ranges
 from exports.schemas import RangeQuery
 from tests.exports.conftest import Lab
 
@@ -119,16 +119,17 @@ async def test_a_failure_in_the_middle_is_no_end() -> None:
 
 def test_a_few_at_a_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     # Another test's client may have left a download open.
-    places = threading.BoundedSemaphore(download.MOST_AT_ONCE)
-    monkeypatch.setattr(download, "_places", places)
-    caller = Caller(lab.people["viewer"])
+    monkeypatch.setattr(copying, "COPIES", Places("exports", in_all=3, per_person=2))
+    viewer, operator = Caller(lab.people["viewer"]), Caller(lab.people["operator"])
     open_ = [
         ranges.download_range(caller, lab.machine.pk, RangeQuery())
-        for _ in range(download.MOST_AT_ONCE)
+        for caller in (viewer, viewer, operator)
     ]
-    with pytest.raises(TooMany):
-        ranges.download_range(caller, lab.machine.pk, RangeQuery())
+    for caller in (viewer, operator):
+        with pytest.raises(TooMany):
+            ranges.download_range(caller, lab.machine.pk, RangeQuery())
     for answer in open_:
         answer.close()
         answer.close()  # twice gives one place free
-    ranges.download_range(caller, lab.machine.pk, RangeQuery()).close()
+    assert copying.COPIES.taken == 0
+    ranges.download_range(viewer, lab.machine.pk, RangeQuery()).close()

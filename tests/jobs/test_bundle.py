@@ -4,7 +4,6 @@ import asyncio
 import gc
 import io
 import json
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,6 +18,8 @@ import redis
 from django.db import connection
 
 from dgxsite.errors import TooMany
+from dgxsite.slots import Places
+from exports import copying
 from jobs import bundle, logs
 from jobs.kept import JobOrigin
 from jobs.models import Job, LogChunk
@@ -195,22 +196,22 @@ async def test_memory_stays_flat() -> None:
 
 def test_a_place_is_free_again_when_the_reader_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     # Another test's client may have left a download open.
-    places = threading.BoundedSemaphore(bundle.MOST_AT_ONCE)
-    monkeypatch.setattr(bundle, "_places", places)
+    monkeypatch.setattr(copying, "COPIES", Places("bundles", in_all=3, per_person=2))
     job = run()
-    answers = [bundle.response(job) for _ in range(bundle.MOST_AT_ONCE)]
-    with pytest.raises(TooMany):
-        bundle.response(job)
+    answers = [bundle.response(job, person) for person in (1, 1, 2)]
+    for person in (1, 3):
+        with pytest.raises(TooMany):
+            bundle.response(job, person)
     for answer in answers:
         answer.close()
-    bundle.response(job).close()
+    bundle.response(job, 1).close()
 
 
 def test_an_answer_that_nobody_closes_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(copying, "COPIES", Places("bundles", in_all=1, per_person=1))
     job = run()
     for _ in range(3):
-        answer = bundle.response(job)
+        answer = bundle.response(job, 1)
         del answer
         gc.collect()
 
