@@ -38,6 +38,7 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=6s --start-period=40s --retries=4 \
     CMD ["python", "-m", "dgxsite.health_client"]
 CMD ["python", "-m", "uvicorn", "dgxsite.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--http", "dgxsite.http_protocol:BoundedH11", "--timeout-keep-alive", "5", \
      "--lifespan", "off", "--ws", "websockets-sansio", \
      "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--no-access-log", \
      "--no-server-header", "--log-level", "warning", "--timeout-graceful-shutdown", "2", \

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.core.mail import EmailMessage
 
+from dgxsite.waiting import outside_database
+
 logger = logging.getLogger(__name__)
 
 _MOST_WAITING = 100
@@ -29,7 +31,8 @@ def send_soon(message: EmailMessage) -> None:
 
 def _send(message: EmailMessage) -> None:
     try:
-        message.send()
+        with outside_database():
+            message.send()
     except (OSError, smtplib.SMTPException) as error:
         logger.error("mail not sent: %s", type(error).__name__)
     finally:

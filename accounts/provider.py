@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 from requests.exceptions import RequestException
 
 from accounts.models import User
+from dgxsite.waiting import outside_database
 
 # The provider answers nonsense, or not at all.
 _BROKEN = (RequestException, KeyError, ValueError, TypeError)
@@ -39,6 +40,12 @@ class Provider(DefaultSocialAccountAdapter):
             if provider in {None, app.provider, app.provider_id}
             and client_id in {None, app.client_id}
         ]
+
+    def get_requests_session(self) -> Any:
+        """How the provider is asked: each question has a deadline, and holds no connection."""
+        session = super().get_requests_session()
+        session.request = outside_database()(session.request)
+        return session
 
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: Any) -> Any:
         """A newcomer's own address is the one that the provider has verified, or none."""

@@ -7,17 +7,13 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from ninja.responses import Status
 
-from accounts import limits
 from accounts.authentication import caller_of
 from accounts.idempotency import once, once_prepared
-from connections import diagnose, drafts, schemas, services
+from connections import drafts, schemas, services, visits
 from connections.representation import as_dict, event_dict, status_dict
 from dgxsite.pagination import Page, listing
 
 router = Router(tags=["connections"])
-
-# Each test may open a connection to any allowed address: enough for people, too few for a scan.
-TESTS_PER_MINUTE = 20
 
 
 @router.get("", response=schemas.ConnectionList)
@@ -43,8 +39,7 @@ def test_draft(request: HttpRequest, payload: schemas.ConnectionIn) -> dict[str,
     """Try a machine step by step without storing it."""
     caller = caller_of(request)
     row = drafts.new(caller, payload.model_dump(exclude_unset=True))
-    limits.allow(caller, "connections.test", TESTS_PER_MINUTE)
-    return diagnose.run_steps(row)
+    return visits.test(caller, row)
 
 
 @router.get("/{connection_id}", response=schemas.ConnectionOut)
@@ -97,8 +92,7 @@ def test_connection(request: HttpRequest, connection_id: UUID) -> dict[str, Any]
     """Try the stored machine step by step."""
     caller = caller_of(request)
     row = services.find(caller, connection_id, "connection.test")
-    limits.allow(caller, "connections.test", TESTS_PER_MINUTE)
-    return diagnose.run_steps(row)
+    return visits.test(caller, row)
 
 
 @router.post("/{connection_id}/host-key", response=schemas.ConnectionOut)

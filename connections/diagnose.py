@@ -17,6 +17,7 @@ from typing import Any
 from connections import sessions, ssh
 from connections.models import Connection, Reason, Transport
 from dgxsite import address_policy
+from dgxsite.waiting import outside_database
 
 TOTAL_SECONDS = 20.0
 TCP_SECONDS = 4.0
@@ -71,6 +72,7 @@ def _resolve(connection: Connection) -> tuple[Step, str]:
     return Step("resolve", True, address), address
 
 
+@outside_database()
 def _tcp(address: str, port: int) -> Step:
     began = time.monotonic()
     try:

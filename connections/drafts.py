@@ -14,9 +14,12 @@ from connections import addresses, host_keys, keys
 from connections.models import AuthMethod, Connection, Transport
 from dgxsite import address_policy
 from dgxsite.errors import Forbidden, Invalid, NotFound
+from dgxsite.slots import Places
 
 # A jump host may lie behind another one; a chain of this many is a mistake.
 LONGEST_CHAIN = 4
+# A name server that hangs keeps each of them for five seconds.
+LOOKUPS = Places("names that are looked up", in_all=32, per_person=8)
 
 Fields = dict[str, Any]
 
@@ -57,7 +60,8 @@ def fill(caller: Caller, row: Connection, fields: Fields) -> None:
     _fill_host_key(row, fields)
     _fill_credentials(row, fields)
     if {"hostname", "port", "transport", "jump_connection_id"} & fields.keys():
-        refuse_address(row)
+        with LOOKUPS.take(caller.user.pk):
+            refuse_address(row)
 
 
 def team_to_administer(caller: Caller, team_id: UUID) -> Team:

@@ -23,6 +23,7 @@ from django.conf import settings
 
 from connections import key_reader
 from dgxsite.errors import Invalid
+from dgxsite.waiting import outside_database
 
 LIMIT_CHARACTERS = 64 * 1024
 # ssh-keygen writes 16 or 24; 2000 rounds were measured to take 16 s.
@@ -183,6 +184,7 @@ def _string(data: bytes) -> tuple[bytes, bytes]:
     return data[4 : 4 + length], data[4 + length :]
 
 
+@outside_database()
 def _read_in_child(text: str, passphrase: str | None) -> dict[str, str]:
     request = json.dumps({"text": text, "passphrase": passphrase})
     try:

@@ -3,7 +3,8 @@
 The only file of the product that imports Paramiko; none of its types leaves. What happens between
 a caller and a machine ends in one of our values or one of our errors, and never later than its
 deadline: Paramiko by itself waits for ever in `exec_command` and `recv_exit_status`, an hour for
-a channel, and its keep-alive does not notice a dead link.
+a channel, and its keep-alive does not notice a dead link. Meanwhile the caller holds no connection
+to the database, so it is never called inside a transaction.
 """
 
 import base64
@@ -17,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import paramiko
 
 from connections.drain import Drain, Stream
 from dgxsite import cleaner
+from dgxsite.waiting import give_back, outside_database
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +159,7 @@ class Session:
         if self._jump is not None:
             self._jump.close()
 
+    @outside_database()
     def run(
         self,
         command: str,
@@ -184,6 +187,7 @@ class Session:
         finally:
             channel.close()
 
+    @outside_database()
     def open_stream(
         self,
         drain: Drain,
@@ -212,6 +216,7 @@ class Session:
         On the deadline the whole session is closed, so that what waits lets go. Raises
         `SessionLost` for a link that breaks; what the machine refuses is an `OSError`.
         """
+        give_back()
         try:
             with _closing_after(self._transport, timeout):
                 channel = self._transport.open_session(timeout=timeout)
@@ -244,7 +249,11 @@ class Session:
 class Sftp(paramiko.SFTPClient):
     """Paramiko's client, and two requests of OpenSSH's that it does not know."""
 
-    _request: Callable[..., tuple[int, paramiko.Message]]
+    def _request(self, kind: int, *arguments: Any) -> tuple[int, paramiko.Message]:
+        """One question and its answer; the database may have been asked since the last one."""
+        give_back()
+        answer: tuple[int, paramiko.Message] = super()._request(kind, *arguments)  # type: ignore[misc]
+        return answer
 
     def free_bytes(self, path: str) -> int | None:
         """What an ordinary user may still write on the file system of `path`; None: not told."""
@@ -312,6 +321,7 @@ class Sftp(paramiko.SFTPClient):
             self._request(paramiko.sftp.CMD_EXTENDED, "fsync@openssh.com", file.handle)
 
 
+@outside_database()
 def open_session(target: Target, *, timeout: float = 15.0) -> Session:
     """Log in to `target`, or raise `ConnectError` within about `timeout` seconds.
 
@@ -332,6 +342,7 @@ def open_session(target: Target, *, timeout: float = 15.0) -> Session:
     return Session(transport, fingerprint(key.asbytes()), key.get_name(), jump)
 
 
+@outside_database()
 def probe_host_key(target: Target, *, timeout: float = 10.0) -> tuple[str, str]:
     """The fingerprint and the algorithm that the machine offers; no credential is sent."""
     transport, jump = _handshake(target, time.monotonic() + timeout, _ALL_HOST_KEYS)

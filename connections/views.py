@@ -14,17 +14,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
-from accounts import limits
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller, forbidden
-from connections import diagnose, drafts, pages, services
-from connections.api import TESTS_PER_MINUTE
+from connections import drafts, pages, services, visits
 from connections.forms import ConnectionForm
 from connections.models import TRASH, Connection
 from dgxsite.errors import Forbidden, NotFound, SiteError
-
-# The same budget as the API's: enough for people, too few for a scan.
-_TESTS = "connections.test"
 
 
 @login_required
@@ -138,8 +133,7 @@ def test_stored(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
     context: dict[str, Any]
     try:
         row = services.find(caller, connection_id, "connection.test")
-        limits.allow(caller, _TESTS, TESTS_PER_MINUTE)
-        context = {"outcome": diagnose.run_steps(row)}
+        context = {"outcome": visits.test(caller, row)}
     except (NotFound, Forbidden):
         raise
     except SiteError as error:
@@ -164,8 +158,7 @@ def test_draft(request: HttpRequest) -> HttpResponseBase:
     if (fields := form.api_fields()) is not None:
         try:
             row = drafts.new(caller, fields)
-            limits.allow(caller, _TESTS, TESTS_PER_MINUTE)
-            context["outcome"] = diagnose.run_steps(row)
+            context["outcome"] = visits.test(caller, row)
         except SiteError as error:
             form.take(error)
     if form.errors:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from dgxsite.waiting import outside_database
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RESOLVE_SECONDS = 5.0
@@ -51,6 +53,11 @@ def resolve(hostname: str, port: int) -> list[str]:
     """The addresses of a name in the system's order, within 5 s; `Unresolvable` if none."""
     if address := literal(hostname):
         return [str(address)]
+    return _asked(hostname, port)
+
+
+@outside_database()
+def _asked(hostname: str, port: int) -> list[str]:
     deadline = time.monotonic() + RESOLVE_SECONDS
     answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
     if not _LOOKUPS.acquire(timeout=RESOLVE_SECONDS):

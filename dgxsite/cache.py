@@ -1,10 +1,16 @@
-"""The cache that holds rate limits: without Redis they pause, the login goes on."""
+"""The cache that holds rate limits: without Redis they pause, the login goes on.
+
+All questions of a request together wait for one that hangs no longer than one of them would
+(`dgxsite/redis_patience.py`).
+"""
 
 import logging
 from typing import Any
 
 from django.core.cache.backends.redis import RedisCache
 from redis.exceptions import RedisError
+
+from dgxsite.redis_patience import Silent, patience
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +30,17 @@ class PatientRedisCache(RedisCache):
     def delete(self, key: Any, version: int | None = None) -> bool:
         return bool(self._or(False, super().delete, key, version))
 
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Raises as redis-py does; who counts decides what that means."""
+        with patience():
+            return int(super().incr(key, delta, version))
+
     def _or(self, otherwise: Any, call: Any, *args: Any) -> Any:
         try:
-            return call(*args)
+            with patience():
+                return call(*args)
+        except Silent:
+            return otherwise  # said by who has waited
         except (RedisError, OSError) as error:
             logger.warning("cache unavailable: %s", error)
             return otherwise

@@ -2,19 +2,28 @@
 
 All parts are asked at once and get 2.5 s together, so that the answer comes within 3 s whatever is
 down or frozen. A part that still hangs from the last question is not asked again. The sentences
-name no address and repeat no error text: anybody may read them.
+name no address and repeat no error text: anybody may read them, and no machine: a bad machine or
+job makes no part of the site bad.
+
+The database is asked over a connection of its own, so that a pool of which nothing is left, and a
+disk that is full, are told from a database that is down. The pool that is seen is that of the
+process which answers.
 """
 
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import redis
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
+from psycopg_pool import PoolTimeout
 
 from connections import leases
 from connections.models import Keeper
@@ -25,6 +34,10 @@ DEADLINE_SECONDS = 2.5
 # The worker writes its key every 5 s, beat's tick every 2 s.
 WORKER_FRESH_SECONDS = 20.0
 BEAT_FRESH_SECONDS = 10.0
+# Who finds no free connection for so long is about to answer 503.
+POOL_SECONDS = 1.0
+# PostgreSQL writes its log in files of 16 MiB, and stops when it cannot.
+FULL_BYTES = 32 * 1024 * 1024
 
 Answers = dict[str, str]
 
@@ -89,15 +102,58 @@ class Probe:
 
 
 def _ask_database() -> Answers:
+    with _outside_pool():
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            lives = Keeper.objects.filter(leases.alive()).exists()
+        except DatabaseError:
+            return {}
+        finally:
+            connection.close()
+    return {
+        "database": _full_disk() or _exhausted_pool() or OK,
+        "keeper": OK if lives else "No keeper is running.",
+    }
+
+
+@contextmanager
+def _outside_pool() -> Iterator[None]:
+    """This thread's connection is one of its own, as long as the block lasts."""
+    own = connections.create_connection("default")
+    options = {
+        name: value for name, value in own.settings_dict["OPTIONS"].items() if name != "pool"
+    }
+    own.settings_dict = own.settings_dict | {"OPTIONS": options}
+    connections["default"] = own
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        lives = Keeper.objects.filter(leases.alive()).exists()
-    except DatabaseError:
-        return {}
+        yield
     finally:
-        connection.close()
-    return {"database": OK, "keeper": OK if lives else "No keeper is running."}
+        del connections["default"]
+
+
+def _exhausted_pool() -> str | None:
+    """Try to get one of this process's connections as a request would."""
+    pool = connections["default"].pool  # type: ignore[attr-defined]  # PostgreSQL's alone
+    if pool is None:
+        return None
+    try:
+        pool.open()
+        found = pool.getconn(timeout=POOL_SECONDS)
+    except PoolTimeout:
+        return "All connections to the database are in use."
+    pool.putconn(found)
+    return None
+
+
+def _full_disk() -> str | None:
+    """Of what the site keeps itself; an embedded database may lie on another disk than the rest."""
+    kept = Path(settings.DATA_DIR)
+    for directory in (kept, kept / "postgres"):
+        with suppress(OSError):
+            if shutil.disk_usage(directory).free < FULL_BYTES:
+                return "The disk of the site is full."
+    return None
 
 
 def _ask_redis() -> Answers:

@@ -18,7 +18,9 @@ _CELERY = (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "-A", "dg
 
 # Client frames above 64 KiB close the socket (1009); sockets are pinged by the application.
 # Compressing each message for each socket costs more than the bytes it saves.
+# Whoever sends no whole request or reads no answer is cut off; see dgxsite/http_protocol.py.
 WEB_OPTIONS = (
+    *("--http", "dgxsite.http_protocol:BoundedH11", "--timeout-keep-alive", "5"),
     *("--lifespan", "off", "--ws", "websockets-sansio", "--ws-max-size", "65536"),
     *("--ws-per-message-deflate", "false"),
     *("--no-access-log", "--no-server-header", "--log-level", "warning"),

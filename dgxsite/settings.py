@@ -11,6 +11,7 @@ from dgxsite import embedded
 from dgxsite.addresses import celery_broker, database_settings, redis_database
 from dgxsite.env import env_bool, env_int, env_list, env_str
 from dgxsite.mail import mail_settings
+from dgxsite.redis_patience import ONCE
 from dgxsite.sign_in import provider_settings, session_seconds
 
 VERSION = "0.1.0"
@@ -254,6 +255,7 @@ CACHES = {
         "OPTIONS": {
             "socket_timeout": REDIS_TIMEOUT_SECONDS,
             "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+            "retry": ONCE,
         },
     }
 }

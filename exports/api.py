@@ -10,6 +10,7 @@ from ninja.responses import Status
 
 from accounts.authentication import caller_of
 from accounts.idempotency import REPLAYED, once
+from connections import visits
 from dgxsite.pagination import Page, listing
 from exports import download, ranges, schedules, schemas, services
 from exports.representation import export_dict, schedule_dict
@@ -45,10 +46,11 @@ def make_export(request: HttpRequest, connection_id: UUID, payload: schemas.Expo
         services.begin(caller, row)
         return Status(201, {"id": str(row.pk)})
 
-    answer = once(request, store)
-    if not isinstance(answer, HttpResponse):
-        return Status(201, export_dict(services.make_now(row)))
-    made = services.finished(UUID(orjson.loads(answer.content)["id"]))
+    with visits.take(caller):
+        answer = once(request, store)
+        if not isinstance(answer, HttpResponse):
+            return Status(201, export_dict(services.make_now(row)))
+        made = services.finished(UUID(orjson.loads(answer.content)["id"]))
     body = orjson.dumps(export_dict(made))
     return HttpResponse(
         body, status=201, content_type="application/json", headers={REPLAYED: "true"}

@@ -17,6 +17,7 @@ from connections import files
 from connections.files import NotStored, Stored
 from connections.models import Connection, Transport
 from dgxsite import cleaner
+from dgxsite.waiting import outside_database
 from exports import content, storage
 from exports.content import File
 from exports.models import Export, Kind, State
@@ -98,9 +99,14 @@ def _store(export: Export, file: File, sides: tuple[str, ...]) -> Outcomes:
 
 def _follow(export: Export, progress: _Progress, futures: list[Future[Stored]]) -> None:
     """Until both sides have ended: tell how far they are, and hear whether to stop."""
-    while wait(futures, timeout=LOOK_SECONDS).not_done:
+    while _are_still_busy(futures):
         if not export.is_wanted(progress.bytes_done):
             progress.stop()
+
+
+@outside_database()
+def _are_still_busy(futures: list[Future[Stored]]) -> bool:
+    return bool(wait(futures, timeout=LOOK_SECONDS).not_done)
 
 
 def _store_here(export: Export, connection: Connection, file: File, progress: _Progress) -> Stored:

@@ -19,6 +19,7 @@ from connections import files
 from connections import services as connections
 from connections.models import Connection
 from dgxsite.errors import Conflict, Invalid, NotFound
+from dgxsite.waiting import outside_database
 from exports import making, nudge
 from exports.models import UNFINISHED, Export, Kind, State
 from exports.plan import FORMATS, RANGES
@@ -173,7 +174,8 @@ def finished(export_id: UUID) -> Export:
         row: Export = Export.objects.select_related("connection").get(pk=export_id)
         if not row.is_unfinished or time.monotonic() > deadline:
             return row
-        time.sleep(_LOOK_SECONDS)
+        with outside_database():
+            time.sleep(_LOOK_SECONDS)
 
 
 def make_now(export: Export) -> Export:

@@ -11,7 +11,18 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once, once_prepared
 from dgxsite.errors import Invalid
 from dgxsite.pagination import Page, listing
-from jobs import bundle, download, drafts, job_metrics, logs, printed, schemas, services, wishes
+from jobs import (
+    bundle,
+    download,
+    drafts,
+    job_metrics,
+    log_search,
+    logs,
+    printed,
+    schemas,
+    services,
+    wishes,
+)
 from jobs.representation import as_dict, change_dict, detail_dict, queue_dict, wish_dict
 from metrics import columnar
 
@@ -128,16 +139,22 @@ def download_bundle(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse
     return bundle.response(services.find(caller, job_id), caller.user.pk)
 
 
-@router.get("/{job_id}/log/search", response=schemas.FoundList)
+@router.get("/{job_id}/log/search", response=schemas.FoundList, exclude_unset=True)
 def search_log(request: HttpRequest, job_id: UUID, page: Query[schemas.LogWords]) -> dict[str, Any]:
-    """The lines that hold some words, whatever the case; the first thousand."""
-    row = services.find(caller_of(request), job_id)
+    """The lines that hold some words, whatever the case; the first thousand.
+
+    `complete` is there, and false, when the log is too long to be read to its end in time.
+    """
+    caller = caller_of(request)
+    row = services.find(caller, job_id)
     if not page.q:
         raise Invalid.field("q", "Say what to look for.")
-    found = logs.search(row, page.q)
-    part = found[page.offset : page.offset + page.limit]
+    with log_search.SEARCHES.take(caller.user.pk):
+        search = log_search.search(row, page.q)
+    part = search.found[page.offset : page.offset + page.limit]
     items = [{"line": one.line, "offset": one.offset, "text": one.text} for one in part]
-    return {"items": items, "count": len(found)}
+    cut = {} if search.is_whole else {"complete": False}
+    return {"items": items, "count": len(search.found)} | cut
 
 
 @router.get("/{job_id}/metrics", response=schemas.JobMetricsOut)

@@ -14,7 +14,7 @@ from django.core.cache import cache
 
 from accounts import limits
 from accounts.policy import Caller
-from connections import browsing
+from connections import browsing, visits
 from connections.folders import NotReached
 from connections.ssh import CommandTimeout, SessionLost
 from dgxsite import cleaner
@@ -54,7 +54,8 @@ def look(caller: Caller, job: Job) -> Seen:
     kept: Seen | None = cache.get(key)
     if kept is None:
         limits.allow(caller, "containers.look", LOOKS_PER_MINUTE)
-        kept = _ask(job)
+        with visits.take(caller):
+            kept = _ask(job)
         cache.set(key, kept, KEPT_SECONDS)
     return kept
 

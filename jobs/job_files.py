@@ -14,7 +14,7 @@ from django.db import transaction
 
 from accounts import audit, limits
 from accounts.policy import Caller, forbidden, may
-from connections import browsing
+from connections import browsing, visits
 from connections.browsing import Refused, Tree, shown
 from dgxsite.errors import SiteError
 from jobs.models import Job
@@ -45,7 +45,7 @@ class Preview:
 def opened(caller: Caller, job: Job, root: Root) -> Iterator[Tree]:
     """A log-in for one look into one of the folders. Never inside a transaction."""
     check(caller, job)
-    with browsing.opened(job.connection) as machine:
+    with visits.take(caller), browsing.opened(job.connection) as machine:
         yield tree_of(machine, job, root)
 
 

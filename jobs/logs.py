@@ -7,7 +7,6 @@ are those of the machine's file; secrets are masked byte by byte before they com
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -21,22 +20,10 @@ CHUNK_BYTES = 256 * 1024
 DEFAULT_LIMIT = 64 * 1024
 LARGEST_LIMIT = 1024 * 1024
 _LEVEL = 5
-MOST_FOUND = 1000
-_SHOWN = 500
-_LONGEST_LINE = 1024 * 1024
 
 
 class Overtaken(Exception):
     """Somebody else has appended from this offset on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A line of a log; `line` counts from 1, `offset` is that of its first byte."""
-
-    line: int
-    offset: int
-    text: str
 
 
 @transaction.atomic
@@ -112,32 +99,3 @@ def every_piece(job: Job) -> Iterator[bytes]:
     """The whole log, piece by piece."""
     for chunk in LogChunk.objects.filter(job=job).order_by("offset").iterator(chunk_size=4):
         yield zlib.decompress(chunk.data)
-
-
-def search(job: Job, words: str, most: int = MOST_FOUND) -> list[Found]:
-    """The first `most` lines that hold `words`, whatever the case."""
-    wanted = words.casefold()
-    found: list[Found] = []
-    for number, offset, line in _lines(job):
-        text = line.decode("utf-8", "replace")
-        if wanted in text.casefold():
-            found.append(Found(number, offset, text[:_SHOWN]))
-            if len(found) >= most:
-                break
-    return found
-
-
-def _lines(job: Job) -> Iterator[tuple[int, int, bytes]]:
-    """Number from 1, offset and bytes of each line; a line without end comes in parts."""
-    first = LogChunk.objects.filter(job=job).order_by("offset").first()
-    number, offset, rest = (first.first_line + 1, first.offset, b"") if first else (1, 0, b"")
-    for piece in every_piece(job):
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield number, offset, line
-            number, offset = number + 1, offset + len(line) + 1
-        if len(rest) > _LONGEST_LINE:
-            yield number, offset, rest
-            offset, rest = offset + len(rest), b""
-    if rest:
-        yield number, offset, rest

@@ -215,8 +215,11 @@ class FoundOut(Output):
 
 
 class FoundList(Output):
+    """`complete` is false when time ended before the log did, and else not there."""
+
     items: list[FoundOut]
     count: int
+    complete: Literal[False] = False
 
 
 class MetricsQuery(BaseModel):

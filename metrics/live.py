@@ -27,12 +27,11 @@ from uuid import UUID
 import orjson
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from dgxsite import live
 from dgxsite.errors import Unavailable
+from dgxsite.redis_patience import ONCE, patience
 from metrics import sessions
 from metrics.collectors.readings import Sample
 from metrics.sessions import Sessions
@@ -82,7 +81,7 @@ def _client(url: str, timeout: float) -> redis.Redis:
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
+        retry=ONCE,
     )
 
 
@@ -101,7 +100,8 @@ def latest_json(ids: Sequence[UUID], *, strict: bool = False) -> dict[UUID, byte
     if not ids:
         return {}
     try:
-        values: Any = _redis().mget([f"dgx:last:{id}" for id in ids])
+        with patience():
+            values: Any = _redis().mget([f"dgx:last:{id}" for id in ids])
     except (RedisError, OSError) as error:
         _note_unreadable(error, strict=strict)
         return {}
@@ -117,7 +117,8 @@ def latest(connection_id: UUID, *, strict: bool = False) -> dict[str, Any] | Non
 def recent(connection_id: UUID, *, strict: bool = False) -> list[dict[str, Any]]:
     """The last 60 samples of one machine, oldest first; otherwise as `latest_json`."""
     try:
-        values: Any = _redis().lrange(f"dgx:recent:{connection_id}", 0, -1)
+        with patience():
+            values: Any = _redis().lrange(f"dgx:recent:{connection_id}", 0, -1)
     except (RedisError, OSError) as error:
         _note_unreadable(error, strict=strict)
         return []
@@ -132,7 +133,8 @@ def session(connection_id: UUID, *, strict: bool = False) -> dict[str, Any] | No
     """
     keys = [f"dgx:session:{connection_id}", f"dgx:last:{connection_id}"]
     try:
-        began, last = _redis().mget(keys)
+        with patience():
+            began, last = _redis().mget(keys)
     except (RedisError, OSError) as error:
         _note_unreadable(error, strict=strict)
         return None
@@ -159,7 +161,7 @@ def unsaved_samples(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
 
 
 def _rings(kind: str, ids: Sequence[UUID]) -> dict[UUID, list[bytes]]:
-    with _redis().pipeline(transaction=False) as pipe:
+    with patience(), _redis().pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.lrange(f"dgx:{kind}:{id}", 0, -1)
         answers: Any = pipe.execute()

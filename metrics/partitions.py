@@ -16,6 +16,8 @@ from django.db import OperationalError, connection, transaction
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
+from dgxsite.waiting import outside_database
+
 logger = logging.getLogger(__name__)
 
 DAYS_AHEAD = 7
@@ -120,7 +122,8 @@ def _drop(name: str) -> bool:
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
-            time.sleep(0.1 * 2**attempt)  # lets those through who queued behind us
+            with outside_database():  # lets those through who queued behind us
+                time.sleep(0.1 * 2**attempt)
     logger.warning("partition %s is in use and is dropped later", name)
     return False
 

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 
 from dgxsite import address_policy, cleaner
+from dgxsite.waiting import outside_database
 from notifications import letters
 from notifications.chat_services import BY_SCHEME, host_of
 from notifications.kinds import Severity
@@ -60,6 +61,7 @@ def send(channel: Channel, event: Event) -> Outcome:
     return _run(url, {"title": event.title, "body": letters.text(event), "type": kind})
 
 
+@outside_database()
 def _run(url: str, message: dict[str, str] | None) -> Outcome:
     order = {"url": url, "message": message, "policy": _policy()}
     try:

@@ -8,6 +8,7 @@ import smtplib
 from django.core.mail import EmailMessage
 
 from accounts.models import User
+from dgxsite.waiting import outside_database
 from notifications import letters
 from notifications.models import Event
 from notifications.outcome import Outcome
@@ -28,7 +29,8 @@ def send(user: User, event: Event) -> Outcome:
         },
     )
     try:
-        message.send()
+        with outside_database():
+            message.send()
     except smtplib.SMTPRecipientsRefused as error:
         code = max((status for status, _ in error.recipients.values()), default=0)
         ending = Outcome.refused if code >= 500 else Outcome.failed

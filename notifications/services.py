@@ -19,6 +19,7 @@ from accounts import audit, limits
 from accounts.models import Role, Scope, Team
 from accounts.policy import Caller, may, roles_from, teams_with
 from dgxsite.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from dgxsite.slots import Places
 from notifications import addresses, delivery, kinds
 from notifications.kinds import KINDS, Severity, Way
 from notifications.models import Channel, ChannelKind, Choice, Delivery, Event
@@ -28,6 +29,7 @@ from notifications.representation import MASK
 ACTION = "channel.manage"
 # Each check starts a program or asks a name server, each test sends something.
 CHECKS_PER_MINUTE, TESTS_PER_MINUTE = 30, 10
+CHECKS = Places("checks and tests of channels", in_all=16, per_person=2)
 
 Fields = dict[str, Any]
 
@@ -107,7 +109,8 @@ def test(caller: Caller, channel_id: UUID) -> Outcome:
         body=f"{caller.user.get_username()} has tested the channel “{row.name}”.",
         created_at=timezone.now(),
     )
-    return delivery.through_channel(row, event)
+    with CHECKS.take(caller.user.pk):
+        return delivery.through_channel(row, event)
 
 
 def log_of(caller: Caller, channel_id: UUID) -> QuerySet[Delivery]:
@@ -143,7 +146,8 @@ def fill(caller: Caller, row: Channel, fields: Fields) -> None:
     url = fields.get("url")
     if url is not None and url != row.shown_url:
         limits.allow(caller, "channels.check", CHECKS_PER_MINUTE)
-        row.shown_url = addresses.check(row.kind, url)
+        with CHECKS.take(caller.user.pk):
+            row.shown_url = addresses.check(row.kind, url)
         row.set_secret("url", url)
     elif before != row.kind:
         raise Invalid.field("url", "Give the address.")

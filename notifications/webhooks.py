@@ -20,6 +20,7 @@ import orjson
 from django.conf import settings
 
 from dgxsite import address_policy
+from dgxsite.waiting import outside_database
 from notifications import letters
 from notifications.models import Channel, Event
 from notifications.outcome import Outcome
@@ -99,6 +100,7 @@ def signed(event_id: str, body: bytes, secret: str, timestamp: int) -> dict[str,
     return headers
 
 
+@outside_database()
 def post(parts: SplitResult, address: str, body: bytes, headers: dict[str, str]) -> int:
     """The status of the answer. Raises `OSError`, of which `TimeoutError`, and `HTTPException`."""
     began = time.monotonic()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dgxsite.errors import FieldError, Invalid, TooLarge
+from dgxsite.waiting import outside_database
 from projects import json_lines
 from projects.json_lines import Document, Problem
 
@@ -91,6 +92,7 @@ def _check_schema(config: Document, schema: Document) -> None:
         )
 
 
+@outside_database()
 def _ask_child(question: dict[str, Any]) -> dict[str, Any]:
     """What the reader says; one that was killed or ran out of memory had too hard a question."""
     try:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from accounts import limits
 from accounts.policy import Caller
-from connections import folders
+from connections import folders, visits
 from connections import services as machines
 from connections.models import Connection, Reason
 from dgxsite import cleaner
@@ -62,7 +62,8 @@ def place(caller: Caller, row: Project, *, create: bool) -> None:
     limits.allow(caller, "folders.look", LOOKUPS_PER_MINUTE)
     row.resolved_path, row.path_note, row.create_directory = "", "", False
     try:
-        row.resolved_path = _ask(row.connection, row.remote_path, create=create)
+        with visits.take(caller):
+            row.resolved_path = _ask(row.connection, row.remote_path, create=create)
     except folders.NotReached as error:
         row.path_note = cleaner.line(f"Not checked yet. {error.detail}", 500)
         row.create_directory = create

@@ -14,6 +14,7 @@ export function searchOf(section, { job, goTo, from }) {
   let words = "";
   let found = []; // numbers of lines
   let place = 0;
+  let isWhole = true; // of a very long log the server reads what it can in a few seconds
 
   form.addEventListener("submit", (event) => { event.preventDefault(); go(1); });
   field.addEventListener("keydown", (event) => {
@@ -46,11 +47,13 @@ export function searchOf(section, { job, goTo, from }) {
     try {
       const lines = [];
       let count = 1;
+      isWhole = true;
       while (lines.length < count) {
         const query = new URLSearchParams({ q: wanted, limit: PAGE, offset: lines.length });
         const answer = await fetchJson(`/api/v1/jobs/${job}/log/search?${query}`);
         lines.push(...answer.items.map((item) => item.line));
         count = answer.items.length ? answer.count : 0;
+        isWhole &&= answer.complete !== false;
       }
       [words, found] = [wanted, lines];
       place = Math.max(0, found.findIndex((line) => line >= from()));
@@ -64,7 +67,9 @@ export function searchOf(section, { job, goTo, from }) {
 
   function paint() {
     const total = found.length >= MOST ? `the first ${MOST}` : found.length;
-    setText(cells.found, found.length ? `${place + 1} of ${total}` : "No match in the whole log");
+    const where = isWhole ? "the whole log" : "the part that could be searched in time";
+    if (!found.length) setText(cells.found, `No match in ${where}`);
+    else setText(cells.found, `${place + 1} of ${total}${isWhole ? "" : `, in ${where}`}`);
   }
 
   function clear() {

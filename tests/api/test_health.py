@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from django.utils import timezone
 
 from connections.models import Keeper
 from dgxsite import health, pulse
+from tests import factories, pooled
+from tests.mounts import small_disk
 
 PARTS = {"database", "redis", "keeper", "worker", "beat"}
 
@@ -93,6 +96,40 @@ def test_database_down_takes_down_what_is_seen_through_it(
         "keeper",
     }
     assert "secret place" not in str(said)
+
+
+def test_an_exhausted_pool_is_told_from_a_database_that_is_down(
+    whole_site: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "POOL_SECONDS", 0.2)
+    with pooled.pool(size=2) as pool:
+        pool.open()
+        held = [pool.getconn() for _ in range(2)]
+        said = health.ask_all()
+        assert said["database"] == "All connections to the database are in use."
+        assert {name for name, state in said.items() if state != "ok"} == {"database"}
+        for one in held:
+            pool.putconn(one)
+        assert health.ask_all()["database"] == "ok"
+        assert pooled.taken(pool) == 0
+
+
+def test_a_full_disk_is_said(
+    whole_site: redis.Redis, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "FULL_BYTES", 64 * 1024)
+    with small_disk(tmp_path / "data") as disk:
+        settings.DATA_DIR = disk
+        assert ask()[0] == 200
+        (disk / "rest").write_bytes(b"x" * 224 * 1024)
+        status, said = ask()
+    assert (status, said["checks"]["database"]) == (503, "The disk of the site is full.")
+    assert str(tmp_path) not in str(said)
+
+
+def test_a_bad_machine_makes_no_part_of_the_site_bad(whole_site: redis.Redis) -> None:
+    factories.make_connection(name="sick", status="error", reason="unreachable")
+    assert ask()[0] == 200
 
 
 def test_a_frozen_part_costs_no_more_than_the_deadline_and_one_thread(

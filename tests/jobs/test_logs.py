@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import announce, logs, masking
+from jobs import announce, log_search, logs, masking
 from jobs.models import Job, LogChunk
 from tests.jobs.rows import make_job
 
@@ -58,15 +58,44 @@ def test_finds_lines_across_pieces_with_number_and_offset() -> None:
     lines[7], lines[15_000] = b"An Error here", b"another ERROR \xff"
     text = b"\n".join(lines)
     job = filled(text, 70_000)
-    found = logs.search(job, "error")
+    search = log_search.search(job, "error")
+    found = search.found
+    assert search.is_whole
     assert [(one.line, one.text) for one in found] == [
         (8, "An Error here"),
         (15_001, "another ERROR \ufffd"),
     ]
     for one in found:
         assert text[one.offset :].startswith(lines[one.line - 1])
-    assert logs.search(job, "not there") == []
-    assert len(logs.search(job, "line", most=10)) == 10
+    assert log_search.search(job, "not there").found == []
+    assert len(log_search.search(job, "line", most=10).found) == 10
+
+
+@pytest.mark.django_db
+def test_finds_what_a_look_at_each_line_finds() -> None:
+    """Blocks of lines are looked at as a whole first: letters that fold to others must not slip."""
+    shapes = [b"STRASSE", "Straße".encode(), "\u212a".encode(), b"\xff\xfeK", b"", b"k" * 3000]
+    lines = [shapes[n * n % len(shapes)] for n in range(4000)]
+    job = filled(b"\n".join(lines), 30_001)
+    for words in ("strasse", "K", "\ufffd", "kk", "e\nk"):
+        folded = [line.decode("utf-8", "replace").casefold() for line in lines]
+        expected = [n + 1 for n, line in enumerate(folded) if words.casefold() in line]
+        search = log_search.search(job, words, most=10_000)
+        assert [one.line for one in search.found] == expected
+
+
+@pytest.mark.django_db
+def test_a_search_ends_in_time_and_says_so() -> None:
+    job = filled(b"a line\n" * 200_000, 70_000)
+    search = log_search.search(job, "not there", seconds=0)
+    assert (search.found, search.is_whole) == ([], False)
+
+
+@pytest.mark.django_db
+def test_an_endless_line_is_searched_in_parts() -> None:
+    job = filled(b"x" * 3_000_000 + b"needle" + b"x" * 3_000_000 + b"\nneedle", 200_000)
+    found = log_search.search(job, "needle").found
+    assert [one.line for one in found] == [1, 2]
 
 
 @given(st.text(), st.integers(0, 20))

@@ -1,0 +1,88 @@
+"""uvicorn's HTTP/1.1, with an end for whoever holds a connection and does nothing with it.
+
+uvicorn closes a connection that is idle between two requests (`--timeout-keep-alive`), but waits
+for ever for a first request, for the rest of a head, and for a reader who takes no more. Who is cut
+off here counts for everybody above as a browser that has gone: answers are closed, places given
+back. Bodies of requests have their deadline in `dgxsite/body_limit.py`.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import h11
+from django.conf import settings
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# From the connection, or from a request's first byte, until its head is complete.
+HEAD_SECONDS = 10.0
+# A reader who takes less than 48 KiB in this time has stopped reading.
+STALLED_SECONDS = 60.0
+# Tests shorten all waits; a loaded machine still needs a moment to send what it has.
+_LEAST_SECONDS = 2.0
+
+
+class BoundedH11(H11Protocol):
+    """One connection; see the module."""
+
+    _head: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
+    _is_socket = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head, self._reader = _ended(self._head), _ended(self._reader)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._await_head()
+        else:
+            self._head = _ended(self._head)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._is_socket = True
+        self._head = _ended(self._head)
+        super().handle_websocket_upgrade(event)
+
+    def pause_writing(self) -> None:
+        """More is waiting to be read than a reader who reads would leave."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        self._reader = _ended(self._reader)
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._reader is None and self.transport.get_write_buffer_size():
+            self._await_reader()
+
+    def _await_head(self) -> None:
+        """From now on, unless that is running already: a byte now and then does not help."""
+        if self._head is None and not self._is_socket:
+            self._head = self._after(HEAD_SECONDS, self.transport.abort)
+
+    def _await_reader(self) -> None:
+        _ended(self._reader)
+        cycle = self.cycle
+
+        def give_up() -> None:
+            self._reader = None
+            is_last = self.cycle is cycle and self.transport.get_write_buffer_size() > 0
+            if is_last or self.flow.write_paused:
+                self.transport.abort()
+
+        self._reader = self._after(STALLED_SECONDS, give_up)
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return self.loop.call_later(max(_LEAST_SECONDS, seconds * settings.TIME_SCALE), call)
+
+
+def _ended(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
