@@ -11,6 +11,7 @@ from typing import Any
 
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core.internal import ratelimit
 from django.contrib.sites.shortcuts import get_current_site
 from django.core.cache import cache
@@ -63,6 +64,12 @@ class SiteAccounts(DefaultAccountAdapter):
                 f"Too many wrong attempts. Try again in {_in_words(_seconds_left(request, key))}.",
                 code=error.code,
             ) from error
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """The link that shows whose an address is; it rests while the account is switched off."""
+        if not email_address.user.is_active:
+            return False
+        return bool(super().confirm_email(request, email_address))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if not sends_mail():

@@ -4,12 +4,14 @@ The key is claimed, the work done and the answer kept in one transaction. A seco
 the same key waits in the database for the first one to end: it then replays its answer, or does
 the work itself if the first failed or died. No key is ever left half-used.
 
-Answers are kept encrypted, since they may hold a secret that is shown only once, and bodies only
-as a keyed digest, since they may hold a password.
+Before an answer is replayed the policy is asked again what it was asked when the work was done:
+who has lost the right since gets the refusal instead. Answers are kept encrypted, since they may
+hold a secret that is shown only once, and bodies only as a keyed digest, since they may hold a
+password.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -23,9 +25,10 @@ from django.utils.crypto import salted_hmac
 from ninja.responses import Status
 
 from accounts.authentication import caller_of
-from accounts.models import IdempotentAnswer, User
+from accounts.models import IdempotentAnswer, Team, User
+from accounts.policy import Allowed, Caller, forbidden, may, noting, role_in
 from dgxsite import crypto
-from dgxsite.errors import Conflict, Invalid
+from dgxsite.errors import Conflict, Invalid, NotFound
 
 LIFETIME = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
@@ -53,8 +56,9 @@ def once_prepared(
     asked = _asked(request)
     if asked is not None and (row := _rows(asked).filter(created_at__gte=_oldest()).first()):
         return _replay(asked, row)
-    prepared = prepare()
-    return _once(asked, lambda: work(prepared))
+    with noting() as rights:
+        prepared = prepare()
+    return _once(asked, lambda: work(prepared), rights)
 
 
 def forget_old() -> None:
@@ -71,10 +75,14 @@ def forget_all() -> int:
 class _Asked:
     """A request with a key, and what of its body is remembered."""
 
-    user: User
+    caller: Caller
     path: str
     key: str
     digest: str
+
+    @property
+    def user(self) -> User:
+        return self.caller.user
 
     @property
     def context(self) -> str:
@@ -89,13 +97,18 @@ def _asked(request: HttpRequest) -> _Asked | None:
     if not _KEY.fullmatch(key):
         raise Invalid.field("Idempotency-Key", "It has 1 to 255 printable ASCII characters.")
     caller = caller_of(request)
-    # A weaker token of the same person does not read what a stronger one was answered.
-    body = b"%d:%s" % (caller.ceiling, request.body)
+    # A token of the same person that is weaker, or ends sooner, does not read what was answered
+    # to another: the answer may hold a stronger one, or one that lasts.
+    ends = caller.token.expires_at if caller.token else None
+    body = f"{caller.ceiling}:{ends}:".encode() + request.body
     digest = salted_hmac("accounts.idempotency", body, algorithm="sha256").hexdigest()
-    return _Asked(caller.user, request.path, key, digest)
+    return _Asked(caller, request.path, key, digest)
 
 
-def _once(asked: _Asked | None, work: Callable[[], Status[Any]]) -> Any:
+def _once(
+    asked: _Asked | None, work: Callable[[], Status[Any]], prepared: Sequence[Allowed] = ()
+) -> Any:
+    """`prepared` are the rights that were asked before."""
     if asked is None:
         return work()
     with transaction.atomic():
@@ -103,8 +116,9 @@ def _once(asked: _Asked | None, work: Callable[[], Status[Any]]) -> Any:
         row = _claim(asked)
         if row.status is not None:
             return _replay(asked, row)
-        result = work()
-        _keep(asked, result)
+        with noting() as rights:
+            result = work()
+        _keep(asked, result, [*prepared, *rights])
         return result
 
 
@@ -127,9 +141,10 @@ def _claim(asked: _Asked) -> IdempotentAnswer:
     return _rows(asked).get()
 
 
-def _keep(asked: _Asked, result: Status[Any]) -> None:
+def _keep(asked: _Asked, result: Status[Any], rights: Sequence[Allowed]) -> None:
     answer = crypto.encrypt(orjson.dumps(result.value).decode(), asked.context)
-    _rows(asked).update(status=result.status_code, answer=answer)
+    named = [[action, str(team_id) if team_id else None] for action, team_id in set(rights)]
+    _rows(asked).update(status=result.status_code, answer=answer, rights=named)
 
 
 def _replay(asked: _Asked, row: IdempotentAnswer) -> HttpResponse:
@@ -137,7 +152,21 @@ def _replay(asked: _Asked, row: IdempotentAnswer) -> HttpResponse:
         raise Conflict(
             "This Idempotency-Key was used with another body.", code="idempotency_key_reused"
         )
+    _ask_again(asked.caller, row)
     body = crypto.decrypt(row.answer, asked.context)
     return HttpResponse(
         body, status=row.status, content_type="application/json", headers={REPLAYED: "true"}
     )
+
+
+def _ask_again(caller: Caller, row: IdempotentAnswer) -> None:
+    """Raises what the policy refuses by now: `NotFound` for a team that is not the caller's."""
+    if row.rights is None:
+        raise Conflict("This was answered before an update of the site; look whether it is there.")
+    for action, team_id in row.rights:
+        team = Team.objects.filter(pk=team_id).first() if team_id else None
+        if may(caller, action, team):
+            continue
+        if team_id and (team is None or role_in(caller.user, team) is None):
+            raise NotFound
+        raise forbidden(action)

@@ -1,7 +1,8 @@
 """Links that let somebody join a team: for one person, for a week, with a role.
 
 Whoever holds the link may use it once, with an account or by making one; only its hash is kept. An
-invitation to an e-mail address is the same link, sent there.
+invitation to an e-mail address is the same link, sent there. It works for as long as who gave it
+may invite: each use asks (`accounts.given`).
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, services
+from accounts import audit, given, quotas, services
 from accounts.models import Invitation, Membership, Team, User
 from accounts.outgoing_mail import send_soon
 from accounts.policy import Caller
@@ -26,7 +27,9 @@ from dgxsite.errors import Conflict, Invalid, NotFound
 from dgxsite.mail import sends_mail
 
 LIFETIME = timedelta(days=7)
-_GONE = "This invitation was used, withdrawn or is too old. Ask for a new one."
+# Of one team, at the same time.
+MOST_OPEN = 200
+_GONE = "This invitation was used, withdrawn or is too old, or who gave it may invite no more."
 
 
 def open_ones(team: Team) -> QuerySet[Invitation]:
@@ -43,15 +46,24 @@ def create(caller: Caller, team_id: UUID, role: str, email: str = "") -> tuple[I
         except ValidationError as error:
             raise Invalid.field("email", "This is no e-mail address.") from error
     secret = secrets.token_urlsafe(32)
+    ends = timezone.now() + LIFETIME
+    if caller.token is not None and caller.token.expires_at is not None:
+        ends = min(ends, caller.token.expires_at)
     row = Invitation(
         team=team,
         role=role,
         email=email,
         digest=_digest(secret),
         created_by=caller.user,
-        expires_at=timezone.now() + LIFETIME,
+        made_with=caller.token,
+        expires_at=ends,
     )
     with transaction.atomic():
+        audit.take_turn()
+        quotas.spend(caller, "invitation.create")
+        quotas.spend_of_team(team, "invitation.create")
+        if open_ones(team).count() >= MOST_OPEN:
+            raise Conflict(f"{MOST_OPEN} invitations of this team are open; withdraw some first.")
         audit.record(caller, "invitation.create", row, role=role, email=email)
         row.save(force_insert=True)
     return row, secret
@@ -146,7 +158,10 @@ def _locked(secret: str) -> Invitation:
 
 def _usable() -> QuerySet[Invitation]:
     return Invitation.objects.filter(
-        accepted_at=None, revoked_at=None, expires_at__gt=timezone.now()
+        given.standing_invitations(),
+        accepted_at=None,
+        revoked_at=None,
+        expires_at__gt=timezone.now(),
     )
 
 

@@ -83,6 +83,13 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    # The token that it was made with: it lives no longer than that one.
+    made_with = models.ForeignKey(
+        "self", null=True, on_delete=models.CASCADE, related_name="made", editable=False
+    )
 
     class Meta:
         ordering = ("-created_at",)
@@ -92,11 +99,21 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(
-        cls, user: User, name: str, scope: str = Scope.READ, days: int | None = None
+        cls,
+        user: User,
+        name: str,
+        scope: str = Scope.READ,
+        days: int | None = None,
+        made_with: "ApiToken | None" = None,
     ) -> tuple["ApiToken", str]:
-        """Make a token; the second value is the secret, which nobody can read again."""
+        """Make a token; the second value is the secret, which nobody can read again.
+
+        Without `days` it does not expire, or with the token that it is made with.
+        """
         secret = cls.PREFIX + secrets.token_urlsafe(32)
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
+        if days is None and made_with is not None:
+            expires_at = made_with.expires_at
         token = cls.objects.create(
             user=user,
             name=name,
@@ -104,8 +121,17 @@ class ApiToken(models.Model):
             digest=cls.digest_of(secret),
             hint=secret[:8],
             expires_at=expires_at,
+            made_with=made_with,
         )
         return token, secret
+
+    @classmethod
+    def living(cls, now: datetime | None = None) -> models.QuerySet["ApiToken"]:
+        """Neither revoked nor expired, of an active person, nor made with one that is revoked."""
+        unexpired = models.Q(expires_at=None) | models.Q(expires_at__gt=now or timezone.now())
+        return cls.objects.filter(
+            unexpired, user__is_active=True, revoked_at=None, made_with__revoked_at=None
+        )
 
     @staticmethod
     def digest_of(secret: str) -> str:
@@ -115,13 +141,8 @@ class ApiToken(models.Model):
     @classmethod
     def find(cls, secret: str, now: datetime | None = None) -> "ApiToken | None":
         """The living token of an active person, or None."""
-        now = now or timezone.now()
-        token = cls.objects.select_related("user").filter(digest=cls.digest_of(secret)).first()
-        if token is None or token.revoked_at is not None or not token.user.is_active:
-            return None
-        if token.expires_at is not None and token.expires_at <= now:
-            return None
-        return token
+        rows = cls.living(now).select_related("user")
+        return rows.filter(digest=cls.digest_of(secret)).first()
 
 
 class AuditEvent(models.Model):
@@ -203,6 +224,8 @@ class Invitation(models.Model):
     email = models.EmailField(blank=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    # The token that it was made with, if any: it works no longer than that one.
+    made_with = models.ForeignKey(ApiToken, null=True, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     accepted_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -225,6 +248,8 @@ class IdempotentAnswer(models.Model):
     body_digest = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
     answer = models.TextField(blank=True)
+    # What the policy was asked and allowed: `[action, id of the team or null]`; null: not known.
+    rights: "models.JSONField[list[Any], list[Any]]" = models.JSONField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -5,8 +5,12 @@ team and the token's scope. An action that is not in the table is refused. `acco
 which action each address and each topic asks for.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
@@ -100,11 +104,35 @@ class Caller:
         return _SCOPE_RANK[self.token.scope] if self.token else _RANK[Role.ADMINISTRATOR]
 
 
+# An action, and the id of the team where it is a matter of roles.
+Allowed = tuple[str, UUID | None]
+_noted: ContextVar[list[Allowed] | None] = ContextVar("noted", default=None)
+
+
 def may(caller: Caller, action: str, team: Team | None = None) -> bool:
     """Whether the caller may do `action`, to something of `team` if it is a matter of roles.
 
     Unknown actions are refused, also to superusers.
     """
+    is_allowed = _may(caller, action, team)
+    noted = _noted.get()
+    if is_allowed and noted is not None:
+        noted.append((action, team.pk if team is not None else None))
+    return is_allowed
+
+
+@contextmanager
+def noting() -> Iterator[list[Allowed]]:
+    """What is asked and allowed meanwhile, for who has to ask the same again later."""
+    found: list[Allowed] = []
+    before = _noted.set(found)
+    try:
+        yield found
+    finally:
+        _noted.reset(before)
+
+
+def _may(caller: Caller, action: str, team: Team | None) -> bool:
     least = ACTIONS.get(action)
     if isinstance(least, Right):
         return _has(caller, least)

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
-from accounts import audit
+from accounts import audit, given, quotas, superusers
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import Caller, forbidden, may
 from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
@@ -38,6 +38,8 @@ def create_team(caller: Caller, name: str) -> Team:
     _require(caller, "team.create")
     try:
         with transaction.atomic():
+            audit.take_turn()
+            quotas.spend(caller, "team.create")
             team = Team(name=name)
             audit.record(caller, "team.create", team)
             team.save(force_insert=True)
@@ -90,7 +92,7 @@ def leave_team(caller: Caller, team_id: UUID) -> Team:
         membership = _locked_member(team, caller.user.pk)
         _keep_an_administrator(team, membership)
         audit.record(caller, "member.leave", caller.user, team=team, role=membership.role)
-        membership.delete()
+        _take_away(caller, membership)
     return team
 
 
@@ -122,6 +124,8 @@ def change_member(caller: Caller, team_id: UUID, user_id: int, role: str) -> Mem
         audit.record(
             caller, "member.change", membership.user, team=team, before=membership.role, role=role
         )
+        if role != Role.ADMINISTRATOR:
+            given.withdraw_invitations(caller, membership.user, team)
         membership.role = role
         membership.save(update_fields=["role"])
     return membership
@@ -134,7 +138,12 @@ def remove_member(caller: Caller, team_id: UUID, user_id: int) -> None:
         membership = _locked_member(team, user_id)
         _keep_an_administrator(team, membership)
         audit.record(caller, "member.remove", membership.user, team=team, role=membership.role)
-        membership.delete()
+        _take_away(caller, membership)
+
+
+def _take_away(caller: Caller, membership: Membership) -> None:
+    given.withdraw_invitations(caller, membership.user, membership.team)
+    membership.delete()
 
 
 def users(caller: Caller) -> QuerySet[User]:
@@ -149,6 +158,8 @@ def create_user(caller: Caller, username: str, email: str, password: str | None)
     _require(caller, "user.create")
     user = new_user(username, email, password)
     with transaction.atomic():
+        audit.take_turn()
+        quotas.spend(caller, "user.create")
         audit.record(caller, "user.create", user, username=user.username)
         user.save(force_insert=True)
     return user
@@ -176,20 +187,24 @@ def new_user(username: str, email: str, password: str | None) -> User:
 
 
 def set_active(caller: Caller, user_id: int, *, active: bool) -> User:
-    """Let a person in or keep them out; their sessions and tokens follow at once."""
+    """Let a person in or keep them out.
+
+    Out is at once: sessions end for good, as do invitations they gave; tokens rest meanwhile.
+    """
     _require(caller, "user.change")
     with transaction.atomic():
         audit.take_turn()
-        superusers = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
-        others = [user for user in superusers if user.pk != user_id]
-        user = User.objects.select_for_update().filter(pk=user_id).first()
+        user = superusers.locked(user_id)
         if user is None:
             raise NotFound
-        if not active and user.is_superuser and not others:
-            raise Conflict("The last superuser stays.")
+        if not active:
+            superusers.keep_one(user)
         audit.record(caller, "user.enable" if active else "user.disable", user)
         user.is_active = active
         user.save(update_fields=["is_active"])
+        if not active:
+            given.withdraw_invitations(caller, user)
+            given.end_sessions(user)
     return user
 
 

@@ -9,12 +9,15 @@ from allauth.account.forms import (
     ResetPasswordForm,
     ResetPasswordKeyForm,
     SetPasswordForm,
+    UserTokenForm,
 )
 from allauth.account.forms import (
     ReauthenticateForm as PasswordAgainForm,
 )
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
+
+from accounts.models import User
 
 
 class _Plain:
@@ -46,6 +49,14 @@ class FirstPassword(_Plain, SetPasswordForm):
 
 class ForgottenPassword(_Plain, ResetPasswordForm):
     pass
+
+
+class ResetLink(UserTokenForm):
+    """Who is behind a link that resets a password; nobody once the account is switched off."""
+
+    def _get_user(self, uidb36: str) -> User | None:
+        person: User | None = super()._get_user(uidb36)
+        return person if person is not None and person.is_active else None
 
 
 class PasswordByMail(_Plain, ResetPasswordKeyForm):

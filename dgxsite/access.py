@@ -16,7 +16,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.db.models import Q
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
@@ -169,9 +168,7 @@ def _living_tokens(principals: Iterable[Principal]) -> set[UUID]:
     ids = {one.token_id for one in principals if one.token_id is not None}
     if not ids:
         return set()
-    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
-    living = ApiToken.objects.filter(unexpired, pk__in=ids, revoked_at__isnull=True)
-    return set(living.values_list("pk", flat=True))
+    return set(ApiToken.living().filter(pk__in=ids).values_list("pk", flat=True))
 
 
 def _teams(users: Iterable[User]) -> dict[int, frozenset[UUID]]:

@@ -201,6 +201,7 @@ ACCOUNT_FORMS = {
     "reset_password": "accounts.sign_in_forms.ForgottenPassword",
     "reset_password_from_key": "accounts.sign_in_forms.PasswordByMail",
     "set_password": "accounts.sign_in_forms.FirstPassword",
+    "user_token": "accounts.sign_in_forms.ResetLink",
 }
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from accounts import given
 from accounts.models import User
 from connections.models import Connection
 from exports import storage
@@ -88,6 +89,14 @@ class ExportSchedule(models.Model):
     def team(self) -> Any:
         """For the audit: the machine's team."""
         return self.connection.team
+
+    @property
+    def objection(self) -> str | None:
+        """Why it makes nothing: who set it may no longer. None as long as they may."""
+        if given.still_may(self.created_by, "export.make", self.team):
+            return None
+        words = given.may_no_more(self.created_by, "make exports here")
+        return f"{words} Stop the schedule and bring it back to let it go on in your name."
 
     @property
     def cron(self) -> str:

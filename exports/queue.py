@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import given
 from exports import making, schedules
 from exports.models import SILENT, Export, State
 from notifications import events
@@ -47,7 +48,7 @@ def give_up_lost(now: datetime) -> int:
 def _make_waiting() -> int:
     made = 0
     while (export := _next()) is not None:
-        if not export.begin():
+        if not export.begin() or _is_refused(export):
             continue
         making.make(export)
         made += 1
@@ -56,8 +57,23 @@ def _make_waiting() -> int:
     return made
 
 
+def _is_refused(export: Export) -> bool:
+    """Whether who asked for it has lost the right while it waited; it then says so and is over."""
+    person = export.requested_by
+    if person is None or given.still_may(person, "export.make", export.connection.team):
+        return False
+    Export.objects.filter(pk=export.pk).update(
+        state=State.FAILED,
+        finished_at=timezone.now(),
+        local_ok=False,
+        local_error=given.may_no_more(person, "make exports here"),
+    )
+    return True
+
+
 def _next() -> Export | None:
-    rows = Export.objects.filter(state=State.WAITING).select_related("connection__team")
+    rows = Export.objects.filter(state=State.WAITING)
+    rows = rows.select_related("connection__team", "requested_by")
     found: Export | None = rows.order_by("created_at").first()
     return found
 

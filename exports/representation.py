@@ -55,7 +55,7 @@ def _side(row: Export, ok: bool | None, path: str | None, sha256: str, error: st
 
 
 def schedule_dict(row: ExportSchedule) -> dict[str, Any]:
-    """Needs `select_related("periodic_task__crontab", "created_by")`."""
+    """Needs `select_related("periodic_task__crontab", "created_by", "connection__team")`."""
     return {
         "id": str(row.pk),
         "connection_id": str(row.connection_id),
@@ -67,5 +67,6 @@ def schedule_dict(row: ExportSchedule) -> dict[str, Any]:
         "keep_days": row.keep_days,
         "keep_count": row.keep_count,
         "created_by": row.created_by.get_username() if row.created_by else None,
+        "rests_because": row.objection,
         "created_at": iso(row.created_at),
     }

@@ -26,6 +26,7 @@ from exports.services import check
 TASK = "exports.run_schedule"
 # What keeps a team from filling the disk by a slip.
 MOST_PER_MACHINE = 20
+_OF_A_TURN = ("periodic_task__crontab", "connection__team", "created_by")
 
 
 def visible(caller: Caller) -> QuerySet[ExportSchedule]:
@@ -93,12 +94,12 @@ def queue_due(now: datetime) -> int:
     due = ExportSchedule.objects.living().filter(
         next_run_at__lte=now, periodic_task__enabled=True, connection__deleted_at=None
     )
-    return sum(_take_turn(row, now) for row in due.select_related("periodic_task__crontab"))
+    return sum(_take_turn(row, now) for row in due.select_related(*_OF_A_TURN))
 
 
 def run_one(schedule_id: UUID, now: datetime) -> bool:
     """Take one schedule's turn if it is due; for whoever runs django-celery-beat's own clock."""
-    rows = ExportSchedule.objects.living().select_related("periodic_task__crontab")
+    rows = ExportSchedule.objects.living().select_related(*_OF_A_TURN)
     row = rows.filter(pk=schedule_id, next_run_at__lte=now).first()
     return row is not None and _take_turn(row, now)
 
@@ -109,6 +110,8 @@ def _take_turn(row: ExportSchedule, now: datetime) -> bool:
         claimed = ExportSchedule.objects.filter(pk=row.pk, next_run_at=row.next_run_at)
         if following is None or not claimed.update(next_run_at=following):
             return False
+        if row.objection is not None:
+            return False  # its page says why; whoever brings it back answers for it
         Export.objects.create(
             connection_id=row.connection_id,
             schedule=row,
@@ -132,8 +135,9 @@ def _switch(
         audit.record(caller, action, row)
         row.deleted_at = deleted_at
         if deleted_at is None:
+            row.created_by = caller.user
             row.next_run_at = cron.next_after(_fields_of(row), timezone.now()) or row.next_run_at
-        row.save(update_fields=["deleted_at", "next_run_at"])
+        row.save(update_fields=["deleted_at", "next_run_at", "created_by"])
         PeriodicTask.objects.filter(pk=row.periodic_task_id).update(enabled=deleted_at is None)
     return row
 

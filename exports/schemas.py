@@ -94,6 +94,8 @@ class ScheduleOut(Output):
     keep_days: int
     keep_count: int
     created_by: str | None
+    # Why it makes nothing for now; null as long as it works.
+    rests_because: str | None
     created_at: str
 
 

@@ -17,6 +17,7 @@ from dgxsite import cleaner
 from jobs import estimating, fencing, queue
 from jobs.devices import Device, Rules
 from jobs.models import Job, MachineQueue
+from jobs.standing import Standing, standing_of
 from jobs.states import FINAL, Status
 
 # An estimate that moved by less is no news.
@@ -38,7 +39,8 @@ def grant(connection_id: UUID, epoch: int, devices: DeviceReader) -> list[Job]:
             return []
         active = list(Job.objects.active().filter(connection_id=connection_id))
         machine = _machine(settings_row, active, devices)
-        asked = {job.pk: _asked(job) for job in waiting}
+        standing = standing_of(waiting)
+        asked = {job.pk: _asked(job, standing) for job in waiting}
         now = timezone.now()
         decisions = {one.job_id: one for one in queue.decide(list(asked.values()), machine, now)}
         changed = [job for job in waiting if _apply(job, decisions[job.pk])]
@@ -73,7 +75,7 @@ def _machine(row: MachineQueue, active: Sequence[Job], devices: DeviceReader) ->
     )
 
 
-def _asked(job: Job) -> queue.Asked:
+def _asked(job: Job, standing: Standing) -> queue.Asked:
     gpus = job.gpus if isinstance(job.gpus, int) else tuple(str(key) for key in job.gpus)
     return queue.Asked(
         job_id=job.pk,
@@ -81,7 +83,7 @@ def _asked(job: Job) -> queue.Asked:
         wait_for_gpu=job.wait_for_gpu,
         person=job.requested_by_id,
         not_before=job.not_before,
-        blocked=_blocked(job),
+        blocked=standing.objection(job) or _blocked(job),
     )
 
 

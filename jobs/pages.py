@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.policy import Caller, may
 from connections.models import Connection
 from dgxsite.formats import quantity
-from jobs import choices, compared, first_error, naming, origin_texts, preview, services
+from jobs import choices, compared, first_error, naming, origin_texts, preview, services, standing
 from jobs.figures import shown
 from jobs.models import Job
 from jobs.representation import shown_environment
@@ -123,7 +123,14 @@ def job_context(caller: Caller, row: Job) -> dict[str, Any]:
         "is_waiting": row.status in WAITING,
         "is_active": row.status in ACTIVE,
         "is_pending": row.status == Status.PENDING,
+        "may_take_over": _is_held(row),
     }
+
+
+def _is_held(row: Job) -> bool:
+    """Whether it waits because who asked for it may no longer."""
+    is_queued = row.status == Status.QUEUED
+    return is_queued and standing.standing_of([row]).objection(row) is not None
 
 
 def overview_tab(row: Job) -> dict[str, Any]:

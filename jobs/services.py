@@ -19,7 +19,7 @@ from accounts.policy import Caller, forbidden, may
 from connections.models import Connection
 from connections.services import find as find_connection
 from dgxsite.errors import Conflict, NotFound
-from jobs import announce, drafts, finishing, nudge
+from jobs import announce, drafts, finishing, nudge, standing
 from jobs.models import TRASH, Job, JobChange, MachineQueue
 from jobs.states import ACTIVE, FINAL, WAITING, Status
 from projects.models import Project
@@ -64,10 +64,11 @@ def start(caller: Caller, job_id: UUID) -> Job:
     """Put a pending job into the queue; one that is there already stays where it is."""
     row = find(caller, job_id, "job.start")
     if row.status == Status.QUEUED:
-        return row
+        return _taken_over(caller, row)
     drafts.check_project(row.project)
     with transaction.atomic():
         audit.record(caller, "job.start", row)
+        _take_over(caller, row)
         if row.status != Status.PENDING or not row.move(
             Status.QUEUED, caller.user.get_username(), "Asked to start.", queued_at=timezone.now()
         ):
@@ -75,6 +76,24 @@ def start(caller: Caller, job_id: UUID) -> Job:
         _note_activity(row)
         _tell(row)
     return row
+
+
+def _taken_over(caller: Caller, row: Job) -> Job:
+    """A job in the queue, now the caller's if who asked for it may no longer."""
+    if standing.standing_of([row]).objection(row) is None:
+        return row
+    with transaction.atomic():
+        audit.record(caller, "job.start", row)
+        _take_over(caller, row)
+        _tell(row)
+    return row
+
+
+def _take_over(caller: Caller, row: Job) -> None:
+    """Who starts a job of somebody who may no longer answers for it from now on."""
+    if standing.standing_of([row]).objection(row) is not None:
+        row.requested_by = caller.user
+        row.save(update_fields=["requested_by", "updated_at"])
 
 
 def stop(caller: Caller, job_id: UUID) -> Job:

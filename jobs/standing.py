@@ -1,0 +1,56 @@
+"""Whether who asked for a waiting job may still have it run: a role that is gone holds it back.
+
+It waits, with the reason, until its person may again, or until another operator starts it in their
+own name. What runs already goes on: stopping it is for an operator to decide. When a person is
+deleted, what still waits is stopped for good, and nothing is tried again.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.signals import pre_delete
+
+from accounts import given
+from accounts.models import User
+from jobs.models import Job
+from jobs.states import FINAL, WAITING, Status
+
+ACTION = "job.start"
+_GONE = "Who asked for it has no account any more."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The people who may start jobs on the machine in question."""
+
+    people: Collection[int]
+
+    def objection(self, job: Job) -> str | None:
+        """Why it does not start; None lets it, as it does what no person asked for."""
+        if job.requested_by_id is None or job.requested_by_id in self.people:
+            return None
+        words = given.may_no_more(job.requested_by, "start jobs here")
+        return f"{words} An operator who starts it takes it over."
+
+
+def standing_of(jobs: Sequence[Job]) -> Standing:
+    """For jobs of one machine: one query, however many they are."""
+    if not jobs:
+        return Standing(())
+    return Standing(given.people_who_may(ACTION, jobs[0].team))
+
+
+def connect() -> None:
+    """Listen to people being deleted; called once when the apps are ready."""
+    pre_delete.connect(_give_up, sender=User, dispatch_uid="jobs.standing")
+
+
+@transaction.atomic
+def _give_up(sender: Any, instance: User, **kwargs: Any) -> None:
+    jobs = Job.objects.filter(requested_by=instance).exclude(status__in=FINAL)
+    jobs.update(max_retries=0)
+    for job in jobs.filter(status__in=WAITING).select_related("connection__team"):
+        job.move(Status.STOPPED, settings.SITE_ACTOR, _GONE, reason="stopped", detail=_GONE)
