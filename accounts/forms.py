@@ -4,6 +4,7 @@ from django import forms
 from django.contrib.auth import password_validation
 
 from accounts.models import Role, Scope
+from dgxsite.fields import DayField
 
 _DAYS = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "never"))
 _SCOPES = (
@@ -92,9 +93,5 @@ class AuditForm(forms.Form):
     actor = forms.CharField(label="Person", max_length=150, required=False)
     action = forms.CharField(label="Action begins with", max_length=60, required=False)
     object = forms.CharField(label="Object", max_length=255, required=False)
-    since = forms.DateField(
-        label="From", required=False, widget=forms.DateInput(attrs={"type": "date"})
-    )
-    until = forms.DateField(
-        label="To", required=False, widget=forms.DateInput(attrs={"type": "date"})
-    )
+    since = DayField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = DayField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))

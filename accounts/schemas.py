@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -13,17 +11,14 @@ from pydantic import (
     StrictInt,
     StrictStr,
     StringConstraints,
-    field_validator,
 )
 
-from dgxsite.schemas import Input, Name, Output, printable
+from dgxsite.schemas import Input, Moment, Name, Output, Printable
 
 Scope = Literal["read", "operate", "admin"]
 Role = Literal["viewer", "operator", "administrator"]
-Login = Annotated[
-    StrictStr, StringConstraints(min_length=1, max_length=150), AfterValidator(printable)
-]
-Email = Annotated[StrictStr, StringConstraints(max_length=254), AfterValidator(printable)]
+Login = Annotated[StrictStr, StringConstraints(min_length=1, max_length=150), Printable]
+Email = Annotated[StrictStr, StringConstraints(max_length=254), Printable]
 Password = Annotated[StrictStr, StringConstraints(max_length=1024)]
 
 
@@ -63,17 +58,11 @@ class AuditQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    actor: Annotated[str, StringConstraints(max_length=150)] = ""
-    action: Annotated[str, StringConstraints(max_length=60)] = ""
-    object: Annotated[str, StringConstraints(max_length=255)] = ""
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-
-    @field_validator("actor", "action", "object")
-    @classmethod
-    def _no_nul(cls, text: str) -> str:
-        """PostgreSQL has no text with a NUL in it."""
-        return printable(text)
+    actor: Annotated[StrictStr, StringConstraints(max_length=150), Printable] = ""
+    action: Annotated[StrictStr, StringConstraints(max_length=60), Printable] = ""
+    object: Annotated[StrictStr, StringConstraints(max_length=255), Printable] = ""
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class UserIn(Input):

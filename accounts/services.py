@@ -5,17 +5,19 @@ that the caller is not in does not exist for them. Every change is audited first
 transaction. A team keeps an administrator, and the site a superuser.
 """
 
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit, given, quotas, superusers
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import Caller, forbidden, may
 from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
+from dgxsite.failures import conflict
 
 
 def teams(caller: Caller) -> QuerySet[Team]:
@@ -36,29 +38,23 @@ def find_team(caller: Caller, team_id: UUID, action: str) -> Team:
 def create_team(caller: Caller, name: str) -> Team:
     """A new team, with the caller as its first administrator."""
     _require(caller, "team.create")
-    try:
-        with transaction.atomic():
-            audit.take_turn()
-            quotas.spend(caller, "team.create")
-            team = Team(name=name)
-            audit.record(caller, "team.create", team)
-            team.save(force_insert=True)
-            Membership.objects.create(team=team, user=caller.user, role=Role.ADMINISTRATOR)
-            return team
-    except IntegrityError as error:
-        raise _taken("name", "There is already a team of this name.") from error
+    with _unique_team(), transaction.atomic():
+        audit.take_turn()
+        quotas.spend(caller, "team.create")
+        team = Team(name=name)
+        audit.record(caller, "team.create", team)
+        team.save(force_insert=True)
+        Membership.objects.create(team=team, user=caller.user, role=Role.ADMINISTRATOR)
+        return team
 
 
 def rename_team(caller: Caller, team_id: UUID, name: str) -> Team:
     team = find_team(caller, team_id, "team.change")
     before, team.name = team.name, name
-    try:
-        with transaction.atomic():
-            audit.record(caller, "team.rename", team, before=before)
-            team.save(update_fields=["name"])
-            return team
-    except IntegrityError as error:
-        raise _taken("name", "There is already a team of this name.") from error
+    with _unique_team(), transaction.atomic():
+        audit.record(caller, "team.rename", team, before=before)
+        team.save(update_fields=["name"])
+        return team
 
 
 def delete_team(caller: Caller, team_id: UUID, name: str) -> None:
@@ -106,12 +102,12 @@ def add_member(
     """Let an existing person join, found by user name or e-mail address."""
     team = find_team(caller, team_id, "member.change")
     user = _person(username, email)
-    try:
-        with transaction.atomic():
-            audit.record(caller, "member.add", user, team=team, role=role)
-            return Membership.objects.create(team=team, user=user, role=role)
-    except IntegrityError as error:
-        raise Conflict("This person is already a member.") from error
+    with (
+        conflict("one_membership_per_team", "This person is already a member."),
+        transaction.atomic(),
+    ):
+        audit.record(caller, "member.add", user, team=team, role=role)
+        return Membership.objects.create(team=team, user=user, role=role)
 
 
 def change_member(caller: Caller, team_id: UUID, user_id: int, role: str) -> Membership:
@@ -244,6 +240,11 @@ def _check_free(user: User) -> None:
         raise _taken("username", "There is already a person of this name.")
     if user.email and User.objects.filter(email__iexact=user.email).exists():
         raise _taken("email", "There is already a person with this address.")
+
+
+def _unique_team() -> AbstractContextManager[None]:
+    """Around a write: a second team of one name is a `Conflict`."""
+    return conflict("accounts_team_name_key", "There is already a team of this name.", "name")
 
 
 def _taken(field: str, message: str) -> Conflict:

@@ -1,14 +1,13 @@
 """The grammar of what clients send about alert rules, and the shape of what they get."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictStr, StringConstraints
 
 from alerts.quantities import QUANTITIES
 from connections.schemas import Tag
-from dgxsite.schemas import Input, Name, Output
+from dgxsite.schemas import Input, Moment, Name, Output
 
 LONGEST_HOLD_SECONDS = 7 * 24 * 3600
 MOST_CHANNELS = 20
@@ -21,14 +20,9 @@ def metric(name: str) -> str:
     return name
 
 
-def utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
-MetricName = Annotated[StrictStr, AfterValidator(metric)]
+MetricName = Annotated[StrictStr, StringConstraints(max_length=100), AfterValidator(metric)]
 Comparison = Literal[">", ">=", "<", "<="]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
-Moment = Annotated[AwareDatetime, AfterValidator(utc)]
 
 
 class SecondCondition(Input):

@@ -24,6 +24,7 @@ from alerts.models import AlertRule
 from alerts.suggestions import BY_KEY
 from connections import services as machines
 from dgxsite.errors import Forbidden, Invalid, NotFound, SiteError
+from dgxsite.numbers import whole
 
 RULES_PAGE, HISTORY_PAGE = 50, 30
 # Hours that a rule can be snoozed for; 0 ends it.
@@ -138,7 +139,7 @@ def enable_suggestion(request: HttpRequest) -> HttpResponse:
 @require_POST
 def snooze_rule(request: HttpRequest, rule_id: UUID) -> HttpResponse:
     text = request.POST.get("hours", "")
-    hours = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
+    hours = whole(text, 9999)
     until = timezone.now() + timedelta(hours=hours) if hours else None
 
     def act(caller: Caller) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, StringConstraints
 
-from dgxsite.schemas import Input, Name, Output, printable
+from dgxsite.schemas import Input, Name, Output, Printable
 
 _USERNAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}")
 
@@ -33,16 +33,15 @@ def distinct(tags: list[str]) -> list[str]:
 
 
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
-Username = Annotated[StrictStr, AfterValidator(username)]
+# One that is too long is told by the grammar as well.
+Username = Annotated[StrictStr, StringConstraints(max_length=1000), AfterValidator(username)]
 # Its grammar is `connections.addresses.check_hostname`, which also gives hints.
 Hostname = Annotated[StrictStr, StringConstraints(max_length=1000)]
-Tag = Annotated[
-    StrictStr, StringConstraints(min_length=1, max_length=50), AfterValidator(printable)
-]
+Tag = Annotated[StrictStr, StringConstraints(min_length=1, max_length=50), Printable]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(distinct)]
 KeyText = Annotated[StrictStr, StringConstraints(max_length=64 * 1024)]
 Secret = Annotated[StrictStr, StringConstraints(max_length=1024), AfterValidator(without_nul)]
-KeyPath = Annotated[StrictStr, StringConstraints(max_length=500), AfterValidator(printable)]
+KeyPath = Annotated[StrictStr, StringConstraints(max_length=500), Printable]
 HostKey = Annotated[StrictStr, StringConstraints(max_length=16 * 1024)]
 
 

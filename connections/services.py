@@ -5,11 +5,10 @@ the wish in one transaction, and nudges the keepers when that is committed. An a
 the caller may not see raises `NotFound`; one that the role does not allow, `Forbidden`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -18,7 +17,8 @@ from accounts.models import Role
 from accounts.policy import Caller, forbidden, may, teams_with
 from connections import drafts, host_keys, moving, nudge
 from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
-from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
+from dgxsite.errors import Conflict, Invalid, NotFound
+from dgxsite.failures import conflict
 
 # What a PATCH may write, besides the columns that follow from these.
 _COLUMNS = (
@@ -209,13 +209,8 @@ def _nudge(row: Connection) -> None:
     transaction.on_commit(lambda: nudge.connections([row.pk]))
 
 
-@contextmanager
-def _unique_name() -> Iterator[None]:
+def _unique_name() -> AbstractContextManager[None]:
     """Around a write: the team's second machine of one name is a `Conflict`."""
-    try:
-        yield
-    except IntegrityError as error:
-        if "one_connection_name_per_team" not in str(error):
-            raise
-        message = "The team already has a machine of this name."
-        raise Conflict(message, errors=(FieldError("name", message),)) from error
+    return conflict(
+        "one_connection_name_per_team", "The team already has a machine of this name.", "name"
+    )

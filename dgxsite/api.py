@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
-from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -19,13 +17,12 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
 from ninja.parser import Parser
-from redis.exceptions import RedisError
 
 from accounts.api import router as people
 from accounts.authentication import ApiLogin, identify
 from alerts.api import router as alerts
 from connections.api import router as connections
-from dgxsite import errors, health, problems, strict_json
+from dgxsite import errors, failures, health, problems, strict_json
 from dgxsite.schemas import UnsupportedMedia
 from exports.api import router as exports
 from jobs.api import queues
@@ -128,29 +125,14 @@ def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
     return problems.response(errors.NotFound())
 
 
-@api.exception_handler(RequestDataTooBig)
-def _too_large(request: HttpRequest, error: Any) -> HttpResponse:
-    return problems.response(errors.TooLarge(f"At most {strict_json.LIMIT_BYTES} bytes."))
-
-
-@api.exception_handler(OperationalError)
-@api.exception_handler(InterfaceError)
-@api.exception_handler(RedisError)
-def _dependency_down(request: HttpRequest, error: Any) -> HttpResponse:
-    logger.error("%s: a dependency is down: %s", request.path, error)
-    return problems.response(errors.Unavailable("The database or Redis does not answer."))
-
-
-@api.exception_handler(IntegrityError)
-def _conflict(request: HttpRequest, error: Any) -> HttpResponse:
-    """Two requests made the same thing at once, each after seeing that it was not there."""
-    return problems.response(errors.Conflict())
-
-
 @api.exception_handler(Exception)
-def _fault(request: HttpRequest, error: Any) -> HttpResponse:
-    logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    return problems.response(errors.SiteError())
+def _other(request: HttpRequest, error: Any) -> HttpResponse:
+    """What `dgxsite.failures` knows, or a fault of ours."""
+    place = f"{request.method} {request.path}"
+    known = failures.known(error, place)
+    if known is None:
+        logger.error("%s failed", place, exc_info=error)
+    return problems.response(known or errors.SiteError())
 
 
 def as_problem(view: View) -> View:

@@ -30,6 +30,10 @@ class SiteError(Exception):
         self.errors = errors
 
 
+class Unreadable(SiteError):
+    status, code, title = 400, "unreadable", "This request cannot be read"
+
+
 class Unauthorized(SiteError):
     status, code, title = 401, "unauthorized", "Log in or send a valid token"
 
@@ -77,3 +81,9 @@ class TooMany(SiteError):
 
 class Unavailable(SiteError):
     status, code, title = 503, "unavailable", "A part of the site is not available"
+
+
+class NoRoom(SiteError):
+    """The site's own disk cannot take what was asked for."""
+
+    status, code, title = 507, "insufficient_storage", "The site has no room for it"

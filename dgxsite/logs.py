@@ -28,6 +28,16 @@ class OneLine(logging.Filter):
         return True
 
 
+class CallersMistakes(logging.Filter):
+    """A request that Django turns away is one line: its traceback tells nothing of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_refusal = record.name == "django.request" and getattr(record, "status_code", 500) < 500
+        if is_refusal or record.name.startswith("django.security"):
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class LineFormatter(logging.Formatter):
     """`LEVEL logger: message`; a traceback follows on its own lines, also masked."""
 

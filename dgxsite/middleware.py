@@ -4,9 +4,12 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+from dgxsite import failures, pages
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +18,8 @@ Handler = Callable[[HttpRequest], HttpResponse]
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 # The name that the policy's `report-to` uses; see dgxsite/csp_reports.py.
 REPORTING = 'csp="/csp-reports"'
+
+_OWN_PAGE = frozenset({403, 404, 429})
 
 _BARE_POLICY = "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -44,6 +49,25 @@ class PrivateResponses:
         response.headers.setdefault("Reporting-Endpoints", REPORTING)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+class KnownFailures:
+    """A page whose view met what `dgxsite.failures` knows says so; 403, 404, 429 and 503 have pages
+    of their own, which `accounts.doors` and `UnavailableDatabase` give."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, (OperationalError, InterfaceError, Http404, PermissionDenied)):
+            return None
+        error = failures.known(exception, f"{request.method} {request.path}")
+        if error is None or error.status in _OWN_PAGE:
+            return None
+        return pages.failed(request, error)
 
 
 class UnavailableDatabase:

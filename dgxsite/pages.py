@@ -7,7 +7,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 
+from dgxsite import errors, failures, problems
+
 logger = logging.getLogger(__name__)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that no view was asked about: Django could not read it."""
+    return failed(request, failures.known(exception, str(request.path)) or errors.Unreadable())
+
+
+def failed(request: HttpRequest, error: errors.SiteError) -> HttpResponse:
+    """What went wrong, as a page, or as a problem below `/api/`."""
+    if request.path.startswith("/api/"):
+        return problems.response(error)
+    template = "400.html" if error.status == 400 else "problem.html"
+    return render(request, template, {"error": error}, status=error.status)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

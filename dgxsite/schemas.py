@@ -1,10 +1,23 @@
-"""The grammar that inputs of all apps share: strict types, no unknown fields, printable text."""
+"""The grammar that inputs of all apps share: strict types, no unknown fields, printable text.
+
+Every moment that a client sends is a `Moment`, and every text is made of `Words` or `Prose` or has
+a grammar of its own; `tests/api/test_grammar.py` looks at each field of each operation.
+"""
 
 import unicodedata
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    StrictStr,
+    StringConstraints,
+)
 
+from dgxsite import times
 from dgxsite.errors import SiteError
 
 # Overrides and isolates that make the rest of a line read backwards (UAX 9).
@@ -40,8 +53,25 @@ def name(text: str) -> str:
     return text
 
 
-Name = Annotated[StrictStr, AfterValidator(name)]
-Text = Annotated[StrictStr, StringConstraints(max_length=500), AfterValidator(printable)]
+def prose(text: str) -> str:
+    """`text` with line breaks of one kind; `ValueError` for any other control character."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(printable(line.replace("\t", " ")) for line in lines).strip()
+
+
+# In UTC, of the years 2000 to 2099. Python and PostgreSQL each refuse more than the other does.
+Moment = Annotated[AwareDatetime, AfterValidator(times.utc)]
+# The same where a time without a zone has always been UTC.
+ZonelessMoment = Annotated[datetime, AfterValidator(times.utc)]
+
+# What makes a text fit for a line; after the bound, so that a long one is not looked through.
+Printable = AfterValidator(printable)
+# One line, and several; with a bound of its own:
+# `Annotated[StrictStr, StringConstraints(max_length=100), Printable]`.
+Words = Annotated[StrictStr, StringConstraints(max_length=500), Printable]
+Prose = Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(prose)]
+# Outer blanks beyond the bound of a name are no reason to refuse it.
+Name = Annotated[StrictStr, StringConstraints(max_length=1000), AfterValidator(name)]
 
 
 class Output(BaseModel):

@@ -145,6 +145,7 @@ MIDDLEWARE = [
     "accounts.preferences.OwnTimeZone",
     "accounts.doors.DeclaredRoutes",
     "dgxsite.middleware.UnavailableDatabase",
+    "dgxsite.middleware.KnownFailures",
 ]
 ROOT_URLCONF = "dgxsite.urls"
 ASGI_APPLICATION = "dgxsite.asgi.application"
@@ -343,13 +344,16 @@ LOG_LEVEL = env_str("DGX_LOG_LEVEL", "INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"one_line": {"()": "dgxsite.logs.OneLine"}},
+    "filters": {
+        "one_line": {"()": "dgxsite.logs.OneLine"},
+        "callers_mistakes": {"()": "dgxsite.logs.CallersMistakes"},
+    },
     "formatters": {"line": {"()": "dgxsite.logs.LineFormatter"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["one_line"],
+            "filters": ["one_line", "callers_mistakes"],
         }
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

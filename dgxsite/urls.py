@@ -29,4 +29,5 @@ urlpatterns = [
     path("api/", include("dgxsite.api")),
 ]
 
+handler400 = "dgxsite.pages.bad_request"
 handler500 = "dgxsite.pages.server_error"

@@ -3,7 +3,6 @@
 Everything a file needs stands in the plan, so that making it is only reading and writing.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from uuid import UUID
 
 from connections.models import Connection
 from dgxsite.errors import Invalid
+from dgxsite.numbers import whole
 from dgxsite.times import iso
 from exports.columns import BANDS, PLAIN, Column, units
 from metrics import history
@@ -25,7 +25,6 @@ CONTENT_TYPES = {
     "sqlite": "application/vnd.sqlite3",
 }
 _COMPACT = "%Y%m%dT%H%M%SZ"
-_GPU = re.compile(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +110,10 @@ def gpu_of(text: str) -> int | None:
     """The index that `gpu=` names; None for all of them. `Invalid` for anything else."""
     if text in ("", "all"):
         return None
-    if not _GPU.fullmatch(text):
+    gpu = whole(text, 9999)
+    if gpu is None:
         raise Invalid.field("gpu", "Give “all” or the index of a GPU.")
-    return int(text)
+    return gpu
 
 
 def _plan(

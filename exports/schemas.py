@@ -1,16 +1,15 @@
 """The grammar of what clients ask of exports, and the shape of what they get."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
 
-from dgxsite.schemas import Input, Output
+from dgxsite.schemas import Input, Output, Printable, ZonelessMoment
 
 Format = Literal["csv", "json", "parquet", "sqlite"]
 RangeName = Literal["24h", "7d", "30d", "12m"]
-Gpu = Annotated[str, StringConstraints(max_length=10)]
+Gpu = Annotated[StrictStr, StringConstraints(max_length=10), Printable]
 
 
 class RangeQuery(BaseModel):
@@ -19,8 +18,8 @@ class RangeQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     range: RangeName | None = None
-    start: datetime | None = None
-    end: datetime | None = None
+    start: ZonelessMoment | None = None
+    end: ZonelessMoment | None = None
     tier: Literal["raw", "hourly", "daily"] | None = None
     format: Format = "csv"
     gpu: Gpu = "all"
@@ -42,7 +41,7 @@ class ScheduleIn(Input):
     kind: Literal["dual", "range"]
     range: RangeName | None = None
     format: Format = "json"
-    cron: Annotated[StrictStr, StringConstraints(max_length=200)]
+    cron: Annotated[StrictStr, StringConstraints(max_length=200), Printable]
     keep_days: Annotated[StrictInt, Field(ge=1, le=3650)] = 90
     keep_count: Annotated[StrictInt, Field(ge=1, le=1000)] = 30
 

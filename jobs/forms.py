@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from accounts.models import User
 from connections.models import Connection
 from dgxsite.errors import SiteError
+from dgxsite.fields import MomentField
 from jobs import form_texts
 from jobs.models import Job
 from jobs.schemas import JobIn
@@ -54,7 +55,7 @@ class JobForm(forms.Form):
     priority = forms.IntegerField(required=False, initial=0)
     max_minutes = forms.IntegerField(required=False)
     max_retries = forms.IntegerField(required=False, initial=0)
-    not_before = forms.DateTimeField(
+    not_before = MomentField(
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )

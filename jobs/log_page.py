@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from dgxsite.numbers import whole
 from jobs import lines
 from jobs.models import Job
 
@@ -29,6 +30,4 @@ def as_dict(part: lines.Part) -> dict[str, Any]:
 
 def number(text: str) -> int | None:
     """The number of a line; nonsense is none."""
-    if not (text.isascii() and text.isdigit() and len(text) < 17):
-        return None
-    return min(int(text), _LARGEST)
+    return whole(text, _LARGEST)

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,7 +15,7 @@ from pydantic import (
 )
 
 from dgxsite.pagination import Page
-from dgxsite.schemas import Input, Name, Output, Text, printable
+from dgxsite.schemas import Input, Moment, Name, Output, Printable, Words
 from jobs import grammar, logs
 from jobs.curves import MOST_NAMES, MOST_POINTS
 from jobs.states import Status
@@ -25,9 +24,10 @@ Command = Annotated[StrictStr, AfterValidator(grammar.command)]
 Image = Annotated[StrictStr, AfterValidator(grammar.image)]
 CondaEnv = Annotated[StrictStr, AfterValidator(grammar.conda_env)]
 Environment = Annotated[dict[StrictStr, StrictStr], AfterValidator(grammar.environment)]
-Devices = Annotated[list[StrictInt | StrictStr], Field(max_length=grammar.MOST_GPUS)]
+Device = Annotated[StrictStr, StringConstraints(max_length=200), Printable]
+Devices = Annotated[list[StrictInt | Device], Field(max_length=grammar.MOST_GPUS)]
 Gpus = Annotated[StrictInt | Devices, AfterValidator(grammar.gpus)]
-FolderPath = Annotated[StrictStr, StringConstraints(max_length=1024), AfterValidator(printable)]
+FolderPath = Annotated[StrictStr, StringConstraints(max_length=1024), Printable]
 Names = Annotated[
     list[Annotated[StrictStr, StringConstraints(max_length=128)]], Field(max_length=200)
 ]
@@ -38,7 +38,7 @@ class JobIn(Input):
 
     project_id: UUID
     name: Name
-    model_name: Text = ""
+    model_name: Words = ""
     kind: Literal["command", "container"] = "command"
     command: Command = ""
     image: Image | None = None
@@ -51,7 +51,7 @@ class JobIn(Input):
     priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
     max_minutes: Annotated[StrictInt, Field(ge=1, le=525_600)] | None = None
     max_retries: Annotated[StrictInt, Field(ge=0, le=20)] = 0
-    not_before: AwareDatetime | None = None
+    not_before: Moment | None = None
     after: UUID | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     start: StrictBool = True
@@ -61,7 +61,7 @@ class JobPatch(Input):
     """What is to change; a field that is not sent stays as it is."""
 
     name: Name = ""
-    model_name: Text = ""
+    model_name: Words = ""
     command: Command = ""
     image: Image | None = None
     virtualenv: FolderPath | None = None
@@ -73,7 +73,7 @@ class JobPatch(Input):
     priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
     max_minutes: Annotated[StrictInt, Field(ge=1, le=525_600)] | None = None
     max_retries: Annotated[StrictInt, Field(ge=0, le=20)] = 0
-    not_before: AwareDatetime | None = None
+    not_before: Moment | None = None
     after: UUID | None = None
     config: dict[str, Any] = Field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class JobFilter(Page):
     connection_id: UUID | None = None
     project_id: UUID | None = None
     status: Status | None = None
-    q: Annotated[str, StringConstraints(max_length=100)] = ""
+    q: Annotated[StrictStr, StringConstraints(max_length=100), Printable] = ""
 
 
 class LogPart(BaseModel):
@@ -99,7 +99,7 @@ class LogPart(BaseModel):
 class LogWords(Page):
     """What is looked for in a log."""
 
-    q: Annotated[str, StringConstraints(max_length=200)] = ""
+    q: Annotated[StrictStr, StringConstraints(max_length=200), Printable] = ""
 
 
 class JobOut(Output):
@@ -251,7 +251,7 @@ class ScalarsQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Annotated[list[str] | None, Field(max_length=MOST_NAMES)] = None
+    name: Annotated[list[Words] | None, Field(max_length=MOST_NAMES)] = None
     max_points: Annotated[int, Field(ge=1, le=MOST_POINTS)] = 1500
 
 

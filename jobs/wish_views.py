@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.authentication import caller_from_page
 from dgxsite.errors import Conflict
+from dgxsite.numbers import whole
 from jobs import wishes
 
 # As in the API's grammar.
@@ -25,10 +26,9 @@ def wish(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
     """`gpu=` a number, or empty for any; `step=withdraw` takes the wish back."""
     caller = caller_from_page(request)
     text = request.POST.get("gpu", "")
-    is_number = text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) <= _LARGEST
-    gpu = int(text) if is_number else None
+    gpu = whole(text, _LARGEST)
     which = "any GPU" if gpu is None else f"GPU {gpu}"
-    if text and not is_number:
+    if text and gpu is None:
         messages.error(request, "There is no such GPU.")
     elif request.POST.get("step") == "withdraw":
         wishes.drop(caller, connection_id, gpu)

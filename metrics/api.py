@@ -8,12 +8,13 @@ import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from ninja import Query, Router
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 
 from accounts.authentication import caller_of, identify
 from connections import services
 from dgxsite.errors import Invalid, NotFound
 from dgxsite.pagination import Page
+from dgxsite.schemas import Printable, Words, ZonelessMoment
 from metrics import columnar, history, live
 from metrics.collectors.this_machine import this_machine
 
@@ -49,12 +50,12 @@ class HistoryQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    range: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
+    range: Words | None = None
+    start: ZonelessMoment | None = None
+    end: ZonelessMoment | None = None
     gpu: Literal["all"] | Annotated[int, Field(ge=0, le=_GREATEST_INDEX)] = "all"
     max_points: Annotated[int, Field(ge=1, le=history.MOST_POINTS)] = 1500
-    metrics: str | None = None
+    metrics: Annotated[StrictStr, StringConstraints(max_length=5000), Printable] | None = None
 
 
 @router.get("/{connection_id}/metrics/history")

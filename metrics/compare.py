@@ -21,7 +21,9 @@ from django.db import connection as database
 from psycopg import sql
 
 from connections.models import Connection
+from dgxsite import times
 from dgxsite.errors import Invalid
+from dgxsite.numbers import whole
 from dgxsite.times import iso
 from metrics import columnar, history, rows
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
@@ -90,18 +92,20 @@ def span_of(text: str, now: datetime) -> Span:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        return times.read(text)
     except ValueError:
-        raise Invalid.field("ranges", f"{text[:40]!r} is no time in ISO 8601.") from None
+        sentence = f"{text[:40]!r} is no time in ISO 8601 of the years 2000 to 2099."
+        raise Invalid.field("ranges", sentence) from None
 
 
 def gpu_of(text: str) -> int | None:
     """`all` or the index of a GPU; raises `Invalid`."""
     if text in ("", "all"):
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= 32_767):
+    gpu = whole(text, 32_767)
+    if gpu is None:
         raise Invalid.field("gpu", f"{text[:40]!r} is neither all nor the index of a GPU.")
-    return int(text)
+    return gpu
 
 
 def pairs(

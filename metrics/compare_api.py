@@ -8,18 +8,19 @@ from uuid import UUID
 import orjson
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 
 from accounts.authentication import caller_of
 from connections import services
 from dgxsite.errors import Invalid
+from dgxsite.schemas import Printable, ZonelessMoment
 from dgxsite.times import iso
 from metrics import columnar, compare, history, spans
 
 router = Router(tags=["metrics"])
 
 # Twelve ids, or ranges of two long times, with room to spare.
-_Text = Annotated[str, Field(min_length=1, max_length=2000)]
+_Text = Annotated[StrictStr, StringConstraints(min_length=1, max_length=2000), Printable]
 
 
 class CompareQuery(BaseModel):
@@ -61,8 +62,8 @@ class MarksQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    start: datetime | None = None
-    end: datetime | None = None
+    start: ZonelessMoment | None = None
+    end: ZonelessMoment | None = None
 
 
 @router.get("/connections/{connection_id}/metrics/marks")

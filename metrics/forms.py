@@ -11,16 +11,17 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from connections.models import Connection
+from dgxsite.fields import MomentField
 from dgxsite.times import iso
 from metrics.charts import RANGES
 
 OWN_WINDOW = "own"
 
 
-def _moment(label: str, name: str, *, required: bool = True) -> forms.DateTimeField:
+def _moment(label: str, name: str, *, required: bool = True) -> MomentField:
     attributes = {"type": "datetime-local", "step": "1", "aria-describedby": f"id_{name}-error"}
     widget = forms.DateTimeInput(format="%Y-%m-%dT%H:%M:%S", attrs=attributes)
-    return forms.DateTimeField(label=label, widget=widget, required=required)
+    return MomentField(label=label, widget=widget, required=required)
 
 
 class WindowForm(forms.Form):

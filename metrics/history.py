@@ -17,6 +17,7 @@ from django.db import connection
 from psycopg import sql
 
 from dgxsite.errors import Invalid
+from dgxsite.times import utc
 from metrics import pending, retention, rows
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, STATISTICS
 from metrics.models import Machine
@@ -40,7 +41,6 @@ _LONGEST: Sequence[tuple[Tier, timedelta]] = (
     (HOURLY, timedelta(days=45)),
     (DAILY, timedelta.max),
 )
-_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _OF_GPU = frozenset(metric.name for metric in GPU_METRICS)
 _GPU_NAMES = tuple(metric.name for metric in GPU_METRICS)
 _MACHINE_NAMES = tuple(metric.name for metric in MACHINE_METRICS)
@@ -79,11 +79,9 @@ def window(range_: str | None, start: datetime | None, end: datetime | None, now
         raise Invalid.field("range", "Say either range, or start and end.")
     if start is None:
         raise Invalid.field("start", "An end needs a start.")
-    span = Span(_aware(start), _aware(end or now))
+    span = Span(_utc("start", start), _utc("end", end or now))
     if span.start >= span.end:
         raise Invalid.field("start", "The start has to lie before the end.")
-    if span.start < _FIRST or span.end > _LAST:
-        raise Invalid.field("start", "The years 2000 to 2099 can be asked for.")
     return span
 
 
@@ -94,9 +92,12 @@ def _named(name: str, now: datetime) -> Span:
     return Span(now - length, now)
 
 
-def _aware(moment: datetime) -> datetime:
+def _utc(field: str, moment: datetime) -> datetime:
     """A time without a zone is UTC, like all times of the API."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return utc(moment)
+    except ValueError as error:
+        raise Invalid.field(field, str(error)) from error
 
 
 def slice(

@@ -22,6 +22,7 @@ from accounts.models import Membership, Role, User
 from connections import pages
 from connections.explanations import EXPLANATIONS
 from connections.models import Connection, Status
+from dgxsite.numbers import whole
 from metrics import fleet, history_section, live, own, panels, summaries
 from metrics.collectors.this_machine import this_machine as collected
 
@@ -116,7 +117,7 @@ def this_machine(request: HttpRequest) -> HttpResponseBase:
 
 def _count(text: str) -> int:
     """How many GPUs the browser has found there; nonsense is none."""
-    return min(int(text), _MOST_GPUS) if text.isascii() and text.isdigit() else 0
+    return whole(text, _MOST_GPUS) or 0
 
 
 def _own_page(request: HttpRequest, data: dict[str, Any], origin: str = "") -> HttpResponse:

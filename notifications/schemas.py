@@ -5,14 +5,12 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
 
-from dgxsite.schemas import Input, Name, Output, printable
+from dgxsite.schemas import Input, Name, Output, Printable
 from notifications.kinds import KINDS, Way
 
 ChannelKind = Literal["apprise", "webhook"]
-Url = Annotated[
-    StrictStr, StringConstraints(min_length=1, max_length=2000), AfterValidator(printable)
-]
-Secret = Annotated[StrictStr, StringConstraints(max_length=500), AfterValidator(printable)]
+Url = Annotated[StrictStr, StringConstraints(min_length=1, max_length=2000), Printable]
+Secret = Annotated[StrictStr, StringConstraints(max_length=500), Printable]
 
 _OFFERED = frozenset(kind.name for kind in KINDS if Way.CHANNEL in kind.ways)
 
@@ -23,7 +21,7 @@ def _event(name: str) -> str:
     return name
 
 
-EventName = Annotated[StrictStr, AfterValidator(_event)]
+EventName = Annotated[StrictStr, StringConstraints(max_length=100), AfterValidator(_event)]
 Events = Annotated[list[EventName], Field(max_length=100)]
 
 

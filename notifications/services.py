@@ -6,12 +6,12 @@ a role that is too small `Forbidden`.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -19,6 +19,7 @@ from accounts import audit, limits
 from accounts.models import Role, Scope, Team
 from accounts.policy import Caller, may, roles_from, teams_with
 from dgxsite.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from dgxsite.failures import conflict
 from dgxsite.slots import Places
 from notifications import addresses, delivery, kinds
 from notifications.kinds import KINDS, Severity, Way
@@ -169,13 +170,8 @@ def _choose(row: Channel, events: Sequence[str] | None) -> None:
     )
 
 
-@contextmanager
-def _unique_name() -> Iterator[None]:
+def _unique_name() -> AbstractContextManager[None]:
     """Around a write: the team's second channel of one name is a `Conflict`."""
-    try:
-        yield
-    except IntegrityError as error:
-        if "one_channel_name_per_team" not in str(error):
-            raise
-        message = "The team already has a channel of this name."
-        raise Conflict(message, errors=(FieldError("name", message),)) from error
+    return conflict(
+        "one_channel_name_per_team", "The team already has a channel of this name.", "name"
+    )

@@ -18,6 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import caller_from_page
 from dgxsite.errors import Conflict, SiteError, TooLarge
+from dgxsite.numbers import whole
 from projects import config, differences, pages, services
 from projects.json_lines import Problem
 from projects.models import Project
@@ -75,8 +76,7 @@ def _read(request: HttpRequest) -> Sent:
     """Browsers send line breaks as CR LF."""
     texts = [request.POST.get(name, "").replace("\r\n", "\n") for name in _TEXTS]
     revision = request.POST.get("revision", "")
-    is_number = revision.isascii() and revision.isdigit() and len(revision) < 10
-    return Sent(texts[0], texts[1], int(revision) if is_number else None)
+    return Sent(texts[0], texts[1], whole(revision, 10**9 - 1))
 
 
 def _review(row: Project, sent: Sent) -> dict[str, Any]:

@@ -6,15 +6,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
 
 from dgxsite.pagination import Page
-from dgxsite.schemas import Input, Name, Output, printable
+from dgxsite.schemas import Input, Name, Output, Printable, printable, prose
 
 LONGEST_DESCRIPTION = 2000
-
-
-def prose(text: str) -> str:
-    """`text` with line breaks of one kind; `ValueError` for any other control character."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(printable(line.replace("\t", " ")) for line in lines).strip()
 
 
 def kind(text: str) -> str:
@@ -28,7 +22,7 @@ def kind(text: str) -> str:
 Description = Annotated[
     StrictStr, StringConstraints(max_length=LONGEST_DESCRIPTION), AfterValidator(prose)
 ]
-Kind = Annotated[StrictStr, AfterValidator(kind)]
+Kind = Annotated[StrictStr, StringConstraints(max_length=1000), AfterValidator(kind)]
 # Its grammar is `connections.folders.check_path`.
 RemotePath = Annotated[StrictStr, StringConstraints(max_length=10_000)]
 ProjectStatus = Literal["active", "paused", "archived"]
@@ -61,8 +55,8 @@ class ProjectFilter(Page):
 
     connection_id: UUID | None = None
     status: ProjectStatus | None = None
-    project_type: Annotated[str, StringConstraints(max_length=50)] | None = None
-    q: Annotated[str, StringConstraints(max_length=100)] = ""
+    project_type: Annotated[StrictStr, StringConstraints(max_length=50), Printable] | None = None
+    q: Annotated[StrictStr, StringConstraints(max_length=100), Printable] = ""
 
 
 class ProjectOut(Output):

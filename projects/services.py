@@ -6,12 +6,11 @@ not see is `NotFound`; what the role does not allow, `Forbidden`; what somebody 
 between, `Conflict` with the code `changed_meanwhile`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -22,6 +21,7 @@ from connections import folders, ssh
 from connections.models import Connection
 from dgxsite import cleaner
 from dgxsite.errors import Conflict, FieldError, NotFound, SiteError, TooMany, Unavailable
+from dgxsite.failures import conflict
 from projects import attached, drafts
 from projects.models import Project
 
@@ -201,13 +201,8 @@ def _in_trash(caller: Caller, least: Role) -> QuerySet[Project]:
     ).select_related("connection__team", "created_by")
 
 
-@contextmanager
-def _unique_name() -> Iterator[None]:
+def _unique_name() -> AbstractContextManager[None]:
     """Around a write: the machine's second project of one name is a `Conflict`."""
-    try:
-        yield
-    except IntegrityError as error:
-        if "one_project_name_per_machine" not in str(error):
-            raise
-        message = "This machine already has a project of this name."
-        raise Conflict(message, errors=(FieldError("name", message),)) from error
+    return conflict(
+        "one_project_name_per_machine", "This machine already has a project of this name.", "name"
+    )

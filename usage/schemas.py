@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from dgxsite.schemas import Output
+from dgxsite.schemas import Moment, Output
 
 GroupBy = Literal["user", "container", "machine", "gpu", "week", "day"]
 
@@ -16,8 +16,8 @@ class SpanQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     range: Literal["24h", "7d", "30d", "12m"] | None = None
-    start: AwareDatetime | None = None
-    end: AwareDatetime | None = None
+    start: Moment | None = None
+    end: Moment | None = None
 
 
 class UsageQuery(SpanQuery):

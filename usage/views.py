@@ -9,14 +9,14 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET
 
 from accounts import current_team
 from accounts.authentication import caller_from_page
-from dgxsite import spreadsheet
+from dgxsite import spreadsheet, times
 from dgxsite.errors import Invalid
-from dgxsite.pagination import Page
+from dgxsite.numbers import whole
+from dgxsite.pagination import LARGEST_OFFSET, Page
 from metrics.history import Span
 from usage import download, idle, lines, services
 from usage.grouping import GROUPINGS
@@ -24,6 +24,7 @@ from usage.models import UsageSettings
 from usage.report import Scope, report
 
 PAGE = 50
+_LAST_PAGE = LARGEST_OFFSET // PAGE
 IDLE_SHOWN = 20
 DEFAULT_GROUP = "user"
 _RANGES = (
@@ -46,12 +47,11 @@ class Choice:
     @classmethod
     def read(cls, query: QueryDict, now: datetime) -> "Choice":
         group = query.get("by", "")
-        number = query.get("page", "")
         range_, span = _span(query, now)
         return cls(
             range=range_,
             group_by=group if group in GROUPINGS else DEFAULT_GROUP,
-            page=max(1, int(number)) if number.isascii() and number.isdigit() else 1,
+            page=whole(query.get("page", ""), _LAST_PAGE) or 1,
             span=span,
         )
 
@@ -70,7 +70,7 @@ def _span(query: QueryDict, now: datetime) -> tuple[str, Span]:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return parse_datetime(text)
+        return times.read(text)
     except ValueError:
         return None
 
@@ -105,7 +105,7 @@ def _machines(request: HttpRequest) -> Scope:
 
 
 def _context(choice: Choice, machines: Scope, now: datetime) -> dict[str, Any]:
-    part = Page(limit=PAGE, offset=min((choice.page - 1) * PAGE, 10_000_000))
+    part = Page(limit=PAGE, offset=(choice.page - 1) * PAGE)
     found, prices = report(machines, choice.span, choice.group_by, part), UsageSettings.load()
     idlers = idle.holders(machines, choice.span, now, Page(limit=IDLE_SHOWN))
     return {
