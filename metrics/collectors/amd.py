@@ -4,6 +4,10 @@ import json
 from typing import Any
 
 MAX_GPUS = 64
+# An index beyond it is a machine's nonsense, not a card.
+MAX_INDEX = 255
+# Ten times what the tools print of eight cards.
+MAX_CHARACTERS = 1024 * 1024
 
 
 def load_json(text: str) -> Any:
@@ -11,6 +15,8 @@ def load_json(text: str) -> Any:
 
     Raises `ValueError` where there is none, or an incomplete one.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError("the output is too large")
     starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
     ends = max(text.rfind("}"), text.rfind("]"))
     for start in sorted(starts):

@@ -6,9 +6,10 @@ follow AMD's documentation of the command: an absent name is `None`, never an er
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
-from .amd import MAX_GPUS, load_json
+from .amd import MAX_GPUS, MAX_INDEX, load_json
 from .nvidia import text
 from .readings import Gpu
 from .tokens import CELSIUS, MEBIBYTES, MEGAHERTZ, PERCENT, WATTS, Quantity, Refusals, number
@@ -36,18 +37,19 @@ def parse(metric: str, static: str, refusals: Refusals) -> tuple[Gpu, ...]:
     """
     facts = {}
     try:
-        facts = dict(_blocks(load_json(static)))
+        facts = dict(islice(_blocks(load_json(static)), MAX_GPUS))
     except ValueError:
         pass  # The live values are worth showing without a name.
-    gpus = [_gpu(i, block, facts.get(i, {}), refusals) for i, block in _blocks(load_json(metric))]
-    return tuple(sorted(gpus, key=lambda gpu: gpu.index)[:MAX_GPUS])
+    blocks = islice(_blocks(load_json(metric)), MAX_GPUS)
+    gpus = [_gpu(i, block, facts.get(i, {}), refusals) for i, block in blocks]
+    return tuple(sorted(gpus, key=lambda gpu: gpu.index))
 
 
 def _blocks(document: Any) -> Iterator[tuple[int, Block]]:
     listed = document.get("gpu_data") if isinstance(document, dict) else document
     for block in listed if isinstance(listed, list) else []:
         index = block.get("gpu") if isinstance(block, dict) else None
-        if isinstance(index, int) and 0 <= index < 10_000:
+        if isinstance(index, int) and 0 <= index <= MAX_INDEX:
             yield index, block
 
 

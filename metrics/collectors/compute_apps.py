@@ -11,6 +11,7 @@ from .tokens import MEBIBYTES, Refusals, whole
 # The pid comes first because the program on the machine looks up its owner; the name comes last
 # because it may hold a comma. Rows of one pass carry one timestamp.
 FIELDS = ("pid", "timestamp", "gpu_uuid", "used_gpu_memory", "process_name")
+MAX_LINE = 4096
 INSTEAD = {"used_gpu_memory": ("used_memory",), "process_name": ("name",)}
 
 
@@ -24,7 +25,7 @@ class App:
 
 def parse_row(line: str, fields: Sequence[str], refusals: Refusals) -> App | None:
     """One process from one row, or `None` for a row that does not fit."""
-    parts = split_row(line, len(fields))
+    parts = split_row(line, len(fields)) if len(line) <= MAX_LINE else None
     if parts is None:
         return None
     tokens = dict(zip(fields, parts, strict=True))

@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterable
 
 MAX_CONTAINERS = 2048
+# The program on the machine shortens longer ones.
+MAX_LINE = 64 * 1024
+_LONGEST_ID, _LONGEST_NAME = 128, 128
 
 
 def parse(lines: Iterable[str]) -> dict[str, str]:
@@ -13,6 +16,10 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for line in lines:
+        if len(names) >= MAX_CONTAINERS:
+            break
+        if len(line) > MAX_LINE:
+            continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
@@ -25,9 +32,11 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
 
 def _add(entry: dict[str, object], names: dict[str, str]) -> None:
     identity, name = entry.get("ID"), entry.get("Names") or entry.get("ID")
-    if isinstance(identity, str) and isinstance(name, str) and identity:
-        first = name.split(",")[0]
-        names[identity] = "".join(filter(str.isprintable, first))[:128]
+    if not (isinstance(identity, str) and isinstance(name, str)):
+        return
+    if 0 < len(identity) <= _LONGEST_ID:
+        first = name.partition(",")[0][: 4 * _LONGEST_NAME]
+        names[identity] = "".join(filter(str.isprintable, first))[:_LONGEST_NAME]
 
 
 def name_of(container: str, names: dict[str, str]) -> str:

@@ -8,15 +8,21 @@ counters are in units of four bytes (Documentation/ABI/stable/sysfs-class-infini
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from . import proc
 from .readings import Network
 
 _PORT_LINE = re.compile(
-    r"^/sys/class/infiniband/([^/\s]+)/ports/(\d+)/counters/"
+    r"^/sys/class/infiniband/([^/\s]{1,64})/ports/(\d{1,4})/counters/"
     r"port_(rcv|xmit)_(data|packets):(\d{1,20})$",
     re.MULTILINE,
 )
+# Each port has four counters.
+MAX_PORT_LINES = 4 * proc.MAX_INTERFACES
+# Names of interfaces, and of RDMA ports with theirs, as the program reports them.
+MAX_PAYLOAD = 64 * proc.MAX_INTERFACES
+_LONGEST_PORT = 256
 _FIELD = {
     ("rcv", "data"): ("rx_bytes", 4),
     ("xmit", "data"): ("tx_bytes", 4),
@@ -38,7 +44,7 @@ class NetworkFeed:
 
     def hardware(self, names: Iterable[str]) -> None:
         """The interfaces that have a device behind them."""
-        self._physical = frozenset(names) or None
+        self._physical = frozenset(islice(names, proc.MAX_INTERFACES)) or None
 
     def default_routes(self, words: Sequence[str]) -> None:
         """The IPv4 default routes: interface and metric in turn."""
@@ -46,7 +52,7 @@ class NetworkFeed:
 
     def port(self, payload: str) -> None:
         """An RDMA port: `device/port interface link-layer`."""
-        words = payload.split()
+        words = payload[:_LONGEST_PORT].split()
         if len(words) == 3 and len(self._ports) < proc.MAX_INTERFACES:
             self._ports[words[0]] = (words[1], words[2])
 
@@ -90,7 +96,8 @@ class NetworkFeed:
         if not self._ports or "\n/sys/class/infiniband/" not in frame:
             return found
         ports: dict[str, proc.Counters] = {}
-        for device, port, way, what, value in _PORT_LINE.findall(frame):
+        for line in islice(_PORT_LINE.finditer(frame), MAX_PORT_LINES):
+            device, port, way, what, value = line.groups()
             name, factor = _FIELD[way, what]
             counters = ports.get(f"{device}/{port}", _NOTHING)
             ports[f"{device}/{port}"] = counters._replace(**{name: int(value) * factor})
@@ -107,10 +114,14 @@ def preferred(words: Sequence[str]) -> str | None:
     """Of interfaces and their metrics in turn, the one that the kernel takes: the least metric."""
     routes = [
         (int(metric), place, name)
-        for place, (name, metric) in enumerate(zip(words[::2], words[1::2], strict=False))
+        for place, (name, metric) in enumerate(_pairs(words[: 2 * proc.MAX_INTERFACES]))
         if metric.isascii() and metric.isdigit() and len(metric) <= 10
     ]
     return min(routes)[2] if routes else None
+
+
+def _pairs(words: Sequence[str]) -> Iterable[tuple[str, str]]:
+    return zip(words[::2], words[1::2], strict=False)
 
 
 def _rate(before: int, now: int, seconds: float) -> float | None:

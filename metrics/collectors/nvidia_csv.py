@@ -4,7 +4,6 @@ A row that does not fit its field list is refused, never guessed. Field names an
 over the drivers: `nvidia-smi --help-query-gpu` and the captures of drivers 352 to 610.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,15 +48,19 @@ INSTEAD = {
     "clocks.current.memory": ("clocks.mem",),
 }
 SAME = {"clocks.sm": "clocks.current.sm", "clocks.mem": "clocks.current.memory"}
-MAX_KNOWN = 4096
-_HEADER_EXTRA = re.compile(r"\s*\[[^\]]*\]")
+# A row of every field that any driver knows is a third of it.
+MAX_LINE = 16 * 1024
+MAX_FIELDS = 256
+# Tokens whose values are remembered, of each field, and how long one may be.
+MAX_KNOWN = 1024
+MAX_KNOWN_CHARACTERS = 128
 
 
 class Rows:
     """Reads the rows of one query. Tokens repeat themselves, so their values are remembered."""
 
     def __init__(self, fields: Sequence[str], refusals: Refusals) -> None:
-        names = [SAME.get(field, field) for field in fields]
+        names = [SAME.get(field, field) for field in fields[:MAX_FIELDS]]
         self.fields = names
         self._refusals = refusals
         self._converters = [nvidia.converter(name, refusals) for name in names]
@@ -66,7 +69,7 @@ class Rows:
 
     def parse(self, line: str) -> nvidia.Reading | None:
         """One GPU's values from one row, or `None` for a row that does not fit."""
-        parts = split_row(line, len(self.fields))
+        parts = split_row(line, len(self.fields)) if len(line) <= MAX_LINE else None
         if parts is None:
             return None
         index = "0" if self._index is None else parts[self._index].strip()
@@ -82,7 +85,7 @@ class Rows:
         """A token's value; refused ones are not remembered, so that each is counted."""
         before = self._refusals.count
         value = self._converters[at](token)
-        if self._refusals.count == before:
+        if self._refusals.count == before and len(token) <= MAX_KNOWN_CHARACTERS:
             if len(self._known[at]) >= MAX_KNOWN:
                 self._known[at].clear()
             self._known[at][token] = value
@@ -110,4 +113,5 @@ def parse_file(text: str, refusals: Refusals) -> Iterator[nvidia.Reading]:
 
 def header_fields(line: str) -> list[str]:
     """Query names of a header; units and remarks such as "[Deprecated; …]" are dropped."""
-    return [_HEADER_EXTRA.sub("", name).strip() for name in line.split(", ")]
+    names = line[:MAX_LINE].split(", ")
+    return [name.partition("[")[0].strip() for name in names]

@@ -5,9 +5,12 @@ from collections.abc import Iterable
 
 from .readings import MigDevice
 
+MAX_GPUS = 256
 MAX_MIG_DEVICES = 256
-_GPU = re.compile(r"^GPU\s+(\d{1,4}):.*\(UUID:\s*([^)\s]+)\)")
-_MIG = re.compile(r"^\s+MIG\s+(\S+)\s+Device\s+(\d{1,4}):\s+\(UUID:\s*([^)\s]+)\)")
+MAX_LINE = 1024
+_GPU = re.compile(r"GPU\s+(\d{1,4}):")
+_MIG = re.compile(r"\s+MIG\s+(\S{1,200})\s+Device\s+(\d{1,4}):\s+$")
+_UUID = "(UUID:"
 
 
 def parse(lines: Iterable[str]) -> dict[int, list[MigDevice]]:
@@ -15,8 +18,21 @@ def parse(lines: Iterable[str]) -> dict[int, list[MigDevice]]:
     gpus: dict[int, list[MigDevice]] = {}
     devices: list[MigDevice] = []
     for line in lines:
-        if match := _GPU.match(line):
+        said, uuid = _split(line)
+        if uuid is None:
+            continue
+        if match := _GPU.match(said):
+            if len(gpus) >= MAX_GPUS:
+                break
             devices = gpus.setdefault(int(match[1]), [])
-        elif (match := _MIG.match(line)) and len(devices) < MAX_MIG_DEVICES:
-            devices.append(MigDevice(int(match[2]), uuid=match[3][:200], profile=match[1][:80]))
+        elif (match := _MIG.match(said)) and len(devices) < MAX_MIG_DEVICES:
+            devices.append(MigDevice(int(match[2]), uuid=uuid[:200], profile=match[1][:80]))
     return gpus
+
+
+def _split(line: str) -> tuple[str, str | None]:
+    """What stands before the identifier, and the identifier; `None` where there is none."""
+    said, mark, rest = line[:MAX_LINE].rpartition(_UUID)
+    uuid, closed, _ = rest.lstrip().partition(")")
+    is_word = bool(uuid) and not any(map(str.isspace, uuid))
+    return said, uuid if mark and closed and is_word else None

@@ -1,13 +1,14 @@
 """`nvidia-smi -q -x`: inventory, MIG devices and, where the CSV query fails, the live values.
 
 Drivers 352 to 610 renamed several elements; `PATHS` lists all names of each value, newest first.
-A document with entity definitions is refused (the genuine one has a bare DOCTYPE line); what
-cannot be parsed raises `ValueError`.
+A document with entity definitions is refused (the genuine one has a bare DOCTYPE line), and so is
+one with more elements than any machine has; what cannot be parsed raises `ValueError`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError
+from dataclasses import dataclass, field
+from itertools import islice
+from xml.etree.ElementTree import ParseError
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
@@ -47,8 +48,15 @@ LEAVES = (
     "current_mig", "index", "gpu_instance_id", "compute_instance_id", "gpu_instance_profile",
     "pid", "type", "process_name", "used_memory",
 )  # fmt: skip
-MAX_CHARACTERS = 8 * 1024 * 1024
+MAX_CHARACTERS = 2 * 1024 * 1024
+MAX_GPUS = 64
 MAX_PROCESSES = 1024
+# The full document of 16 GPUs with 500 processes has a fifth of it, and a depth of six.
+MAX_ELEMENTS = 50_000
+MAX_DEPTH = 32
+MAX_TEXT = 1024
+# Elements that stand in a row beside their equals; of all others the first of a name is read.
+REPEATED = frozenset({"mig_device", "process_info"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,66 +68,134 @@ class XmlGpu:
     processes: tuple[Process, ...]
 
 
+@dataclass(slots=True)
+class Element:
+    """One element, with its children by name: what is looked up costs one step a level."""
+
+    text: str = ""
+    first: dict[str, "Element"] = field(default_factory=dict)
+    repeated: list["Element"] = field(default_factory=list)
+
+    def at(self, path: str) -> "Element | None":
+        """The element at `path`, such as `clocks/sm_clock`."""
+        found: Element | None = self
+        for name in path.split("/"):
+            found = None if found is None else found.first.get(name)
+        return found
+
+    def text_at(self, path: str) -> str:
+        """The text of the element at `path`; empty where there is none."""
+        found = self.at(path)
+        return "" if found is None else found.text.strip()
+
+    def rows(self, name: str) -> list["Element"]:
+        """The repeated elements inside the element of this name."""
+        found = self.first.get(name)
+        return [] if found is None else found.repeated
+
+
+class Tree:
+    """Takes a parser's events; raises `ValueError` for what no machine prints."""
+
+    def __init__(self) -> None:
+        self.gpus: list[Element] = []
+        self._open = [Element()]
+        self._count = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._count += 1
+        if self._count > MAX_ELEMENTS or len(self._open) > MAX_DEPTH:
+            raise ValueError("the document has too many elements")
+        element, parent = Element(), self._open[-1]
+        if tag in REPEATED:
+            parent.repeated.append(element)
+        else:
+            parent.first.setdefault(tag, element)
+        if tag == "gpu":
+            if len(self.gpus) >= MAX_GPUS:
+                raise ValueError("the document has too many GPUs")
+            self.gpus.append(element)
+        self._open.append(element)
+
+    def end(self, tag: str) -> None:
+        self._open.pop()
+
+    def data(self, text: str) -> None:
+        element = self._open[-1]
+        if len(element.text) < MAX_TEXT and not element.first:
+            element.text += text[:MAX_TEXT]
+
+    def close(self) -> list[Element]:
+        return self.gpus
+
+
 def parse(document: str, refusals: Refusals) -> list[XmlGpu]:
     """Every GPU of the document, in its order, which is nvidia-smi's index order."""
+    return [_gpu(block, index, refusals) for index, block in enumerate(blocks(document))]
+
+
+def blocks(document: str) -> list[Element]:
+    """The `<gpu>` elements."""
     if len(document) > MAX_CHARACTERS:
         raise ValueError("the document is too large")
+    parser = ElementTree.DefusedXMLParser(
+        target=Tree(), forbid_dtd=False, forbid_entities=True, forbid_external=True
+    )
     try:
-        root = ElementTree.fromstring(
-            document, forbid_dtd=False, forbid_entities=True, forbid_external=True
-        )
+        parser.feed(document)
+        found: list[Element] = parser.close()
     except DefusedXmlException as error:
         raise ValueError("the document defines entities") from error
-    except (ParseError, ValueError) as error:
+    except ParseError as error:
         raise ValueError(f"the document is not well-formed: {error}") from error
-    return [_gpu(block, index, refusals) for index, block in enumerate(root.iter("gpu"))]
+    return found
 
 
 def _gpu(block: Element, index: int, refusals: Refusals) -> XmlGpu:
     tokens = {name: _first(block, paths) for name, paths in PATHS.items()}
     for prefix in REASONS:
         for name in throttle.REASON_BITS:
-            state = (block.findtext(f"{prefix}s/{prefix}_{name}") or "").strip()
-            tokens[f"{prefix}s.{name}"] = state
+            tokens[f"{prefix}s.{name}"] = block.text_at(f"{prefix}s/{prefix}_{name}")
     values = {name: nvidia.converter(name, refusals)(token) for name, token in tokens.items()}
     told = nvidia.reading(values, index)
-    mig = tuple(_mig(block, refusals))
-    processes = tuple(_processes(block, told.uuid, refusals))
-    return XmlGpu(told, mig[:MAX_MIG_DEVICES], processes[:MAX_PROCESSES])
+    mig = tuple(islice(_mig(block, refusals), MAX_MIG_DEVICES))
+    processes = tuple(islice(_processes(block, told.uuid, refusals), MAX_PROCESSES))
+    return XmlGpu(told, mig, processes)
 
 
 def _first(block: Element, paths: tuple[str, ...]) -> str:
     """The first element that holds a value, else the first that is there at all."""
-    found = [(block.findtext(path) or "").strip() for path in paths]
+    found = [block.text_at(path) for path in paths]
     told = [token for token in found if token not in UNSUPPORTED and token not in FAILED]
     return (told or [token for token in found if token] or [""])[0]
 
 
 def _mig(block: Element, refusals: Refusals) -> Iterator[MigDevice]:
-    for device in block.iterfind("mig_devices/mig_device"):
-        index = (device.findtext("index") or "").strip()
+    for device in block.rows("mig_devices"):
+        index = device.text_at("index")
         if not (index.isascii() and index.isdigit()):
             continue
-        used = device.findtext("fb_memory_usage/used") or ""
-        total = device.findtext("fb_memory_usage/total") or ""
+        used = device.text_at("fb_memory_usage/used")
+        total = device.text_at("fb_memory_usage/total")
         yield MigDevice(
             index=int(index[:4]),
-            uuid=nvidia.text(device.findtext("uuid") or ""),
-            memory_used_bytes=whole(used.strip(), MEBIBYTES, "mig used", refusals),
-            memory_total_bytes=whole(total.strip(), MEBIBYTES, "mig total", refusals),
+            uuid=nvidia.text(device.text_at("uuid")),
+            memory_used_bytes=whole(used, MEBIBYTES, "mig used", refusals),
+            memory_total_bytes=whole(total, MEBIBYTES, "mig total", refusals),
         )
 
 
 def _processes(block: Element, uuid: str | None, refusals: Refusals) -> Iterator[Process]:
     """Processes that compute: type C, C+G or M+C."""
-    for process in block.iterfind("processes/process_info"):
-        pid = (process.findtext("pid") or "").strip()
-        if "C" not in (process.findtext("type") or "") or not (pid.isascii() and pid.isdigit()):
+    for process in block.rows("processes"):
+        pid = process.text_at("pid")
+        if "C" not in process.text_at("type") or not (pid.isascii() and pid.isdigit()):
             continue
-        used = (process.findtext("used_memory") or "").strip()
         yield Process(
             gpu_uuid=uuid,
             pid=int(pid[:10]),
-            name=nvidia.text(process.findtext("process_name") or ""),
-            memory_used_bytes=whole(used, MEBIBYTES, "used_memory", refusals),
+            name=nvidia.text(process.text_at("process_name")),
+            memory_used_bytes=whole(
+                process.text_at("used_memory"), MEBIBYTES, "used_memory", refusals
+            ),
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 # docker, podman, containerd, CRI-O and Kubernetes all name the group after the 64-digit id.
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _LXC = re.compile(r"/lxc(?:\.payload)?[./]([A-Za-z0-9][A-Za-z0-9_.-]{0,62})")
+# Twelve hierarchies of a pod's group are a quarter of it.
+MAX_PAYLOAD = 16 * 1024
 _USER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,63}\$?$")
 
 
@@ -19,7 +21,7 @@ class Owner:
 
 def parse(payload: str) -> tuple[int, Owner] | None:
     """`pid user cgroup-lines` as the program reports a process that it has not seen before."""
-    pid, _, rest = payload.partition(" ")
+    pid, _, rest = payload[:MAX_PAYLOAD].partition(" ")
     user, _, cgroups = rest.partition(" ")
     if not (pid.isascii() and pid.isdigit() and len(pid) <= 10):
         return None

@@ -4,16 +4,20 @@ Units of the kernel's ABI (Documentation/ABI/testing/sysfs-class-power): ÂµWh, Â
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from .readings import Battery
 
 Supply = dict[str, str]
 _PREFIX = "POWER_SUPPLY_"
+MAX_SUPPLIES = 64
+_MOST_KEYS, _LONGEST_LINE = 64, 256
 
 
 def parse(lines: Iterable[str]) -> Battery | None:
     """All batteries as one, or `None` where there is none; mains adapters and mice do not count."""
-    batteries = [supply for supply in supplies(lines) if _is_battery(supply)]
+    every = islice(supplies(lines), MAX_SUPPLIES)
+    batteries = [supply for supply in every if _is_battery(supply)]
     if not batteries:
         return None
     states = {supply.get("STATUS", "") for supply in batteries}
@@ -29,14 +33,15 @@ def supplies(lines: Iterable[str]) -> Iterator[Supply]:
     """One dictionary per supply; its NAME comes first, as the kernel prints it."""
     current: Supply = {}
     for line in lines:
-        key, separator, value = line.strip().partition("=")
+        key, separator, value = line[:_LONGEST_LINE].strip().partition("=")
         if not separator or not key.startswith(_PREFIX):
             continue
         key = key.removeprefix(_PREFIX)
         if key in current or (key == "NAME" and current):
             yield current
             current = {}
-        current[key] = value
+        if len(current) < _MOST_KEYS:
+            current[key] = value
     if current:
         yield current
 

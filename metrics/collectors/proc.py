@@ -10,6 +10,11 @@ from .readings import Memory
 
 KIB = 1024
 MAX_INTERFACES = 512
+# Lines of net/dev that are looked at: two of headings, and some of another form.
+MAX_NETWORK_LINES = 2 * MAX_INTERFACES
+# What a line of counters, and what one counter, takes at most.
+MAX_LINE = 1024
+MAX_DIGITS = 20
 # meminfo up to and beyond the swap lines, with every line that any kernel puts between.
 MEMINFO_CHARACTERS = 2048
 
@@ -32,14 +37,14 @@ class Counters(NamedTuple):
 
 def uptime(text: str) -> float | None:
     """Seconds since boot: the first line of the frame, "up idle"."""
-    first = text.partition("\n")[0].split()
+    first = text.partition("\n")[0][:MAX_LINE].split()
     return _float(first[0]) if len(first) == 2 else None
 
 
 def load_1m(text: str) -> float | None:
     """The one-minute load: the line "1m 5m 15m running/all last_pid"."""
     for line in text.split("\n", 2)[:2]:
-        words = line.split()
+        words = line[:MAX_LINE].split()
         if len(words) == 5 and "/" in words[3]:
             return _float(words[0])
     return None
@@ -49,7 +54,7 @@ def cpu_times(text: str) -> CpuTimes | None:
     """The "cpu" line; waiting for I/O is idle time, guests are already inside user and nice."""
     line = _line(text, "cpu ")
     words = line.split()[:8] if line is not None else []
-    if len(words) < 4 or not all(word.isdigit() and len(word) < 20 for word in words):
+    if len(words) < 4 or not all(map(_is_counter, words)):
         return None
     ticks = [int(word) for word in words]
     idle = ticks[3] + (ticks[4] if len(ticks) > 4 else 0)
@@ -108,19 +113,35 @@ def networks(text: str) -> dict[str, Counters]:
     start = text.find("\nInter-|")
     start = 0 if start < 0 and text.startswith("Inter-|") else start
     found: dict[str, Counters] = {}
-    for line in text[start:].split("\n") if start >= 0 else []:
+    for line in _first_lines(text, start) if start >= 0 else []:
         name, colon, rest = line.partition(":")
         words = rest.split()
-        if not colon or len(words) != 16 or len(found) >= MAX_INTERFACES:
+        if not colon or len(words) != 16:
             continue
-        try:
-            counters = Counters(int(words[0]), int(words[1]), int(words[8]), int(words[9]))
-        except ValueError:
-            continue
+        told = [words[0], words[1], words[8], words[9]]
         name = name.strip()
-        if name.isprintable() and 0 < len(name) <= 64:
-            found[name] = counters
+        if all(map(_is_counter, told)) and name.isprintable() and 0 < len(name) <= 64:
+            if len(found) >= MAX_INTERFACES:
+                break
+            found[name] = Counters(*map(int, told))
     return found
+
+
+def interfaces(text: str) -> int:
+    """How many lines of net/dev there are, read or not."""
+    start = max(text.find("\nInter-|"), 0)
+    end = text.find("\n/", start)
+    return max(text.count("\n", start + 1, end if end >= 0 else len(text)) - 1, 0)
+
+
+def _first_lines(text: str, start: int) -> list[str]:
+    """The lines from there on, as many and as long as are looked at."""
+    lines = text[start:].split("\n", MAX_NETWORK_LINES)[:MAX_NETWORK_LINES]
+    return [line if len(line) <= MAX_LINE else "" for line in lines]
+
+
+def _is_counter(word: str) -> bool:
+    return word.isdigit() and word.isascii() and len(word) <= MAX_DIGITS
 
 
 def _line(text: str, start: str) -> str | None:
@@ -132,7 +153,7 @@ def _line(text: str, start: str) -> str | None:
         if at == 0:
             return None
     end = text.find("\n", at)
-    return text[at + len(start) : end if end >= 0 else len(text)]
+    return text[at + len(start) : end if end >= 0 else len(text)][:MAX_LINE]
 
 
 def _kib(text: str, name: str) -> int | None:

@@ -5,8 +5,9 @@ first (captures of the four are in tests/captures). All values are strings.
 """
 
 from collections.abc import Mapping
+from itertools import islice
 
-from .amd import MAX_GPUS, load_json
+from .amd import MAX_GPUS, MAX_INDEX, load_json
 from .nvidia import text
 from .readings import Gpu
 from .tokens import (
@@ -57,15 +58,16 @@ def parse(printed: str, refusals: Refusals) -> tuple[Gpu, ...]:
     """Every card, by its number; raises `ValueError` where there is no complete JSON."""
     document = load_json(printed)
     cards = document.items() if isinstance(document, dict) else ()
-    gpus = [
-        _gpu(int(key[4:]), {str(k): str(v) for k, v in card.items()}, refusals)
+    found = (
+        (int(key[4:]), {str(k): str(v) for k, v in card.items()})
         for key, card in cards
         if key[:4] == "card" and key[4:].isdigit() and key.isascii() and isinstance(card, dict)
-        if len(key) <= 8
-    ]
+        if len(key) <= 8 and int(key[4:]) <= MAX_INDEX
+    )
+    gpus = [_gpu(index, card, refusals) for index, card in islice(found, MAX_GPUS)]
     if not gpus:
         raise ValueError("no cards")
-    return tuple(sorted(gpus, key=lambda gpu: gpu.index)[:MAX_GPUS])
+    return tuple(sorted(gpus, key=lambda gpu: gpu.index))
 
 
 def _gpu(index: int, card: Mapping[str, str], refusals: Refusals) -> Gpu:

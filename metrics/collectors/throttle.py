@@ -23,7 +23,7 @@ def from_mask(mask: int) -> tuple[str, ...]:
 
 def from_token(token: str) -> tuple[str, ...] | None:
     """The names of a mask printed as hexadecimal, `None` where it is not a mask."""
-    if not token.startswith("0x"):
+    if not token.startswith("0x") or len(token) > MAX_MASK_CHARACTERS:
         return None
     try:
         return from_mask(int(token, 16))
@@ -37,4 +37,6 @@ def from_states(states: Mapping[str, str]) -> tuple[str, ...] | None:
     return tuple(name for name in told if told[name] == "Active") if told else None
 
 
+# The driver's mask has 64 bits.
+MAX_MASK_CHARACTERS = 18
 STATES = frozenset({"Active", "Not Active"})

@@ -58,6 +58,8 @@ UNITS: Mapping[str, float] = {
 }  # fmt: skip
 WITH_UNIT = re.compile(r"^\(?([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%°]+)\)?$")
 MAX_REMEMBERED = 64
+# No number that a tool prints is longer; what is longer is never converted.
+MAX_NUMBER_CHARACTERS = 40
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ class Refusals:
 def number(token: str, quantity: Quantity, name: str, refusals: Refusals) -> float | None:
     """The value of `token` in base units, or `None`; `name` is for the log alone."""
     try:
-        value = float(token)
+        value = float(token if len(token) <= MAX_NUMBER_CHARACTERS else "")
     except ValueError:
         return _odd(token, quantity, name, refusals)
     low, high, factor = quantity
@@ -101,7 +103,7 @@ def _odd(token: str, quantity: Quantity, name: str, refusals: Refusals) -> float
     token = token.strip()
     if token in NOT_REPORTED:
         return None
-    match = WITH_UNIT.match(token)
+    match = WITH_UNIT.match(token) if len(token) <= MAX_NUMBER_CHARACTERS else None
     if match and match[2] in UNITS:
         value = float(match[1]) * UNITS[match[2]]
         if quantity[0] <= value <= quantity[1]:
