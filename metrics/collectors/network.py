@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from . import proc
+from .allowance import Names
+from .health import frames_in
 from .readings import Network
 
 _PORT_LINE = re.compile(
@@ -32,10 +34,21 @@ _FIELD = {
 _NOTHING = proc.Counters(0, 0, 0, 0)
 
 
-class NetworkFeed:
-    """Remembers the counters of the frame before, and which interfaces are hardware."""
+# Interfaces of a machine that starts a container every second come and go by hundreds.
+MAX_NAMES = 1024
+NAMES_SECONDS = 600.0
 
-    def __init__(self) -> None:
+
+class NetworkFeed:
+    """Remembers the counters of the frame before, and which interfaces are hardware.
+
+    `excess` says what the last frame had beyond what is kept of one machine.
+    """
+
+    def __init__(self, interval_seconds: float) -> None:
+        self.excess: str | None = None
+        self._frame = 0
+        self._names = Names(MAX_NAMES, frames_in(NAMES_SECONDS, interval_seconds))
         self._before: dict[str, proc.Counters] = {}
         self._uptime: float | None = None
         self._physical: frozenset[str] | None = None
@@ -61,7 +74,8 @@ class NetworkFeed:
 
         The first frame has no rate, nor has an interface whose counters went backwards.
         """
-        now = self._with_rdma(proc.networks(frame), frame)
+        self._frame += 1
+        now = self._with_rdma(self._kept(proc.networks(frame), frame), frame)
         seconds = None
         if uptime is not None and self._uptime is not None and uptime > self._uptime:
             seconds = uptime - self._uptime
@@ -91,6 +105,21 @@ class NetworkFeed:
                 )
             )
         return tuple(found)
+
+    def _kept(self, found: dict[str, proc.Counters], frame: str) -> dict[str, proc.Counters]:
+        """Those of the interfaces that there is room for."""
+        kept = {name: of for name, of in found.items() if self._names.take(name, self._frame)}
+        self.excess = None
+        if self._names.refused:
+            self.excess = (
+                f"more than {MAX_NAMES} names of interfaces within ten minutes: "
+                "new ones are left out"
+            )
+        elif len(found) >= proc.MAX_INTERFACES:
+            every = proc.interfaces(frame)
+            if every > len(found):
+                self.excess = f"{len(found)} of {every} interfaces are shown"
+        return kept
 
     def _with_rdma(self, found: dict[str, proc.Counters], frame: str) -> dict[str, proc.Counters]:
         if not self._ports or "\n/sys/class/infiniband/" not in frame:

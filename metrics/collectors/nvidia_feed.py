@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import compute_apps, docker_ps, nvidia, nvidia_csv, nvidia_list, nvidia_xml, owners
+from .allowance import Names
 from .health import NOT_FOUND, Source, frames_in
 from .readings import Gpu, Memory, MigDevice, Process
 from .tokens import Refusals
 
 MAX_GPUS = 64
-MAX_APPS = 4096
-MAX_OWNERS = 8192
+MAX_APPS = 1024
+MAX_OWNERS = 4096
+# Users and containers that compute on one machine within an hour; beyond them a process is nobody's
+# that is known.
+MAX_NAMES = 512
+NAMES_SECONDS = 3600.0
 # How long a word holds. At the usual pace the stream speaks every 2 s, compute processes every
 # 4 s, the XML (where it is repeated) every 10 s.
 STREAM_SECONDS = 10.0
@@ -31,11 +36,13 @@ class NvidiaFeed:
         self._xml_patience = frames_in(XML_SECONDS, interval_seconds)
         self.source = Source("nvidia_smi", self._stream_patience)
         self._refusals = refusals
+        self.excess: str | None = None
+        self._names = Names(MAX_NAMES, frames_in(NAMES_SECONDS, interval_seconds))
         self._parser = nvidia_csv.Rows((), refusals)
         self._rows: dict[int, tuple[str, nvidia.Reading]] = {}
         self._pass: set[int] = set()
         self._last_index = -1
-        self._rows_frame = -self._stream_patience
+        self._rows_frame = self._gpus_beyond = -self._stream_patience - 1
         self._said: list[str] = []
         self._apps_fields: Sequence[str] = ()
         self._apps: dict[tuple[str | None, int], compute_apps.App] = {}
@@ -43,6 +50,7 @@ class NvidiaFeed:
         self._apps_stamp = ""
         self._apps_said: str | None = None
         self._apps_heard = False
+        self._apps_beyond = 0
         self._owners: dict[int, owners.Owner] = {}
         self._xml: list[nvidia_xml.XmlGpu] = []
         self._xml_frame = -self._xml_patience
@@ -54,7 +62,8 @@ class NvidiaFeed:
         """A line of the CSV stream, or what the program says about it."""
         kind, text = payload[:1], payload[1:]
         if kind == "?":
-            self._parser, self._said = nvidia_csv.Rows(text.split(","), self._refusals), []
+            fields = text.split(",", nvidia_csv.MAX_FIELDS)[: nvidia_csv.MAX_FIELDS]
+            self._parser, self._said = nvidia_csv.Rows(fields, self._refusals), []
             self._pass.clear()
             self._last_index = -1
         elif kind == " ":
@@ -66,11 +75,15 @@ class NvidiaFeed:
 
     def _row(self, line: str, frame: int) -> None:
         index = line.partition(",")[0]
-        known = self._rows.get(int(index)) if index.isdigit() and len(index) < 5 else None
+        is_index = len(index) < 5 and index.isascii() and index.isdigit()
+        known = self._rows.get(int(index)) if is_index else None
         # The same text is the same reading: idle GPUs repeat themselves.
         told = known[1] if known and known[0] == line else self._parser.parse(line)
-        if told is None or told.index >= MAX_GPUS:
+        if told is None:
             self._sentence(line, frame)
+            return
+        if told.index >= MAX_GPUS:
+            self._gpus_beyond = frame
             return
         if told.index <= self._last_index:
             # A new pass begins: a GPU that the finished one did not show is gone.
@@ -94,7 +107,8 @@ class NvidiaFeed:
         """A line of the compute processes' stream, or what the program says about it."""
         kind, text = payload[:1], payload[1:]
         if kind == "?":
-            self._apps_fields, self._apps_said = text.split(","), None
+            self._apps_fields = text.split(",", nvidia_csv.MAX_FIELDS)[: nvidia_csv.MAX_FIELDS]
+            self._apps_said = None
             self._apps_heard = True
         elif kind == " " and text.strip():
             app = compute_apps.parse_row(text, self._apps_fields, self._refusals)
@@ -107,14 +121,17 @@ class NvidiaFeed:
         if app.timestamp != self._apps_stamp and frame > self._apps_frame:
             self._apps = {}
         if not self._apps:
-            self._apps_frame = frame
+            self._apps_frame, self._apps_beyond = frame, 0
         self._apps_stamp, self._apps_said = app.timestamp, None
-        if len(self._apps) < MAX_APPS:
-            self._apps[app.process.gpu_uuid, app.process.pid] = app
+        key = (app.process.gpu_uuid, app.process.pid)
+        if key in self._apps or len(self._apps) < MAX_APPS:
+            self._apps[key] = app
+        else:
+            self._apps_beyond += 1
 
     def owner(self, payload: str) -> None:
         """Who owns a process: ` pid user cgroups`."""
-        told = owners.parse(payload.strip())
+        told = owners.parse(payload[: owners.MAX_PAYLOAD].strip())
         if told is None:
             return
         if len(self._owners) >= MAX_OWNERS:
@@ -125,13 +142,19 @@ class NvidiaFeed:
         """The output of `nvidia-smi -L`."""
         self._listed = nvidia_list.parse(lines)
 
-    def xml(self, document: str, frame: int) -> None:
-        """A document of `nvidia-smi -q -x`; a broken one leaves the last good one in place."""
+    def xml(self, document: str, frame: int) -> str | None:
+        """A document of `nvidia-smi -q -x`; a broken one leaves the last good one in place.
+
+        Says why, if it was too large.
+        """
         try:
             told = nvidia_xml.parse(document, self._refusals)
+        except nvidia_xml.TooLarge as error:
+            return f"nvidia-smi -q -x: {error}"
         except ValueError:
-            return
+            return None
         self._xml, self._xml_frame = told[:MAX_GPUS], frame
+        return None
 
     # What a frame takes.
 
@@ -193,6 +216,7 @@ class NvidiaFeed:
 
     def processes(self, frame: int, containers: dict[str, str]) -> tuple[Process, ...]:
         """Compute processes with user and container name."""
+        self.excess = self._too_many(0, frame)
         if not self._apps_heard or self._apps_said:
             if not self._xml_is_fresh(frame):
                 return ()
@@ -203,14 +227,32 @@ class NvidiaFeed:
             return ()
         else:
             found = [app.process for app in self._apps.values()]
-        return tuple(self._owned(process, containers) for process in found)
+        owned = tuple(self._owned(process, containers, frame) for process in found[:MAX_APPS])
+        self.excess = self._too_many(len(found), frame)
+        return owned
 
-    def _owned(self, process: Process, containers: dict[str, str]) -> Process:
+    def _owned(self, process: Process, containers: dict[str, str], frame: int) -> Process:
         owner = self._owners.get(process.pid)
         if owner is None:
             return process
         container = owner.container and docker_ps.name_of(owner.container, containers)
+        if not self._names.take(f"{owner.user}\0{container}", frame):
+            return process
         return replace(process, user=owner.user, container=container)
+
+    def _too_many(self, found: int, frame: int) -> str | None:
+        """What there is beyond the GPUs, processes, users and containers that are kept."""
+        if frame - self._gpus_beyond <= self._stream_patience:
+            return f"GPUs beyond the first {MAX_GPUS} are left out"
+        every = found + self._apps_beyond
+        if every > MAX_APPS:
+            return f"{MAX_APPS} of {every} compute processes are kept"
+        if self._names.refused:
+            return (
+                f"more than {MAX_NAMES} users and containers within an hour: "
+                "new ones are counted as not known"
+            )
+        return None
 
 
 def _without_live_values(gpu: Gpu) -> Gpu:

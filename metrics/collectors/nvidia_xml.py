@@ -59,6 +59,10 @@ MAX_TEXT = 1024
 REPEATED = frozenset({"mig_device", "process_info"})
 
 
+class TooLarge(ValueError):
+    """More than any machine prints."""
+
+
 @dataclass(frozen=True, slots=True)
 class XmlGpu:
     """One `<gpu>` block."""
@@ -95,7 +99,7 @@ class Element:
 
 
 class Tree:
-    """Takes a parser's events; raises `ValueError` for what no machine prints."""
+    """Takes a parser's events; raises `TooLarge` for what no machine prints."""
 
     def __init__(self) -> None:
         self.gpus: list[Element] = []
@@ -105,7 +109,7 @@ class Tree:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if self._count > MAX_ELEMENTS or len(self._open) > MAX_DEPTH:
-            raise ValueError("the document has too many elements")
+            raise TooLarge("the document has too many elements")
         element, parent = Element(), self._open[-1]
         if tag in REPEATED:
             parent.repeated.append(element)
@@ -113,7 +117,7 @@ class Tree:
             parent.first.setdefault(tag, element)
         if tag == "gpu":
             if len(self.gpus) >= MAX_GPUS:
-                raise ValueError("the document has too many GPUs")
+                raise TooLarge("the document has too many GPUs")
             self.gpus.append(element)
         self._open.append(element)
 
@@ -137,7 +141,7 @@ def parse(document: str, refusals: Refusals) -> list[XmlGpu]:
 def blocks(document: str) -> list[Element]:
     """The `<gpu>` elements."""
     if len(document) > MAX_CHARACTERS:
-        raise ValueError("the document is too large")
+        raise TooLarge("the document is too large")
     parser = ElementTree.DefusedXMLParser(
         target=Tree(), forbid_dtd=False, forbid_entities=True, forbid_external=True
     )

@@ -7,16 +7,25 @@ program's records (see `collector.sh`), and who understands them, stand in `Coll
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from . import amd_smi, df, docker_ps, power_supply, proc, rocm_smi
+from .allowance import Names
 from .framing import Framing, Record
 from .health import Source, frames_in
+from .network import MAX_PAYLOAD as MAX_NAMES_PAYLOAD
 from .network import NetworkFeed
 from .nvidia_feed import NvidiaFeed
 from .readings import Battery, Cpu, Disk, Gpu, Health, Sample
-from .tokens import MEGAHERTZ, Refusals, number
+from .tokens import MEGAHERTZ, Refusals, number, words
 
-MAX_DOCUMENT_CHARACTERS = 8 * 1024 * 1024
+MAX_DOCUMENT_CHARACTERS = 2 * 1024 * 1024
+MAX_DOCUMENT_LINES = 50_000
+# Clocks of processors that are averaged.
+MAX_CLOCKS = 4096
+# GPUs that answer under a new identifier within an hour.
+MAX_GPU_NAMES = 256
+NAMES_SECONDS = 3600.0
 # How long a word holds: slow facts come every 10 s, AMD's tools answer every 4 s.
 SLOW_SECONDS = 40.0
 AMD_SECONDS = 16.0
@@ -33,8 +42,11 @@ class Collector:
         self._framing = Framing(marker)
         self._documents: dict[str, list[str]] = {}
         self._sizes: dict[str, int] = {}
+        # Tag → what was wrong with its last output, for as long as the next one is not better.
+        self._refused: dict[str, str] = {}
+        self._gpu_names = Names(MAX_GPU_NAMES, frames_in(NAMES_SECONDS, interval_seconds))
         self._nvidia = NvidiaFeed(self.refusals, interval_seconds)
-        self._network = NetworkFeed()
+        self._network = NetworkFeed(interval_seconds)
         self._cpu: proc.CpuTimes | None = None
         self._frequency_mhz: float | None = None
         self._disks: dict[str, tuple[Disk, ...]] = {}
@@ -54,14 +66,14 @@ class Collector:
             "G": lambda payload: self._nvidia.stream(payload, self.frames),
             "P": lambda payload: self._nvidia.apps(payload, self.frames),
             "U": self._nvidia.owner,
-            "N": lambda payload: self._network.hardware(payload.split()),
-            "T": lambda payload: self._network.default_routes(payload.split()),
+            "N": lambda payload: self._network.hardware(payload[:MAX_NAMES_PAYLOAD].split()),
+            "T": lambda payload: self._network.default_routes(payload[:MAX_NAMES_PAYLOAD].split()),
             "I": self._network.port,
         }
         # Tag → what takes a whole output, with the exit status of its tool.
         self._whole: dict[str, Callable[[list[str], str], None]] = {
             "L": lambda lines, status: self._nvidia.listed(lines),
-            "X": lambda lines, status: self._nvidia.xml("\n".join(lines), self.frames),
+            "X": self._nvidia_xml,
             "D": lambda lines, status: self._df("local", lines, status),
             "M": lambda lines, status: self._df("network", lines, status),
             "C": self._docker_ps,
@@ -73,6 +85,19 @@ class Collector:
         }
         # Tag → the source that a machine may simply not have.
         self._optional = {"C": self._docker, "R": self._rocm, "D": self._disk_source}
+        # Tag → the source in whose health a refused output is named.
+        self._source_of = {
+            "L": self._nvidia.source.name,
+            "X": self._nvidia.source.name,
+            "D": self._disk_source.name,
+            "M": self._disk_source.name,
+            "C": self._docker.name,
+            "R": self._rocm.name,
+            "A": self._rocm.name,
+            "B": self._rocm.name,
+            "Q": self._battery_source.name,
+            "K": self._proc.name,
+        }
 
     @property
     def started(self) -> bool:
@@ -112,20 +137,34 @@ class Collector:
         """Gather the lines of one output; "." ends it with the exit status, "-" says no tool."""
         lines = self._documents.setdefault(tag, [])
         if kind == " ":
-            size = self._sizes.get(tag, 0) + len(text) + 1
-            self._sizes[tag] = size
-            if size <= MAX_DOCUMENT_CHARACTERS:
+            size = self._sizes[tag] = self._sizes.get(tag, 0) + len(text) + 1
+            if size <= MAX_DOCUMENT_CHARACTERS and len(lines) < MAX_DOCUMENT_LINES:
                 lines.append(text)
+            else:
+                lines.clear()
+                self._sizes[tag] = MAX_DOCUMENT_CHARACTERS + 1
+                self._refused[tag] = "the output is too large to be read"
             return
-        too_large = self._sizes.pop(tag, 0) > MAX_DOCUMENT_CHARACTERS
         del self._documents[tag]
-        if kind == "." and not too_large:
+        is_whole = self._sizes.pop(tag, 0) <= MAX_DOCUMENT_CHARACTERS
+        if kind == "." and is_whole:
+            self._refused.pop(tag, None)
             self._whole[tag](lines, text)
         elif kind == "-" and tag in self._optional:
             self._optional[tag].missing(self.frames)
 
+    def _nvidia_xml(self, lines: list[str], status: str) -> None:
+        self._note_excess("X", self._nvidia.xml("\n".join(lines), self.frames))
+
+    def _note_excess(self, tag: str, what: str | None) -> None:
+        if what is not None:
+            self._refused[tag] = what
+
     def _df(self, part: str, lines: list[str], status: str) -> None:
         self._disks[part] = df.parse(lines)
+        if len(self._disks[part]) >= df.MAX_DISKS:
+            most = f"the first {df.MAX_DISKS} of {len(lines) - 1} file systems are shown"
+            self._note_excess("D" if part == "local" else "M", most)
         if part != "local":
             return
         if self._disks[part]:
@@ -135,6 +174,8 @@ class Collector:
 
     def _docker_ps(self, lines: list[str], status: str) -> None:
         self._containers = docker_ps.parse(lines)
+        if len(self._containers) >= docker_ps.MAX_CONTAINERS:
+            self._note_excess("C", f"more than {docker_ps.MAX_CONTAINERS} containers run")
         said = " ".join(lines).strip()
         if status == "0" and (self._containers or not said):
             self._docker.answered(self.frames)
@@ -170,7 +211,8 @@ class Collector:
 
     def _frequency(self, lines: list[str], status: str) -> None:
         """All clocks in kHz on one line, or as "cpu MHz : n n …" where there is no cpufreq."""
-        told = [value for line in lines for value in _megahertz(line, self.refusals)]
+        every = (value for line in lines for value in _megahertz(line, self.refusals))
+        told = list(islice(every, MAX_CLOCKS))
         known = [value for value in told if value]
         self._frequency_mhz = round(sum(known) / len(known), 1) if known else None
 
@@ -190,7 +232,7 @@ class Collector:
         networks = self._network.networks(text, uptime)
         self._note(self._proc, times is not None and memory.total_bytes is not None, "/proc")
         self._note(self._network_source, bool(networks), "/proc/net/dev")
-        gpus = self._nvidia.gpus(self.frames, memory) + self._amd_now()
+        gpus = self._named(self._nvidia.gpus(self.frames, memory) + self._amd_now())
         return Sample(
             recorded_at=recorded_at,
             gpus=_numbered(gpus),
@@ -229,6 +271,29 @@ class Collector:
             return ()
         return self._disks.get("local", ()) + self._disks.get("network", ())
 
+    def _named(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+        """The GPUs; one whose identifier is one too many has none."""
+        return tuple(
+            gpu
+            if gpu.uuid is None or self._gpu_names.take(gpu.uuid, self.frames)
+            else replace(gpu, uuid=None)
+            for gpu in gpus
+        )
+
+    def _excess(self) -> dict[str, str]:
+        """Source → what it had beyond what is read and kept of one machine."""
+        said = {self._source_of[tag]: wrong for tag, wrong in self._refused.items()}
+        nvidia = self._nvidia.excess
+        if self._gpu_names.refused:
+            nvidia = f"more than {MAX_GPU_NAMES} identifiers of GPUs within an hour"
+        for source, excess in (
+            (self._nvidia.source, nvidia),
+            (self._network_source, self._network.excess),
+        ):
+            if excess is not None:
+                said[source.name] = excess
+        return said
+
     def _health(self) -> tuple[Health, ...]:
         sources = (
             self._nvidia.source,
@@ -240,7 +305,12 @@ class Collector:
             self._docker,
         )
         entries = (source.entry(self.frames) for source in sources)
-        return tuple(entry for entry in entries if entry is not None)
+        known = tuple(entry for entry in entries if entry is not None)
+        excess = self._excess()
+        if not excess:
+            return known
+        told = tuple(entry for entry in known if entry.source not in excess)
+        return told + tuple(Health(name, False, words(what)) for name, what in excess.items())
 
 
 def _numbered(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
@@ -260,7 +330,8 @@ def _numbered(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 def _megahertz(line: str, refusals: Refusals) -> list[float | None]:
     name, colon, value = line.rpartition(":")
     if colon:
-        words = value.split() if "MHz" in name else []
-        return [number(word, MEGAHERTZ, "cpu MHz", refusals) for word in words]
-    clocks = [number(word, FREQUENCY_KHZ, "cpu kHz", refusals) for word in line.split()]
+        mhz = value.split(None, MAX_CLOCKS)[:MAX_CLOCKS] if "MHz" in name else []
+        return [number(word, MEGAHERTZ, "cpu MHz", refusals) for word in mhz]
+    khz_words = line.split(None, MAX_CLOCKS)[:MAX_CLOCKS]
+    clocks = [number(word, FREQUENCY_KHZ, "cpu kHz", refusals) for word in khz_words]
     return [None if khz is None else khz / 1000 for khz in clocks]
