@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import audit, limits
 from accounts.models import Role, Scope, Team
 from accounts.policy import Caller, may, roles_from, teams_with
-from dgxsite.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from dgxsite.errors import Forbidden, Invalid, NotFound
 from dgxsite.failures import conflict
 from dgxsite.slots import Places
 from notifications import addresses, delivery, kinds

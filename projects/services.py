@@ -20,7 +20,7 @@ from accounts.policy import Caller, forbidden, may
 from connections import folders, ssh
 from connections.models import Connection
 from dgxsite import cleaner
-from dgxsite.errors import Conflict, FieldError, NotFound, SiteError, TooMany, Unavailable
+from dgxsite.errors import Conflict, NotFound, SiteError, TooMany, Unavailable
 from dgxsite.failures import conflict
 from projects import attached, drafts
 from projects.models import Project
