@@ -6,10 +6,11 @@ thread per stream would cost twice the memory, polling them would make samples t
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
+
+from dgxsite.loops import Loop
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 # is also the most that a sample waits for others.
 COALESCE_SECONDS = 0.2
 READ_BYTES = 262_144
+# A round that takes longer than this is a fault that health tells.
+PATIENCE_SECONDS = 10.0
 
 
 class Channel(Protocol):
@@ -99,7 +102,9 @@ class Drain:
         self._ready: queue.SimpleQueue[Stream | None] = queue.SimpleQueue()
         self._on_round = on_round
         self._idle_seconds = idle_seconds
-        self._thread = threading.Thread(target=self._loop, name="drain", daemon=True)
+        self._thread = Loop(
+            "drain", "reading the machines", self._loop, patience_seconds=PATIENCE_SECONDS
+        )
         self._stopping = False
 
     def start(self) -> None:
@@ -107,6 +112,7 @@ class Drain:
 
     def stop(self) -> None:
         self._stopping = True
+        self._thread.end()
         self._ready.put(None)
         self._thread.join(timeout=5)
 
@@ -126,6 +132,7 @@ class Drain:
 
     def _loop(self) -> None:
         while not self._stopping:
+            self._thread.beat()
             try:
                 first = self._ready.get(timeout=self._idle_seconds)
             except queue.Empty:

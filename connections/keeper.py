@@ -4,10 +4,15 @@ One thread decides (`_loop`): it renews the lease, claims machines, compares wha
 with what is held, and writes what it finds under the machine's epoch. Everything slow – logging
 in – runs in a bounded pool and reports back through the inbox; reading runs on the drain. Neither
 Redis nor Celery is needed to keep sessions alive: they only wake the thread earlier.
+
+The deciding thread has a database connection of its own: however many requests, tasks and log-ins
+hold the pool, the lease is renewed. A thread that dies is started again, and health says so
+(`dgxsite.loops`).
 """
 
 import gc
 import logging
+import math
 import os
 import queue
 import socket
@@ -30,6 +35,7 @@ from connections.link import Link, LinkCallback
 from connections.models import Connection, Reason, Status
 from connections.retries import after_failure
 from connections.states import LeaseLost, State, write_state
+from dgxsite import loops, own_connection
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +47,8 @@ SHELL_SECONDS = 12.0
 STALE_INTERVALS = 3
 LOST_INTERVALS = 5
 LOOKS_PER_TICK = 4
+# Retries that are due within this time of each other are made in one tick.
+RETRIES_TOGETHER_SECONDS = 0.25
 # A session that lived this long makes the next failure a first one again.
 PROVEN_SECONDS = 30.0
 
@@ -105,8 +113,8 @@ class Keeper:
         self._pool = ThreadPoolExecutor(CONNECT_THREADS, thread_name_prefix="connect")
         self._drain = Drain(self._round)
         self._threads = [
-            threading.Thread(target=self._loop, name="keeper", daemon=True),
-            threading.Thread(target=self._pulse_loop, name="pulse", daemon=True),
+            loops.Loop("keeper", "keeping the machines", self._loop),
+            loops.Loop("pulse", "the pulse of the machines", self._pulse_loop),
         ]
 
     # --- From other threads ---------------------------------------------------------------
@@ -120,6 +128,8 @@ class Keeper:
         """Close all sessions and give the machines to the others; takes at most a few seconds."""
         self._stopping.set()
         self._wake.set()
+        for thread in self._threads:
+            thread.end()
         self._threads[0].join(timeout=2)
         self._drop_all()
         self._drain.stop()
@@ -136,6 +146,7 @@ class Keeper:
 
     def watch(self) -> None:
         """Look for silent machines now; asks nothing of the database unless there is one."""
+        loops.look()  # the deciding thread itself may be what died
         self._wake.set()
 
     def holdings(self) -> dict[UUID, int]:
@@ -148,6 +159,13 @@ class Keeper:
     # --- The deciding thread ----------------------------------------------------------------
 
     def _loop(self) -> None:
+        own_connection.take()
+        try:
+            self._decide()
+        finally:
+            own_connection.give_back()
+
+    def _decide(self) -> None:
         next_tick = 0.0
         while not self._stopping.is_set():
             if self._inbox.empty():
@@ -164,6 +182,7 @@ class Keeper:
                     next_tick = time.monotonic() + settings.SAMPLE_SECONDS
                     self._tick()
                 self._watch()
+                next_tick = min(next_tick, self._first_retry())
             except DatabaseError as error:
                 logger.error("keeper: the database does not answer: %s", error)
                 next_tick = time.monotonic() + settings.SAMPLE_SECONDS
@@ -190,7 +209,8 @@ class Keeper:
 
     def _renew(self) -> None:
         asked_at = time.monotonic()
-        leases.renew(self.id, self.name, holds_local=self.holds_local)
+        trouble = ", ".join(loops.look())
+        leases.renew(self.id, self.name, holds_local=self.holds_local, trouble=trouble)
         self._renewed = asked_at
 
     def _own_rows(self) -> dict[UUID, Row]:
@@ -238,6 +258,15 @@ class Keeper:
         if held.connecting or held.stopped or held.link is not None:
             return False
         return held.retry_at is None or time.monotonic() >= held.retry_at
+
+    def _first_retry(self) -> float:
+        """When the tick is to come in which the next retry is due."""
+        due = [
+            held.retry_at
+            for held in self._held.values()
+            if held.retry_at is not None and not held.connecting and held.link is None
+        ]
+        return max(min(due, default=math.inf), time.monotonic() + RETRIES_TOGETHER_SECONDS)
 
     def _end(self, row: Row) -> None:
         """The wish is gone: close, say so, and let go of the machine."""
@@ -318,8 +347,6 @@ class Keeper:
                 error.offered_host_key,
             ),
         )
-        if retry.seconds is not None:
-            threading.Timer(retry.seconds, self.wake).start()
 
     def _watch(self) -> None:
         """Find the machines that went silent; the machine's own pulse is the only proof."""
@@ -408,6 +435,7 @@ class Keeper:
     def _pulse_loop(self) -> None:
         """A pulse to every machine; a frozen one holds this thread for at most five seconds."""
         while not self._stopping.wait(PULSE_SECONDS):
+            loops.look()
             for held in list(self._held.values()):
                 link = held.link
                 if link is not None and link.silence() < LOST_INTERVALS * settings.SAMPLE_SECONDS:

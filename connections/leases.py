@@ -20,12 +20,14 @@ from connections.models import Connection, Keeper, Status, Transport
 
 # A keeper that is gone this long is forgotten (a multiple of the TTL).
 FORGET_AFTER_TTLS = 30
+_LONGEST_TROUBLE = 300
 
 
-def renew(keeper_id: UUID, name: str, *, holds_local: bool) -> None:
-    """Say that this keeper lives, in the database's time."""
-    if not Keeper.objects.filter(id=keeper_id).update(heartbeat_at=Now()):
-        Keeper.objects.create(id=keeper_id, heartbeat_at=Now(), name=name, holds_local=holds_local)
+def renew(keeper_id: UUID, name: str, *, holds_local: bool, trouble: str = "") -> None:
+    """Say that this keeper lives, in the database's time, and what of it does not."""
+    beat = {"heartbeat_at": Now(), "trouble": trouble[:_LONGEST_TROUBLE]}
+    if not Keeper.objects.filter(id=keeper_id).update(**beat):
+        Keeper.objects.create(id=keeper_id, name=name, holds_local=holds_local, **beat)
 
 
 def retire(keeper_id: UUID) -> None:

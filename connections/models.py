@@ -60,6 +60,8 @@ class Keeper(models.Model):
     holds_local = models.BooleanField(default=False)
     started_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(db_index=True)
+    # Threads of it that died and do not yet run again, in words; health repeats them.
+    trouble = models.CharField(max_length=300, blank=True, default="", editable=False)
 
     def __str__(self) -> str:
         return self.name

@@ -106,14 +106,15 @@ def _ask_database() -> Answers:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
-            lives = Keeper.objects.filter(leases.alive()).exists()
+            rows = Keeper.objects.filter(leases.alive())
+            troubles = list(rows.values_list("trouble", flat=True))
         except DatabaseError:
             return {}
         finally:
             connection.close()
     return {
         "database": _full_disk() or _exhausted_pool() or OK,
-        "keeper": OK if lives else "No keeper is running.",
+        "keeper": _keeper(troubles),
     }
 
 
@@ -154,6 +155,14 @@ def _full_disk() -> str | None:
             if shutil.disk_usage(directory).free < FULL_BYTES:
                 return "The disk of the site is full."
     return None
+
+
+def _keeper(troubles: list[str]) -> str:
+    """What the living keepers say of their own threads."""
+    if not troubles:
+        return "No keeper is running."
+    told = sorted({trouble for trouble in troubles if trouble})
+    return f"A part of a keeper has stopped: {'; '.join(told)}." if told else OK
 
 
 def _ask_redis() -> Answers:

@@ -28,6 +28,8 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from dgxsite.loops import Loop
+
 logger = logging.getLogger(__name__)
 
 FLEET = "fleet"
@@ -134,7 +136,8 @@ class _Sender:
         self._failing = False
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._run, name="live", daemon=True).start()
+        self._thread = Loop("live", "showing what changes on the pages", self._run)
+        self._thread.start()
 
     def put(self, team_id: UUID, items: list[tuple[str, str, bytes]]) -> None:
         with self._lock:  # the number and its place in the queue belong together

@@ -18,6 +18,7 @@ from django.db import connection as database
 from connections import ssh
 from connections.link import Link
 from connections.models import Transport
+from dgxsite.loops import Loop
 from jobs import fencing
 from jobs.devices import Device, Rules
 from jobs.history import History
@@ -83,7 +84,7 @@ class Crew:
         self._histories: dict[UUID, History] = {}
         self._hands: dict[UUID, Hand] = {}
         self._woken = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Loop | None = None
 
     def attach(self, link: Link) -> None:
         """A session was opened: its machine's jobs are looked after from now on."""
@@ -92,7 +93,7 @@ class Crew:
         with self._lock:
             self._links[link.connection_id] = link
             if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="jobs-look", daemon=True)
+                self._thread = Loop("jobs-look", "looking after the jobs", self._loop)
                 self._thread.start()
         self._woken.set()
 

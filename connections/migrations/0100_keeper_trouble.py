@@ -1,0 +1,13 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("connections", "0001_initial")]
+
+    operations = [
+        migrations.AddField(
+            model_name="keeper",
+            name="trouble",
+            field=models.CharField(blank=True, default="", editable=False, max_length=300),
+        ),
+    ]
