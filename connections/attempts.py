@@ -1,6 +1,7 @@
 """One attempt to connect a machine: log in, and let the apps attach what they need."""
 
 import logging
+import time
 from collections.abc import Iterable
 
 from django.db import Error as DatabaseError
@@ -19,6 +20,7 @@ def open_link(link: Link, attachments: Iterable[LinkCallback]) -> None:
     Whatever goes wrong, the session is closed and `ssh.ConnectError` says why. Blocks for up to
     the deadlines of `ssh`; never call it inside a transaction.
     """
+    link.begun = time.monotonic()
     try:
         _open(link, attachments)
     except ssh.ConnectError:
@@ -42,13 +44,15 @@ def open_link(link: Link, attachments: Iterable[LinkCallback]) -> None:
 
 
 def _open(link: Link, attachments: Iterable[LinkCallback]) -> None:
+    link.hang_up.check()  # it may have waited long for its thread
     if link.transport != Transport.LOCAL:
         row = Connection.objects.select_related("jump_connection").get(pk=link.connection_id)
         target = sessions.target_of(row)
         close_old_connections()  # a log-in may take long, and a pooled connection is somebody's
-        link.session = ssh.open_session(target)
+        link.enter(ssh.open_session(target, hang_up=link.hang_up))
     attached = False
     for attach in attachments:
+        link.hang_up.check()  # a superseded attempt attaches nothing
         attach(link)
         attached = True
     if not attached:

@@ -30,9 +30,8 @@ class Held:
 
     row: Row
     link: Link | None = None
-    connecting: bool = False
+    opening: Link | None = None  # of the running attempt; what any other one reports is dropped
     failures: int = 0
     retry_at: float | None = None  # monotonic
     stopped: bool = False
-    number: int = 0  # of the running attempt; answers of older ones are dropped
     unwritten: State | None = None  # what the database did not take; the next tick writes it

@@ -49,6 +49,8 @@ LOST_INTERVALS = 5
 LOOKS_PER_TICK = 4
 # Retries that are due within this time of each other are made in one tick.
 RETRIES_TOGETHER_SECONDS = 0.25
+# An attempt as young as that is what somebody who wishes one now asks for.
+YOUNG_SECONDS = 2.0
 # A session that lived this long makes the next failure a first one again.
 PROVEN_SECONDS = 30.0
 
@@ -246,16 +248,18 @@ class Keeper:
         before, held.row = held.row, row
         if held.unwritten is not None:
             self._write(held, held.unwritten)
-        if row.revision != before.revision or (
-            row.retry_now_at != before.retry_now_at and held.link is None
-        ):
+        if row.revision != before.revision:
             self._forget_attempts(held)
             self._open(held)
+        elif row.retry_now_at != before.retry_now_at and held.link is None:
+            self._forget_attempts(held)
+            if held.opening is None or _has_lasted(held.opening, YOUNG_SECONDS):
+                self._open(held)
         elif self._retry_is_due(held):
             self._open(held)
 
     def _retry_is_due(self, held: Held) -> bool:
-        if held.connecting or held.stopped or held.link is not None:
+        if held.opening is not None or held.stopped or held.link is not None:
             return False
         return held.retry_at is None or time.monotonic() >= held.retry_at
 
@@ -270,28 +274,26 @@ class Keeper:
 
     def _end(self, row: Row) -> None:
         """The wish is gone: close, say so, and let go of the machine."""
-        held = self._held.pop(row.id, None)
-        if held is not None and held.link is not None:
-            held.link.close()
+        self._drop(row.id)
         if row.status != Status.DISCONNECTED:
             write_state(self.id, row.id, row.epoch, State(Status.DISCONNECTED))
         leases.give_back(self.id, [row.id])
 
     def _open(self, held: Held) -> None:
-        """Start an attempt; it reports back through the inbox."""
+        """Start an attempt in the place of what there is; it reports back through the inbox."""
         self._close_link(held)
-        held.number += 1
-        held.connecting, held.stopped, held.retry_at = False, False, None
+        held.stopped, held.retry_at = False, None
         if held.row.status != Status.CONNECTING:
             self._write(held, State(Status.CONNECTING))
-        held.connecting = True  # not before: without the database the next tick tries again
-        self._pool.submit(self._attempt, held, held.row, held.number)
+        # Not before: without the database the next tick tries again.
+        held.opening = self._new_link(held.row)
+        self._pool.submit(self._attempt, held, held.opening)
 
-    def _opened(self, held: Held, number: int, link: Link) -> None:
-        if self._held.get(held.row.id) is not held or held.number != number:
+    def _opened(self, held: Held, link: Link) -> None:
+        if held.opening is not link:
             link.close()
             return
-        held.connecting, held.link = False, link
+        held.opening, held.link = None, link
         if link.is_ready:
             self._ready(link)
         if link.session is not None:
@@ -309,19 +311,19 @@ class Keeper:
         logger.info("connected %s", link)
         self._write(held, State(Status.CONNECTED))
 
-    def _failed(self, held: Held, number: int, error: ssh.ConnectError) -> None:
-        if self._held.get(held.row.id) is not held or held.number != number:
+    def _failed(self, held: Held, link: Link, error: ssh.ConnectError) -> None:
+        if held.opening is not link:
             return
-        held.connecting = False
+        held.opening = None
         self._retry_or_stop(held, error)
 
     def _lost(self, link: Link, reason: str, detail: str) -> None:
         link.close()
         held = self._held.get(link.connection_id)
-        if held is None or held.link is not link:
+        if held is None or link not in (held.link, held.opening):
             return
-        held.link = None
-        if time.monotonic() - link.opened > PROVEN_SECONDS * settings.TIME_SCALE:
+        held.link = held.opening = None
+        if _has_lasted(link, PROVEN_SECONDS):
             held.failures = 0
         self._retry_or_stop(held, ssh.ConnectError(reason, detail))
 
@@ -381,16 +383,17 @@ class Keeper:
         held.failures, held.stopped, held.retry_at = 0, False, None
 
     def _close_link(self, held: Held) -> None:
-        if held.link is not None:
-            held.link.close()
-            held.link = None
+        """End the session and the attempt; neither is heard of again."""
+        for link in (held.link, held.opening):
+            if link is not None:
+                link.close()
+        held.link = held.opening = None
 
     def _drop(self, connection_id: UUID) -> None:
         """No longer ours: close without a word."""
         held = self._held.pop(connection_id, None)
         if held is not None:
             self._close_link(held)
-            held.number += 1
 
     def _drop_all(self) -> None:
         self._epochs = {}
@@ -406,9 +409,8 @@ class Keeper:
         self._inbox.put(report)
         self._wake.set()
 
-    def _attempt(self, held: Held, row: Row, number: int) -> None:
-        """Log in and let the apps attach (pool thread)."""
-        link = Link(
+    def _new_link(self, row: Row) -> Link:
+        return Link(
             connection_id=row.id,
             team_id=row.team_id,
             name=row.name,
@@ -420,13 +422,16 @@ class Keeper:
                 lambda: self._lost(link, reason, detail)
             ),
         )
+
+    def _attempt(self, held: Held, link: Link) -> None:
+        """Log in and let the apps attach (pool thread)."""
         try:
             open_link(link, _attachments)
         except ssh.ConnectError as error:
             failure = error
-            self._report(lambda: self._failed(held, number, failure))
+            self._report(lambda: self._failed(held, link, failure))
         else:
-            self._report(lambda: self._opened(held, number, link))
+            self._report(lambda: self._opened(held, link))
 
     def _round(self) -> None:
         for callback in _rounds:
@@ -440,3 +445,8 @@ class Keeper:
                 link = held.link
                 if link is not None and link.silence() < LOST_INTERVALS * settings.SAMPLE_SECONDS:
                     link.pulse()
+
+
+def _has_lasted(link: Link, seconds: float) -> bool:
+    """Whether so long has gone by since its log-in began; one that waits has not begun."""
+    return link.begun is not None and time.monotonic() - link.begun > seconds * settings.TIME_SCALE

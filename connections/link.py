@@ -17,6 +17,9 @@ LinkCallback = Callable[["Link"], None]
 class Link:
     """One session of one machine, from its opening to its end; it is never reopened.
 
+    A link that is closed never attaches anywhere any more: who keeps links looks at `closed`. So a
+    log-in that a newer one has superseded can end whenever it likes.
+
     Whoever attaches to it opens streams, says `progress()` for every sign of life, and `fail()`
     when the session is of no use. `session` stays None for the site's own machine.
     """
@@ -39,12 +42,14 @@ class Link:
         self.transport = transport
         self.epoch = epoch
         self.session: ssh.Session | None = None
-        self.opened = time.monotonic()
-        self.last_progress = self.opened
+        self.hang_up = ssh.HangUp()
+        self.begun: float | None = None  # when its log-in was; None while it waits for a thread
+        self.last_progress = time.monotonic()
         self.is_ready = False  # something has said `progress`
         self.is_counted = False  # and the keeper has written that it is connected
         self.stale = False
         self.closed = threading.Event()
+        self._lock = threading.Lock()
         self._drain = drain
         self._on_ready = on_ready
         self._on_lost = on_lost
@@ -76,6 +81,16 @@ class Link:
             self._pulses.append((stream, pulse))
         return stream
 
+    def enter(self, session: ssh.Session) -> None:
+        """The log-in succeeded; a link that was closed meanwhile takes no session."""
+        with self._lock:
+            if not self.closed.is_set():
+                self.session = session
+                self.last_progress = time.monotonic()
+                return
+        session.close()
+        raise ssh.given_up()
+
     def progress(self) -> None:
         """The machine is alive and understood; cheap enough for every sample."""
         self.last_progress = time.monotonic()
@@ -101,7 +116,9 @@ class Link:
         return time.monotonic() - self.last_progress
 
     def close(self) -> None:
-        """End the session; safe to call twice."""
-        self.closed.set()
+        """End the session, or the log-in that is under way; safe to call twice."""
+        with self._lock:
+            self.closed.set()
+        self.hang_up.call()
         if self.session is not None:
             self.session.close()

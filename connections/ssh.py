@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -120,6 +121,45 @@ class CommandResult:
     stdout: bytes
     stderr: bytes
     truncated: bool
+
+
+def given_up() -> ConnectError:
+    """What a log-in ends with that nobody wants any more."""
+    return ConnectError("unreachable", "The log-in was given up for a newer one.")
+
+
+class HangUp:
+    """Lets another thread end a log-in: what is open for it is closed, nothing more is opened."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: list[Callable[[], object]] = []
+        self._is_over = False
+
+    def call(self) -> None:
+        """End the log-in now; its thread gets a `ConnectError`. Safe to call twice."""
+        with self._lock:
+            self._is_over = True
+            ends, self._ends = self._ends, []
+        for end in ends:
+            # What fails to close is closed already.
+            with contextlib.suppress(OSError):
+                end()
+
+    def check(self) -> None:
+        """Raises `ConnectError` once somebody has hung up."""
+        if self._is_over:
+            raise given_up()
+
+    def ends(self, end: Callable[[], object]) -> None:
+        """`end` is called when somebody hangs up, at once if that has happened already."""
+        with self._lock:
+            if not self._is_over:
+                self._ends.append(end)
+                return
+        with contextlib.suppress(OSError):
+            end()
+        self.check()
 
 
 class Session:
@@ -322,14 +362,18 @@ class Sftp(paramiko.SFTPClient):
 
 
 @outside_database()
-def open_session(target: Target, *, timeout: float = 15.0) -> Session:
+def open_session(
+    target: Target, *, timeout: float = 15.0, hang_up: HangUp | None = None
+) -> Session:
     """Log in to `target`, or raise `ConnectError` within about `timeout` seconds.
 
     The host key is compared before any credential is sent: an unknown or a changed key ends here.
     """
     deadline = time.monotonic() + timeout
-    transport, jump = _verified(target, deadline)
+    hang_up = hang_up or HangUp()
+    transport, jump = _verified(target, deadline, hang_up)
     try:
+        hang_up.check()
         _authenticate(transport, target, deadline)
     except BaseException:
         transport.close()
@@ -345,7 +389,7 @@ def open_session(target: Target, *, timeout: float = 15.0) -> Session:
 @outside_database()
 def probe_host_key(target: Target, *, timeout: float = 10.0) -> tuple[str, str]:
     """The fingerprint and the algorithm that the machine offers; no credential is sent."""
-    transport, jump = _handshake(target, time.monotonic() + timeout, _ALL_HOST_KEYS)
+    transport, jump = _handshake(target, time.monotonic() + timeout, _ALL_HOST_KEYS, HangUp())
     try:
         key = transport.get_remote_server_key()
         return fingerprint(key.asbytes()), key.get_name()
@@ -361,7 +405,9 @@ def fingerprint(blob: bytes) -> str:
     return "SHA256:" + digest.rstrip("=")
 
 
-def _verified(target: Target, deadline: float) -> tuple[paramiko.Transport, Session | None]:
+def _verified(
+    target: Target, deadline: float, hang_up: HangUp
+) -> tuple[paramiko.Transport, Session | None]:
     """A transport whose host key is the pinned one.
 
     A fingerprint alone does not say which of the server's keys it belongs to: if the first one
@@ -372,7 +418,7 @@ def _verified(target: Target, deadline: float) -> tuple[paramiko.Transport, Sess
     offered_type = ""
     while True:
         try:
-            transport, jump = _handshake(target, deadline, wanted)
+            transport, jump = _handshake(target, deadline, wanted, hang_up)
         except ConnectError:
             if offered:  # the server has no further key
                 break
@@ -402,10 +448,10 @@ def _verified(target: Target, deadline: float) -> tuple[paramiko.Transport, Sess
 
 
 def _handshake(
-    target: Target, deadline: float, host_keys: tuple[str, ...]
+    target: Target, deadline: float, host_keys: tuple[str, ...], hang_up: HangUp
 ) -> tuple[paramiko.Transport, Session | None]:
     """Key exchange with the machine, before any log-in."""
-    sock, jump = _connect(target, deadline)
+    sock, jump = _connect(target, deadline, hang_up)
     try:
         transport = paramiko.Transport(
             sock, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES
@@ -420,14 +466,17 @@ def _handshake(
     transport.handshake_timeout = remaining
     transport.clear_to_send_timeout = 5.0
     try:
+        hang_up.ends(transport.close)
         transport.start_client(timeout=remaining)
         if not transport.is_active() or not transport.initial_kex_done:
             raise paramiko.SSHException("the key exchange did not finish in time")
         return transport, jump
-    except (paramiko.SSHException, OSError, EOFError) as error:
+    except (paramiko.SSHException, OSError, EOFError, ConnectError) as error:
         transport.close()
         if jump is not None:
             jump.close()
+        if isinstance(error, ConnectError):
+            raise
         raise ConnectError("ssh_unresponsive", _handshake_detail(error)) from error
 
 
@@ -440,13 +489,15 @@ def _handshake_detail(error: Exception) -> str:
     return "The SSH server hung up or did not finish the key exchange."
 
 
-def _connect(target: Target, deadline: float) -> tuple[socket.socket, Session | None]:
+def _connect(
+    target: Target, deadline: float, hang_up: HangUp
+) -> tuple[socket.socket, Session | None]:
     """A byte stream to the machine: TCP to the pinned address, or a channel of the jump host."""
     timeout = max(0.5, deadline - time.monotonic())
     if target.jump is not None:
-        return _connect_through(target, target.jump, deadline)
+        return _connect_through(target, target.jump, deadline, hang_up)
     try:
-        sock = socket.create_connection((target.address, target.port), timeout=min(8.0, timeout))
+        sock = _dial(target.address, target.port, min(8.0, timeout), hang_up)
     except OSError as error:
         raise ConnectError("unreachable", _network_detail(error)) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -456,11 +507,27 @@ def _connect(target: Target, deadline: float) -> tuple[socket.socket, Session | 
     return sock, None
 
 
-def _connect_through(
-    target: Target, jump_target: Target, deadline: float
-) -> tuple[socket.socket, Session]:
+def _dial(address: str, port: int, timeout: float, hang_up: HangUp) -> socket.socket:
+    """As `socket.create_connection` with a pinned address, but another thread can end it."""
+    family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, protocol)
     try:
-        jump = open_session(jump_target, timeout=max(0.5, deadline - time.monotonic()))
+        hang_up.ends(partial(sock.shutdown, socket.SHUT_RDWR))
+        sock.settimeout(timeout)
+        sock.connect(place)
+        hang_up.check()
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _connect_through(
+    target: Target, jump_target: Target, deadline: float, hang_up: HangUp
+) -> tuple[socket.socket, Session]:
+    left = max(0.5, deadline - time.monotonic())
+    try:
+        jump = open_session(jump_target, timeout=left, hang_up=hang_up)
     except ConnectError as error:
         # The jump host has its own row, where its host key is accepted.
         reason = "unreachable" if error.reason.startswith("host_key") else error.reason

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from connections import ssh
 from connections.link import Link
 from connections.models import Transport
 from dgxsite.loops import Loop
-from jobs import fencing
+from jobs import fencing, watching
 from jobs.devices import Device, Rules
 from jobs.history import History
 from jobs.logs import Overtaken
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 # Rounds without a job before a thread ends; until then it hears a wake at once.
 IDLE_ROUNDS = 5
 TROUBLE_SECONDS = 2.0
+# A few starts on a machine that answers slowly (`exchange.START_SECONDS`), and the pause after.
+LONGEST_ROUND_SECONDS = 240.0
 
 
 class Hand(threading.Thread):
@@ -43,17 +46,29 @@ class Hand(threading.Thread):
         super().__init__(name="jobs", daemon=True)
         self.link = link
         self.woken = threading.Event()
+        self.is_retired = False  # another hand has taken over
+        self._round_began = time.monotonic()
         self._tender = Tender(link, history)
 
     def run(self) -> None:
         idle = 0
-        while not self.link.closed.is_set() and idle < IDLE_ROUNDS:
+        while not self._is_over and idle < IDLE_ROUNDS:
             self.woken.clear()
+            self._round_began = time.monotonic()
             pause = self._round()
             if pause is None:
                 return
             idle = idle + 1 if pause < 0 else 0
             self.woken.wait(abs(pause))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its round takes longer than the deadlines of everything in it."""
+        return time.monotonic() - self._round_began > LONGEST_ROUND_SECONDS
+
+    @property
+    def _is_over(self) -> bool:
+        return self.is_retired or self.link.closed.is_set()
 
     def _round(self) -> float | None:
         """Seconds until the next round, negative when there was no job; None at the end."""
@@ -75,14 +90,25 @@ class Hand(threading.Thread):
         return -settings.JOBS_IDLE_SECONDS if pause is None else pause
 
 
+@dataclass(slots=True)
+class _Place:
+    """What is kept of one session; it goes with it."""
+
+    history: History = field(default_factory=History)
+    hand: Hand | None = None
+    is_attached: bool = False
+
+
 class Crew:
-    """All machines of this keeper."""
+    """All machines of this keeper.
+
+    Everything is kept by session and not by machine: two log-ins may overlap, and what the older
+    one does late must not touch what belongs to the newer.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._links: dict[UUID, Link] = {}
-        self._histories: dict[UUID, History] = {}
-        self._hands: dict[UUID, Hand] = {}
+        self._places: dict[Link, _Place] = {}
         self._woken = threading.Event()
         self._thread: Loop | None = None
 
@@ -91,7 +117,7 @@ class Crew:
         if link.transport != Transport.SSH:
             return  # jobs are refused for the site's own machine
         with self._lock:
-            self._links[link.connection_id] = link
+            self._places.setdefault(link, _Place()).is_attached = True
             if self._thread is None:
                 self._thread = Loop("jobs-look", "looking after the jobs", self._loop)
                 self._thread.start()
@@ -99,26 +125,43 @@ class Crew:
 
     def note(self, link: Link, sample: Sample) -> None:
         """Keep a sample for the machine's queue; called on the reading thread."""
-        history = self._histories.get(link.connection_id)
-        if history is None:
-            history = self._histories.setdefault(link.connection_id, History())
-        history.note(sample)
+        if link.closed.is_set() or link.transport != Transport.SSH:
+            return
+        place = self._places.get(link)
+        if place is None:
+            with self._lock:
+                place = self._places.setdefault(link, _Place())
+        place.history.note(sample)
 
     def peak_of(self, connection_id: UUID, job_id: UUID) -> int | None:
         """The most GPU memory of a job's own processes, as far as this keeper saw it."""
-        history = self._histories.get(connection_id)
+        history = self._history_of(connection_id)
         return None if history is None else history.peak(job_id)
 
     def devices_of(self, connection_id: UUID, rules: Rules) -> Sequence[Device] | None:
         """Which of a machine's GPUs are free; None while no fresh sample was seen."""
-        history = self._histories.get(connection_id)
+        history = self._history_of(connection_id)
         return None if history is None else history.devices(rules)
 
     def wake(self) -> None:
         """Look now."""
-        for hand in list(self._hands.values()):
-            hand.woken.set()
+        with self._lock:
+            hands = [place.hand for place in self._places.values()]
+        for hand in hands:
+            if hand is not None:
+                hand.woken.set()
         self._woken.set()
+
+    def _history_of(self, connection_id: UUID) -> History | None:
+        with self._lock:
+            return next(
+                (
+                    place.history
+                    for link, place in self._places.items()
+                    if link.connection_id == connection_id and not link.closed.is_set()
+                ),
+                None,
+            )
 
     def _loop(self) -> None:
         while self._has_links():
@@ -137,35 +180,51 @@ class Crew:
     def _has_links(self) -> bool:
         """False, and the thread ends, when there is no session left; the next one starts it."""
         with self._lock:
-            if not self._links:
+            if not self._places:
                 self._thread = None
-            return bool(self._links)
+            return bool(self._places)
 
     def _look(self) -> None:
         """Give every machine that has jobs a hand."""
         links = self._living_links()
-        wanting = Job.objects.filter(
-            connection_id__in=list(links), status__in=[*ACTIVE, Status.QUEUED]
-        )
-        for connection_id in set(wanting.values_list("connection_id", flat=True)):
-            self._give_hand(links[connection_id])
+        ids = {link.connection_id for link in links}
+        wanting = Job.objects.filter(connection_id__in=ids, status__in=[*ACTIVE, Status.QUEUED])
+        wanted = set(wanting.values_list("connection_id", flat=True))
+        forgotten = watching.forgotten(ids)
+        for link in links:
+            if link.connection_id in wanted:
+                self._give_hand(link, forgotten.get(link.connection_id))
 
-    def _living_links(self) -> dict[UUID, Link]:
+    def _living_links(self) -> list[Link]:
         with self._lock:
-            gone = [id for id, link in self._links.items() if link.closed.is_set()]
-            for connection_id in gone:
-                del self._links[connection_id]
-                self._histories.pop(connection_id, None)
-                self._hands.pop(connection_id, None)
-            return dict(self._links)
+            for link in [link for link in self._places if link.closed.is_set()]:
+                del self._places[link]
+            return [link for link, place in self._places.items() if place.is_attached]
 
-    def _give_hand(self, link: Link) -> None:
-        hand = self._hands.get(link.connection_id)
-        if hand is not None and hand.link is link and hand.is_alive():
-            return
-        history = self._histories.setdefault(link.connection_id, History())
-        hand = self._hands[link.connection_id] = Hand(link, history)
-        hand.start()
+    def _give_hand(self, link: Link, forgotten: UUID | None) -> None:
+        """A living hand goes on; `forgotten` is a job that waits although it should not."""
+        with self._lock:
+            place = self._places.get(link)
+            if place is None or not _is_needed(place.hand, link, forgotten):
+                return
+            place.hand = Hand(link, place.history)
+            place.hand.start()
+
+
+def _is_needed(hand: Hand | None, link: Link, forgotten: UUID | None) -> bool:
+    """Whether a machine needs a new hand; says so in the log where it should have had one."""
+    is_alive = hand is not None and hand.is_alive()
+    if forgotten is None or (hand is not None and is_alive and not hand.hangs):
+        return not is_alive
+    logger.error(
+        "%s: job=%s waits without a reason: the agent of its machine %s; it is started again",
+        link,
+        forgotten,
+        "hangs" if is_alive else "does not run",
+    )
+    if hand is not None:
+        hand.is_retired = True
+    return True
 
 
 crew = Crew()

@@ -59,6 +59,8 @@ def flush() -> None:
 
 
 def _record(link: Link, sample: Sample) -> None:
+    if link.closed.is_set():  # a newer session of the machine tells what counts
+        return
     link.progress()
     recorder.sessions.note(link.connection_id, link, sample)
     recorder.add(link.connection_id, link.team_id, link.epoch, sample)

@@ -8,7 +8,8 @@ from a table. Nothing runs: no shell, no SFTP, no forwarding. For benchmarks.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class Answer:
     pattern: str
     text: bytes
     status: int = 0
+    # Makes the text from what came through stdin, once that has ended.
+    program: Callable[[bytes], bytes] | None = None
 
 
 # The first that matches counts.
@@ -51,6 +54,13 @@ class LightFleet:
     folder: Path
     journal: Journal
     entries: list[dict[str, Any]] = field(default_factory=list)
+    connections: "set[asyncssh.SSHServerConnection]" = field(default_factory=set)
+
+    @property
+    def sessions(self) -> Counter[int]:
+        """How many clients are logged in, by the machine's port."""
+        open_now = [one for one in list(self.connections) if one.get_extra_info("username")]
+        return Counter(one.get_extra_info("sockname")[1] for one in open_now)
 
     @property
     def private_key_path(self) -> Path:
@@ -67,19 +77,21 @@ async def start(
     answers: Sequence[Answer] = ANSWERS,
     many_addresses: bool = False,
     spread_seconds: float = 2.0,
+    login_seconds: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[LightFleet]:
     """Open `count` machines and write `fleet.json`.
 
     They share one host key, and stand on ports of 127.0.0.1, or with `many_addresses` on addresses
     of their own from 127.0.1.1 on (Linux alone has those). Their rounds begin within
-    `spread_seconds` of each other; keep that to the interval of the program.
+    `spread_seconds` of each other; keep that to the interval of the program. `login_seconds` is
+    asked before each log-in how long that takes.
     """
     folder = fleet_folder(folder)
     fleet = LightFleet(folder, Journal())
     client_key, host_key = kept_key(folder / "client_key"), kept_key(folder / "host_key")
     door = Door(_USERNAME, [client_key.convert_to_public()], None)
     ports = former_ports(folder)
-    connections: set[asyncssh.SSHServerConnection] = set()
+    connections = fleet.connections
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(_abort, connections)
         for index in range(count):
@@ -88,7 +100,7 @@ async def start(
                 f"127.0.{1 + index // 250}.{1 + index % 250}" if many_addresses else "127.0.0.1"
             )
             late = index * _SPREAD % 1 * spread_seconds
-            play = _Play(recording, answers, fleet.journal, late, connections)
+            play = _Play(recording, answers, fleet.journal, late, connections, login_seconds)
             listener = await _listen(address, ports.get(name, 0), play, door, host_key)
             stack.push_async_callback(_close, listener)
             fleet.entries.append(
@@ -107,6 +119,7 @@ def running(
     answers: Sequence[Answer] = ANSWERS,
     many_addresses: bool = False,
     spread_seconds: float = 2.0,
+    login_seconds: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[LightFleet]:
     """As `start`, for code without an event loop."""
     opening = lambda: start(  # noqa: E731 - a call that is made in another thread
@@ -116,6 +129,7 @@ def running(
         answers=answers,
         many_addresses=many_addresses,
         spread_seconds=spread_seconds,
+        login_seconds=login_seconds,
     )
     with in_thread(opening) as (fleet, _):
         yield fleet
@@ -130,6 +144,7 @@ class _Play:
     journal: Journal
     late_seconds: float
     connections: "set[asyncssh.SSHServerConnection]"
+    login_seconds: Callable[[], float]
 
     def answer(self, command: str) -> Answer:
         """The first fitting answer; as a shell without that program where there is none."""
@@ -153,6 +168,11 @@ class _LightServer(Server):
         """Forget it."""
         self._play.connections.discard(self._connection)
 
+    async def begin_auth(self, username: str) -> bool:
+        """Everybody has to prove who he is, and to wait for it."""
+        await asyncio.sleep(self._play.login_seconds())
+        return True
+
     def session_requested(self) -> "asyncssh.SSHServerSession[bytes]":
         """Every session is played."""
         return _LightSession(self._play)
@@ -171,6 +191,7 @@ class _LightSession(asyncssh.SSHServerSession[bytes]):
         self._play = play
         self._command = ""
         self._stdin = bytearray()
+        self._answer = NOT_FOUND
         self._marker: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_paused = False
@@ -189,19 +210,23 @@ class _LightSession(asyncssh.SSHServerSession[bytes]):
         """Answer at once, unless the program comes through stdin."""
         if self._looks_for_marker(self._command.encode()):
             return
-        answer = self._play.answer(self._command)
-        if answer is not NOT_FOUND:
-            self._finish(answer)
+        self._answer = self._play.answer(self._command)
+        if self._answer is not NOT_FOUND and self._answer.program is None:
+            self._finish(self._answer)
 
     def data_received(self, data: bytes, datatype: "asyncssh.DataType") -> None:
         """Look for the marker in what comes; heartbeats and the rest are swallowed."""
         if self._marker is None and len(self._stdin) < _MOST_STDIN_BYTES:
             self._stdin += data
-            self._looks_for_marker(bytes(self._stdin))
+            if self._answer.program is None:
+                self._looks_for_marker(bytes(self._stdin))
 
     def eof_received(self) -> bool:
         """The end of stdin ends the session, as it ends a program that listens to it."""
-        self._finish(Answer("", b"") if self._marker else NOT_FOUND)
+        if self._answer.program is not None:
+            self._finish(Answer("", self._answer.program(bytes(self._stdin))))
+        else:
+            self._finish(Answer("", b"") if self._marker else NOT_FOUND)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

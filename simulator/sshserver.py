@@ -5,7 +5,7 @@ The only module of the full mode that knows asyncssh's server classes.
 
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,7 @@ class Server(asyncssh.SSHServer):
         self._connection = conn
         self._journal.connections += 1
 
-    def begin_auth(self, username: str) -> bool:
+    def begin_auth(self, username: str) -> bool | Awaitable[bool]:
         """Everybody has to prove who he is."""
         return True
 

@@ -63,7 +63,7 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
     keeping._attachments.clear()
     for crew in crews:
         # A session that was being opened when its keeper was killed belongs to nobody.
-        for link in list(crew._links.values()):
+        for link in list(crew._places):
             link.close()
         until(lambda crew=crew: crew._thread is None)  # type: ignore[misc]
 
