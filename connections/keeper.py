@@ -21,11 +21,13 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DataError, IntegrityError, close_old_connections
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
 
 from connections import leases, ssh
 from connections.attempts import open_link
@@ -35,7 +37,7 @@ from connections.link import Link, LinkCallback
 from connections.models import Connection, Reason, Status
 from connections.retries import after_failure
 from connections.states import LeaseLost, State, write_state
-from dgxsite import loops, own_connection
+from dgxsite import isolation, loops, own_connection
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,15 @@ PROVEN_SECONDS = 30.0
 _attachments: list[LinkCallback] = []
 _rounds: list[Callable[[], None]] = []
 _current: "Keeper | None" = None
+
+_UNSTORABLE = "What was said about this machine cannot be stored; the site's log says more."
+
+
+class Report(NamedTuple):
+    """What another thread has to say about a machine."""
+
+    connection_id: UUID
+    call: Callable[[], None]
 
 
 def on_connected(callback: LinkCallback) -> None:
@@ -107,7 +118,7 @@ class Keeper:
         self._held: dict[UUID, Held] = {}
         self._epochs: dict[UUID, int] = {}
         self._renewed = 0.0
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Report] = queue.SimpleQueue()
         # Something is to be done before the next tick; `_asked`: that tick itself.
         self._wake = threading.Event()
         self._asked = threading.Event()
@@ -185,21 +196,34 @@ class Keeper:
                     self._tick()
                 self._watch()
                 next_tick = min(next_tick, self._first_retry())
-            except DatabaseError as error:
+            except Exception as error:
+                if not isolation.is_down(error):
+                    logger.exception("keeper: a tick failed")
+                    continue
                 logger.error("keeper: the database does not answer: %s", error)
                 next_tick = time.monotonic() + settings.SAMPLE_SECONDS
-            except Exception:
-                logger.exception("keeper: a tick failed")
             finally:
                 close_old_connections()
 
     def _handle_inbox(self, until: float) -> None:
         while not self._inbox.empty() and time.monotonic() < until:
-            report = self._inbox.get()
-            try:
-                report()
-            except LeaseLost as lost:
-                self._drop(lost.connection_id)
+            isolation.each(
+                [self._inbox.get()],
+                self._hear,
+                name="keeper's report of",
+                key=lambda report: report.connection_id,
+                rests=False,
+            )
+
+    def _hear(self, report: Report) -> None:
+        self._unless_lost(report.connection_id, report.call)
+
+    def _unless_lost(self, connection_id: UUID, work: Callable[[], None]) -> None:
+        """Do `work` about a machine; what turns out to be somebody else's is let go of."""
+        try:
+            work()
+        except LeaseLost:
+            self._drop(connection_id)
 
     def _tick(self) -> None:
         if self._held and not self._lease_is_valid():
@@ -229,10 +253,13 @@ class Keeper:
                 if not self._lease_is_valid():
                     return  # the next tick closes everything
                 self._renew()
-            try:
-                self._reconcile_one(row)
-            except LeaseLost:
-                self._drop(row.id)
+            isolation.each(
+                [row],
+                lambda row: self._unless_lost(row.id, partial(self._reconcile_one, row)),
+                name="keeper's look at",
+                key=lambda row: row.id,
+                failed=self._say_failed,
+            )
         self._epochs = {id_: held.row.epoch for id_, held in self._held.items()}
 
     def _reconcile_one(self, row: Row) -> None:
@@ -257,6 +284,11 @@ class Keeper:
                 self._open(held)
         elif self._retry_is_due(held):
             self._open(held)
+
+    def _say_failed(self, row: Row, error: Exception) -> None:
+        """Say on the machine's row that the site itself cannot go on with it."""
+        detail = f"The site failed to look after this machine ({type(error).__name__})."
+        write_state(self.id, row.id, row.epoch, State(row.status, detail=detail))
 
     def _retry_is_due(self, held: Held) -> bool:
         if held.opening is not None or held.stopped or held.link is not None:
@@ -352,14 +384,16 @@ class Keeper:
 
     def _watch(self) -> None:
         """Find the machines that went silent; the machine's own pulse is the only proof."""
-        interval = settings.SAMPLE_SECONDS
-        for held in list(self._held.values()):
-            if held.link is None:
-                continue
-            try:
-                self._watch_one(held, held.link, interval)
-            except LeaseLost:
-                self._drop(held.row.id)
+        isolation.each(
+            list(self._held.values()),
+            lambda held: self._unless_lost(held.row.id, partial(self._watch_held, held)),
+            name="keeper's watch over",
+            key=lambda held: held.row.id,
+        )
+
+    def _watch_held(self, held: Held) -> None:
+        if held.link is not None:
+            self._watch_one(held, held.link, settings.SAMPLE_SECONDS)
 
     def _watch_one(self, held: Held, link: Link, interval: float) -> None:
         silence = link.silence()
@@ -375,7 +409,13 @@ class Keeper:
 
     def _write(self, held: Held, state: State) -> None:
         held.unwritten = state
-        write_state(self.id, held.row.id, held.row.epoch, state)
+        try:
+            write_state(self.id, held.row.id, held.row.epoch, state)
+        except (DataError, IntegrityError, ValueError):
+            # Its words cannot be stored: the state is what counts, and it would never be written.
+            logger.exception("connection=%s: a state cannot be written as it is", held.row.id)
+            plain = State(state.status, state.reason, _UNSTORABLE, state.retry_seconds)
+            write_state(self.id, held.row.id, held.row.epoch, plain)
         held.unwritten = None
         held.row = held.row._replace(status=state.status)
 
@@ -405,8 +445,8 @@ class Keeper:
 
     # --- Pool, drain and pulse threads --------------------------------------------------------
 
-    def _report(self, report: Callable[[], None]) -> None:
-        self._inbox.put(report)
+    def _report(self, connection_id: UUID, call: Callable[[], None]) -> None:
+        self._inbox.put(Report(connection_id, call))
         self._wake.set()
 
     def _new_link(self, row: Row) -> Link:
@@ -417,9 +457,9 @@ class Keeper:
             transport=row.transport,
             epoch=row.epoch,
             drain=self._drain,
-            on_ready=lambda link: self._report(lambda: self._ready(link)),
+            on_ready=lambda link: self._report(row.id, lambda: self._ready(link)),
             on_lost=lambda link, reason, detail: self._report(
-                lambda: self._lost(link, reason, detail)
+                row.id, lambda: self._lost(link, reason, detail)
             ),
         )
 
@@ -429,22 +469,30 @@ class Keeper:
             open_link(link, _attachments)
         except ssh.ConnectError as error:
             failure = error
-            self._report(lambda: self._failed(held, link, failure))
+            self._report(held.row.id, lambda: self._failed(held, link, failure))
         else:
-            self._report(lambda: self._opened(held, link))
+            self._report(held.row.id, lambda: self._opened(held, link))
 
     def _round(self) -> None:
-        for callback in _rounds:
-            callback()
+        isolation.each(
+            _rounds, lambda call: call(), name="the end of a round", key=str, rests=False
+        )
 
     def _pulse_loop(self) -> None:
         """A pulse to every machine; a frozen one holds this thread for at most five seconds."""
         while not self._stopping.wait(PULSE_SECONDS):
             loops.look()
-            for held in list(self._held.values()):
-                link = held.link
-                if link is not None and link.silence() < LOST_INTERVALS * settings.SAMPLE_SECONDS:
-                    link.pulse()
+            isolation.each(
+                [link for held in list(self._held.values()) if (link := held.link) is not None],
+                self._pulse,
+                name="a pulse to",
+                key=lambda link: link.connection_id,
+                rests=False,
+            )
+
+    def _pulse(self, link: Link) -> None:
+        if link.silence() < LOST_INTERVALS * settings.SAMPLE_SECONDS:
+            link.pulse()
 
 
 def _has_lasted(link: Link, seconds: float) -> bool:

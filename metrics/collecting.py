@@ -15,7 +15,7 @@ from django.conf import settings
 from connections import keeper
 from connections.link import Link
 from connections.models import Reason, Transport
-from dgxsite import cleaner
+from dgxsite import cleaner, isolation
 from metrics.collectors import program
 from metrics.collectors.local import LocalCollector
 from metrics.collectors.readings import Sample
@@ -64,8 +64,14 @@ def _record(link: Link, sample: Sample) -> None:
     link.progress()
     recorder.sessions.note(link.connection_id, link, sample)
     recorder.add(link.connection_id, link.team_id, link.epoch, sample)
-    for callback in _listeners:
-        callback(link, sample)
+    # What one of them cannot do with this sample is no reason to end the stream.
+    isolation.each(
+        _listeners,
+        lambda listener: listener(link, sample),
+        name=f"a sample of {link}, for",
+        key=lambda listener: listener.__qualname__,
+        rests=False,
+    )
 
 
 def _collect_there(link: Link) -> None:

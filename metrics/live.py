@@ -29,7 +29,7 @@ import redis
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from dgxsite import live
+from dgxsite import isolation, live
 from dgxsite.errors import Unavailable
 from dgxsite.redis_patience import ONCE, patience
 from metrics import sessions
@@ -186,7 +186,9 @@ class _Pending:
     team_id: UUID
     epoch: int
     reading: Reading
+    # Made when it is added: what cannot be encoded ends its own stream and no other's push.
     body: bytes
+    encoded: bytes
 
 
 class Recorder:
@@ -207,7 +209,8 @@ class Recorder:
     def add(self, connection_id: UUID, team_id: UUID, epoch: int, sample: Sample) -> None:
         """Take one sample; nothing is sent before the next `flush`."""
         body = orjson.dumps(sample.as_dict())
-        pending = _Pending(connection_id, team_id, epoch, reading_of(sample), body)
+        reading = reading_of(sample)
+        pending = _Pending(connection_id, team_id, epoch, reading, body, encode(reading))
         with self._lock:
             self._pending.append(pending)
 
@@ -219,8 +222,13 @@ class Recorder:
         with self._lock:
             pending, self._pending = self._pending, []
         held = [one for one in pending if holdings.get(one.connection_id) == one.epoch]
-        for one in held:
-            self._windows.add(one.connection_id, one.reading)
+        isolation.each(
+            held,
+            lambda one: self._windows.add(one.connection_id, one.reading),
+            name="keeping a reading of",
+            key=lambda one: one.connection_id,
+            rests=False,
+        )
         if not held:
             return
         if time.monotonic() < self._not_before:
@@ -243,7 +251,7 @@ class Recorder:
         for machine, last in zip(new, answers, strict=True):
             for other in [key for key in self._numbers if key[0] == machine[0]]:
                 del self._numbers[other]
-            self._numbers[machine] = orjson.loads(last)["seq"] if last is not None else 0
+            self._numbers[machine] = _number_of(last)
 
     def _push(self, held: Sequence[_Pending]) -> None:
         arguments: list[Any] = [RECENT, KEEP_SECONDS]
@@ -251,7 +259,7 @@ class Recorder:
         for one in held:
             machine = str(one.connection_id)
             text = self._numbered(one, machine)
-            arguments += (machine, one.epoch, text, encode(one.reading))
+            arguments += (machine, one.epoch, text, one.encoded)
             item = live.Item(f"{live.CONNECTION_PREFIX}{machine}", "sample", fit(text))
             items[one.team_id].append((machine, item))
         answer: Any = _write_script(_redis())(args=arguments)
@@ -287,6 +295,15 @@ class Recorder:
         if self._pause:
             logger.info("samples are shown again; %d were not", self.dropped)
         self._pause = 0.0
+
+
+def _number_of(last: bytes | None) -> int:
+    """Where numbering goes on; from the beginning after what is no sample of ours."""
+    try:
+        return int(orjson.loads(last)["seq"]) if last is not None else 0
+    except (ValueError, TypeError, KeyError):
+        logger.error("Redis holds what is no sample: %.80r", last)
+        return 0
 
 
 @lru_cache(maxsize=2)

@@ -13,10 +13,11 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from psycopg.errors import CheckViolation
 from redis.exceptions import RedisError
 
+from dgxsite import isolation
 from metrics.models import Machine
 from metrics.unsaved import R, W, Windows
 
@@ -84,6 +85,9 @@ class Saver(Generic[R, W]):
                 self.windows.discard(ended)
                 written += rows
         except (DatabaseError, InterfaceError) as error:
+            if not isolation.is_down(error):
+                logger.exception("windows are kept, saving them failed")
+                return written
             logger.error("windows are kept, they could not be saved: %s", error)
             if not connection.in_atomic_block:
                 connection.close()
@@ -99,18 +103,24 @@ class Saver(Generic[R, W]):
         except (RedisError, OSError) as error:
             logger.warning("readings of previous keepers wait for Redis: %s", error)
             return
-        for connection_id in new:
-            self.windows.adopt(connection_id, holdings[connection_id], left[connection_id])
+        isolation.each(
+            new,
+            lambda one: self.windows.adopt(one, holdings[one], left[one]),
+            name="taking over the readings of",
+            failed=lambda one, _: self.windows.adopt(one, holdings[one], ()),
+        )
 
     def _persist(self, keeping: Keeping, ended: Ended[W]) -> int:
         keys = _machine_keys({connection_id for connection_id, _ in ended})
         try:
             return self.write(keeping, ended, keys)
-        except (IntegrityError, DataError) as error:
+        except Exception as error:
+            if isolation.is_down(error):
+                raise
             if self._made_missing_days(error, ended):
                 return self._persist(keeping, ended)
             if len(ended) == 1:
-                logger.error("connection=%s: a window was refused: %s", ended[0][0], error)
+                logger.exception("connection=%s: a window was refused", ended[0][0])
                 return 0
         # One bad window must not hold up the others: look for it by halves.
         middle = len(ended) // 2

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from dgxsite import isolation
 from metrics.window import Reading, Window, aggregate, window_end
 
 logger = logging.getLogger(__name__)
@@ -90,10 +91,10 @@ class Windows(Generic[R, W]):
     def ended(self, before: datetime, held: Collection[UUID]) -> list[tuple[UUID, W]]:
         """The windows of the held machines that ended by then, oldest first; they stay here."""
         with self._lock:
-            for connection_id, window in list(self._open.items()):
-                if window.end <= before:
-                    self._close(connection_id, window)
-                    del self._open[connection_id]
+            over = [(id, window) for id, window in self._open.items() if window.end <= before]
+            for connection_id, window in over:
+                del self._open[connection_id]
+                self._close(connection_id, window)
             return [(key[0], window) for key, window in self._closed.items() if key[0] in held]
 
     def discard(self, written: Iterable[tuple[UUID, W]]) -> None:
@@ -111,12 +112,21 @@ class Windows(Generic[R, W]):
             window = self._open[connection_id] = _Open(end)
         window.readings[reading.at] = reading
 
+    def _keep(self, key: tuple[UUID, datetime], window: _Open[R]) -> None:
+        self._closed[key] = self._aggregate(window.end, list(window.readings.values()))
+
     def _close(self, connection_id: UUID, window: _Open[R]) -> None:
         key = (connection_id, window.end)
         known = self._closed.get(key)
         # What a predecessor left may be the shorter half of a window that waits here in full.
         if known is None or known.count < len(window.readings):
-            self._closed[key] = self._aggregate(window.end, list(window.readings.values()))
+            isolation.each(
+                [window],
+                lambda window: self._keep(key, window),
+                name="adding up a window of",
+                key=lambda _: connection_id,
+                rests=False,
+            )
         while len(self._closed) > self._max_closed:
             self._closed.pop(next(iter(self._closed)))
             if self.lost == 0:
