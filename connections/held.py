@@ -35,3 +35,8 @@ class Held:
     retry_at: float | None = None  # monotonic
     stopped: bool = False
     unwritten: State | None = None  # what the database did not take; the next tick writes it
+
+    @property
+    def connecting(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.opening is not None

@@ -291,7 +291,7 @@ class Keeper:
         write_state(self.id, row.id, row.epoch, State(row.status, detail=detail))
 
     def _retry_is_due(self, held: Held) -> bool:
-        if held.opening is not None or held.stopped or held.link is not None:
+        if held.connecting or held.stopped or held.link is not None:
             return False
         return held.retry_at is None or time.monotonic() >= held.retry_at
 
