@@ -163,6 +163,7 @@ _BACK_OFFICE: dict[str, dict[str, str]] = {
         "accounts/auditevent/*",
         "connections/connection/*",
         "connections/keeper/*",
+        "connections/serverkey/*",
         "alerts/alert/*",
         "alerts/alertrule/*",
         "projects/project/*",

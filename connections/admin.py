@@ -16,11 +16,14 @@ from pydantic import ValidationError
 
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller
-from connections import drafts, services
+from connections import drafts, server_keys_admin, services
 from connections.forms import SecretText
 from connections.models import Connection, Keeper
 from connections.schemas import ConnectionIn
 from dgxsite.errors import SiteError
+
+# Registers itself; Django looks for this file alone.
+__all__ = ["server_keys_admin"]
 
 _PLAIN = (
     "name",

@@ -99,9 +99,10 @@ def test_connection(request: HttpRequest, connection_id: UUID) -> dict[str, Any]
 def accept_host_key(
     request: HttpRequest, connection_id: UUID, payload: schemas.HostKeyIn
 ) -> dict[str, Any]:
-    """Accept exactly this host key."""
-    caller = caller_of(request)
-    return as_dict(services.accept_host_key(caller, connection_id, payload.fingerprint))
+    """Accept exactly this host key; in place of another one, with the password given again."""
+    caller, sent = caller_of(request), payload
+    row = services.accept_host_key(caller, connection_id, sent.fingerprint, sent.password)
+    return as_dict(row)
 
 
 @router.get("/{connection_id}/events", response=schemas.EventList, by_alias=True)

@@ -125,7 +125,7 @@ _FAILURES: dict[str, tuple[str, str]] = {
         "auth",
         "Check the user name, and append the public key to ~/.ssh/authorized_keys there.",
     ),
-    Reason.KEY_UNUSABLE: ("auth", "Give the key or its passphrase again."),
+    Reason.KEY_UNUSABLE: ("auth", "Give the key, its passphrase or the password again."),
     Reason.REFUSED_ADDRESS: ("resolve", "Give an address of the machine in your network."),
 }
 

@@ -10,14 +10,13 @@ from uuid import UUID
 
 from accounts.models import Role, Team
 from accounts.policy import Caller, may, roles_from
-from connections import addresses, host_keys, keys
+from connections import addresses, host_keys, keys, passwords, server_keys
 from connections.models import AuthMethod, Connection, Transport
+from connections.places import LONGEST_CHAIN
 from dgxsite import address_policy
 from dgxsite.errors import Forbidden, Invalid, NotFound
 from dgxsite.slots import Places
 
-# A jump host may lie behind another one; a chain of this many is a mistake.
-LONGEST_CHAIN = 4
 # A name server that hangs keeps each of them for five seconds.
 LOOKUPS = Places("names that are looked up", in_all=32, per_person=8)
 
@@ -49,6 +48,7 @@ def new(caller: Caller, fields: Fields) -> Connection:
 
 def fill(caller: Caller, row: Connection, fields: Fields) -> None:
     """Write the sent fields into `row` and check that the whole is a usable machine."""
+    before = passwords.Before.of(row)
     for name in (*_PLAIN, "auto_connect"):
         if name in fields:
             setattr(row, name, fields[name])
@@ -58,10 +58,15 @@ def fill(caller: Caller, row: Connection, fields: Fields) -> None:
     _fill_place(row, fields)
     _fill_jump(caller, row, fields)
     _fill_host_key(row, fields)
-    _fill_credentials(row, fields)
+    _fill_credentials(caller, row, fields)
     if {"hostname", "port", "transport", "jump_connection_id"} & fields.keys():
         with LOOKUPS.take(caller.user.pk):
             refuse_address(row)
+    if "password" in fields:
+        row.set_secret("password", fields["password"] or "")
+    else:
+        before.settle(row)
+    _check_credentials(row)
 
 
 def team_to_administer(caller: Caller, team_id: UUID) -> Team:
@@ -154,10 +159,13 @@ def _fill_host_key(row: Connection, fields: Fields) -> None:
         row.host_key, row.host_key_type = host_keys.parse(text) if text else ("", "")
 
 
-def _fill_credentials(row: Connection, fields: Fields) -> None:
-    if "password" in fields:
-        row.set_secret("password", fields["password"] or "")
-    _fill_key(row, fields)
+def _fill_credentials(caller: Caller, row: Connection, fields: Fields) -> None:
+    _fill_key(caller, row, fields)
+    if row._state.adding or {"auth_method", "ssh_key_path", "team_id"} & fields.keys():
+        server_keys.check(caller, row)
+
+
+def _check_credentials(row: Connection) -> None:
     if row.auth_method == AuthMethod.PASSWORD and not row.password_encrypted:
         raise Invalid.field("password", "Give the password.")
     has_key = row.private_key_encrypted or row.ssh_key_path
@@ -167,7 +175,7 @@ def _fill_credentials(row: Connection, fields: Fields) -> None:
         )
 
 
-def _fill_key(row: Connection, fields: Fields) -> None:
+def _fill_key(caller: Caller, row: Connection, fields: Fields) -> None:
     """A connection has one key: pasted, in a file of the server, or made here."""
     given = [name for name in ("private_key", "ssh_key_path", "generate_key") if fields.get(name)]
     if len(given) > 1:
@@ -178,9 +186,9 @@ def _fill_key(row: Connection, fields: Fields) -> None:
     elif given == ["generate_key"]:
         _keep_key(row, *keys.generate())
     elif given == ["ssh_key_path"]:
-        _keep_path(row, fields["ssh_key_path"], fields.get("passphrase"))
+        _keep_path(caller, row, fields["ssh_key_path"], fields.get("passphrase"))
     elif fields.get("passphrase") and row.ssh_key_path:
-        _keep_path(row, row.ssh_key_path, fields["passphrase"])
+        _keep_path(caller, row, row.ssh_key_path, fields["passphrase"])
     elif fields.get("passphrase"):
         raise Invalid.field("passphrase", "Give the private key together with its passphrase.")
     else:
@@ -194,7 +202,8 @@ def _keep_key(row: Connection, private_text: str, public_line: str) -> None:
     row.public_key, row.ssh_key_path = public_line, ""
 
 
-def _keep_path(row: Connection, path: str, passphrase: str | None) -> None:
+def _keep_path(caller: Caller, row: Connection, path: str, passphrase: str | None) -> None:
+    server_keys.check_path(caller, row.team_id, path)
     key = keys.parse_key_file(path, passphrase)
     row.set_secret("private_key", "")
     row.set_secret("passphrase", passphrase or "")

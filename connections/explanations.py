@@ -49,7 +49,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The name leads to an address that the site must not call, such as its own.",
     ),
     Reason.KEY_UNUSABLE: Explanation(
-        "key not usable",
-        "The stored key cannot be opened. Edit the machine and give the key or passphrase again.",
+        "key or password not usable",
+        "What is stored for the login cannot be used, for the reason below. Edit the machine and "
+        "give the key, its passphrase or the password again.",
     ),
 }

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from accounts.models import Role, Team, User
 from accounts.policy import roles_from
+from connections import server_keys
 from connections.models import AuthMethod, Connection, Transport
 from connections.schemas import ConnectionIn
 from dgxsite.errors import SiteError
@@ -27,6 +28,8 @@ _AUTH_METHODS = (
     (AuthMethod.AGENT, "SSH agent"),
 )
 _KEY_FILE_LIMIT_BYTES = 64 * 1024
+_OPENS = "As a superuser you open it to the machine's team by saving."
+_ASK = "A superuser opens the server's own keys to teams."
 _SHARED = ("name", "tags", "auto_connect", "ollama_port")
 
 
@@ -74,6 +77,9 @@ class ConnectionForm(forms.Form):
         if self.is_local:
             for name in set(self.fields) - set(_SHARED):
                 del self.fields[name]
+        paths, agent = server_keys.open_to(user, row)
+        self.key_path_help = _key_path_help(user, paths)
+        self.agent_help = _agent_help(user, is_open=agent)
         self._describe()
 
     def api_fields(self) -> dict[str, Any] | None:
@@ -153,6 +159,19 @@ class ConnectionForm(forms.Form):
             field.widget.attrs["autocomplete"] = "off"
             if self.is_bound and name in self.errors:
                 field.widget.attrs["aria-invalid"] = "true"
+
+
+def _key_path_help(user: User, paths: list[str]) -> str:
+    if user.is_superuser:
+        return f"Below the site's SSH key directory, for example id_ed25519. {_OPENS}"
+    return "Open to your team: " + ", ".join(paths) if paths else f"None is open. {_ASK}"
+
+
+def _agent_help(user: User, *, is_open: bool) -> str:
+    asked = "The SSH agent of the account that runs this site is asked."
+    if user.is_superuser:
+        return f"{asked} {_OPENS}"
+    return asked if is_open else f"{asked} It is not open to your team. {_ASK}"
 
 
 def _teams(user: User) -> list[Team]:

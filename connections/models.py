@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Role, Team, User
 from accounts.policy import teams_with
+from connections import places
 from dgxsite import crypto
 
 # How long a machine that was deleted may come back.
@@ -179,18 +180,29 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def _context(self, field: str) -> str:
-        return f"connections.connection/{self.pk}/{field}"
+    def _context(self, field: str, place: places.Place | None = None) -> str:
+        """A password leaves in a log-in, so it opens only while the row leads where it did."""
+        context = f"connections.connection/{self.pk}/{field}"
+        if field != "password":
+            return context
+        return f"{context}/{places.digest(place or places.of(self))}"
 
     def set_secret(self, field: str, value: str) -> None:
-        """Keep `value` encrypted for this row and field; an empty value removes it."""
+        """Keep `value` encrypted for this row and field; an empty value removes it.
+
+        A password is kept for the place to which the row leads at this moment.
+        """
         token = crypto.encrypt(value, self._context(field)) if value else ""
         setattr(self, f"{field}_encrypted", token)
 
-    def secret(self, field: str) -> str | None:
-        """The secret in clear, None if there is none; raises `crypto.SecretUnreadable`."""
+    def secret(self, field: str, place: places.Place | None = None) -> str | None:
+        """The secret in clear, None if there is none; raises `crypto.SecretUnreadable`.
+
+        `crypto.OtherContext` for a password that was given for another place than `place`, which
+        is where the row leads now unless told otherwise.
+        """
         token = getattr(self, f"{field}_encrypted")
-        return crypto.decrypt(token, self._context(field)) if token else None
+        return crypto.decrypt(token, self._context(field, place)) if token else None
 
     def rotate_secrets(self) -> list[str]:
         """Re-encrypt each secret under the newest key; the changed column names."""
@@ -220,6 +232,26 @@ class Connection(models.Model):
         Connection.objects.filter(pk=self.pk).update(
             revision=F("revision") + 1, retry_now_at=timezone.now()
         )
+
+
+class ServerKey(models.Model):
+    """A key of the server's own with which machines of a team may log in; superusers say which.
+
+    A file below the key directory, or, with an empty path, whatever the SSH agent holds.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="server_keys")
+    path = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("team", "path")
+        constraints = (
+            models.UniqueConstraint(fields=("team", "path"), name="one_server_key_per_team"),
+        )
+
+    def __str__(self) -> str:
+        return self.path or "SSH agent"
 
 
 class ConnectionEvent(models.Model):

@@ -74,9 +74,13 @@ class ConnectionPatch(ConnectionIn):
 
 
 class HostKeyIn(Input):
-    """The fingerprint that a person has compared and accepts."""
+    """The fingerprint that a person has compared and accepts.
+
+    In place of another key it takes the password too, if one is stored.
+    """
 
     fingerprint: Annotated[StrictStr, StringConstraints(max_length=200)]
+    password: Secret | None = None
 
 
 class ConnectionOut(Output):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, forbidden, may, teams_with
-from connections import drafts, host_keys, moving, nudge
+from connections import drafts, host_keys, moving, nudge, passwords, places, server_keys
 from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
 from dgxsite.failures import conflict
@@ -41,6 +41,15 @@ _COLUMNS = (
     "host_key",
     "host_key_type",
 )
+_KEY_COLUMNS = (
+    "host_key",
+    "host_key_type",
+    "offered_host_key",
+    "password_encrypted",
+    "updated_at",
+)
+# With which key of the server's own a machine logs in, and for whom.
+_LOGIN_KEY = frozenset({"team_id", "auth_method", "ssh_key_path"})
 _HARMLESS = frozenset({"name", "tags", "ollama_port", "auto_connect", "public_key"})
 
 
@@ -72,6 +81,7 @@ def add(caller: Caller, row: Connection) -> Connection:
             _refuse_second_local()
         audit.record(caller, "connection.create", row)
         row.save(force_insert=True)
+        server_keys.open_to_team(caller, row)
         if row.is_active:
             _note_wish(caller, row, Status.CONNECTING)
         _nudge(row)
@@ -81,7 +91,7 @@ def add(caller: Caller, row: Connection) -> Connection:
 def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connection:
     """Change what was sent; a session that no longer fits is opened anew by its keeper."""
     row = find(caller, connection_id, "connection.change")
-    before = _columns(row)
+    before, place = _columns(row), places.of(row)
     old = moving.take(caller, row, fields["team_id"]) if fields.get("team_id") else None
     drafts.fill(caller, row, fields)
     changed = [name for name, value in _columns(row).items() if value != before[name]]
@@ -92,6 +102,9 @@ def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connec
             moving.leave(caller, row, old)
         audit.record(caller, "connection.change", row, fields=[_told(name) for name in changed])
         row.save(update_fields=[*changed, "updated_at"])
+        if _LOGIN_KEY & set(changed):
+            server_keys.open_to_team(caller, row)
+        passwords.carry_on_behind(row, place)
         if not _HARMLESS.issuperset(changed):
             row.session_changed()
         _nudge(row)
@@ -121,8 +134,7 @@ def restore(caller: Caller, connection_id: UUID) -> Connection:
     with _unique_name(), transaction.atomic():
         if row.transport == Transport.LOCAL:
             _refuse_second_local()
-        if row.jump_connection and row.jump_connection.deleted_at:
-            raise Conflict("Its jump host is in the trash; restore that first.")
+        _refuse_lost_jump(row)
         audit.record(caller, "connection.restore", row)
         row.deleted_at = None
         row.save(update_fields=["deleted_at", "updated_at"])
@@ -149,16 +161,27 @@ def disconnect(caller: Caller, connection_id: UUID) -> Connection:
     return _wish(caller, connection_id, active=False)
 
 
-def accept_host_key(caller: Caller, connection_id: UUID, fingerprint: str) -> Connection:
-    """Pin exactly this key; the machine is tried again with it."""
+def accept_host_key(
+    caller: Caller, connection_id: UUID, fingerprint: str, password: str | None = None
+) -> Connection:
+    """Pin exactly this key; the machine is tried again with it.
+
+    In place of another key, a stored password has to be given again: `Invalid` on `password`.
+    """
     row = find(caller, connection_id, "connection.host_key")
     host_keys.check_fingerprint(fingerprint, "fingerprint")
     if row.transport != Transport.SSH:
         raise Invalid.field("fingerprint", "The site's own machine has no host key.")
+    old, before = row.host_key, passwords.Before.of(row)
+    row.host_key, row.host_key_type, row.offered_host_key = fingerprint, "", ""
+    if password:
+        row.set_secret("password", password)
+    else:
+        before.settle(row)
     with transaction.atomic():
-        audit.record(caller, "connection.host_key", row, before=row.host_key, accepted=fingerprint)
-        row.host_key, row.host_key_type, row.offered_host_key = fingerprint, "", ""
-        row.save(update_fields=["host_key", "host_key_type", "offered_host_key", "updated_at"])
+        audit.record(caller, "connection.host_key", row, before=old, accepted=fingerprint)
+        row.save(update_fields=_KEY_COLUMNS)
+        passwords.carry_on_behind(row, before.place)
         row.session_changed()
         _nudge(row)
     return row
@@ -190,6 +213,17 @@ def _in_trash(caller: Caller) -> QuerySet[Connection]:
     return Connection.objects.filter(
         teams_with(caller.user, Role.VIEWER), deleted_at__gte=timezone.now() - TRASH
     ).select_related("team", "jump_connection")
+
+
+def _refuse_lost_jump(row: Connection) -> None:
+    """The way to it may have changed hands, or gone, while it lay in the trash."""
+    jump = row.jump_connection
+    if jump is None:
+        return
+    if jump.deleted_at:
+        raise Conflict("Its jump host is in the trash; restore that first.")
+    if jump.team_id != row.team_id:
+        raise Conflict("Its jump host belongs to another team now; move that back first.")
 
 
 def _refuse_second_local() -> None:

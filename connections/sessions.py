@@ -1,13 +1,16 @@
-"""From a row to a way in: the address is resolved and checked, the credentials opened here."""
+"""From a row to a way in: the address is resolved and checked, the credentials opened here.
 
-from connections import keys, ssh
-from connections.models import AuthMethod, Connection
+What was checked when the row was stored is checked again: rows are also changed by other ways than
+the services. A password opens for the place it was given for alone (`connections.places`), a key of
+the server's own for the teams to which it is open, and both ends of a jump are one team's.
+"""
+
+from connections import keys, server_keys, ssh
+from connections.models import AuthMethod, Connection, Transport
+from connections.places import LONGEST_CHAIN
 from dgxsite import address_policy
-from dgxsite.crypto import SecretUnreadable
+from dgxsite.crypto import OtherContext, SecretUnreadable
 from dgxsite.errors import Invalid
-
-# A jump host may itself lie behind one; more than this is a mistake or a circle.
-LONGEST_CHAIN = 4
 
 
 def target_of(connection: Connection, depth: int = 0) -> ssh.Target:
@@ -18,12 +21,14 @@ def target_of(connection: Connection, depth: int = 0) -> ssh.Target:
     if depth >= LONGEST_CHAIN:
         raise ssh.ConnectError("unreachable", "The chain of jump hosts is too long.")
     jump = connection.jump_connection
+    if jump is not None:
+        _check_jump(connection, jump)
     return ssh.Target(
         hostname=connection.hostname,
         port=connection.port,
         username=connection.username,
         credentials=credentials_of(connection),
-        address="" if jump else _address(connection),
+        address=_address(connection, is_behind=jump is not None),
         host_key=connection.host_key,
         host_key_type=connection.host_key_type,
         jump=target_of(jump, depth + 1) if jump else None,
@@ -32,12 +37,19 @@ def target_of(connection: Connection, depth: int = 0) -> ssh.Target:
 
 def credentials_of(connection: Connection) -> ssh.Credentials:
     """The secrets in clear, or `ssh.ConnectError` with `key_unusable`."""
+    _check_server_key(connection)
     try:
         if connection.auth_method == AuthMethod.AGENT:
             return ssh.Credentials(agent=True)
         if connection.auth_method == AuthMethod.PASSWORD:
             return ssh.Credentials(password=connection.secret("password") or "")
         return _key_credentials(connection)
+    except OtherContext as error:
+        raise ssh.ConnectError(
+            "key_unusable",
+            "The stored password was given for another host, port, user, jump host or host key; "
+            "it was not sent. Enter the password again.",
+        ) from error
     except SecretUnreadable as error:
         raise ssh.ConnectError(
             "key_unusable", "The stored secret cannot be decrypted with the site's keys."
@@ -59,8 +71,30 @@ def _key_credentials(connection: Connection) -> ssh.Credentials:
     return ssh.Credentials(private_key=key.private_text)
 
 
-def _address(connection: Connection) -> str:
+def _check_jump(connection: Connection, jump: Connection) -> None:
+    """Both ends belong to one team, and the jump host is an SSH machine outside the trash."""
+    if jump.deleted_at is not None:
+        raise ssh.ConnectError("unreachable", "Its jump host is in the trash.")
+    if jump.team_id != connection.team_id:
+        raise ssh.ConnectError("unreachable", "Its jump host belongs to another team.")
+    if jump.transport != Transport.SSH:
+        raise ssh.ConnectError("unreachable", "Its jump host is not reached over SSH.")
+
+
+def _check_server_key(connection: Connection) -> None:
+    """A draft has just been checked by `drafts.fill`, with the person who tries it."""
+    if connection._state.adding:
+        return
+    if problem := server_keys.refusal(connection):
+        raise ssh.ConnectError("key_unusable", problem)
+
+
+def _address(connection: Connection, *, is_behind: bool) -> str:
+    """The address to call; empty behind a jump host, where a name is looked up over there."""
     try:
+        if is_behind:
+            address_policy.allowed_literal(connection.hostname)
+            return ""
         return address_policy.pin(connection.hostname, connection.port)
     except address_policy.RefusedAddress as error:
         raise ssh.ConnectError("refused_address", str(error)) from error

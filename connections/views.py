@@ -13,13 +13,15 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+from pydantic import ValidationError
 
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller, forbidden
 from connections import drafts, pages, services, visits
 from connections.forms import ConnectionForm
 from connections.models import TRASH, Connection
-from dgxsite.errors import Forbidden, NotFound, SiteError
+from connections.schemas import HostKeyIn
+from dgxsite.errors import Forbidden, Invalid, NotFound, SiteError
 
 
 @login_required
@@ -83,10 +85,10 @@ def disconnect(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
 @require_POST
 def accept_host_key(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
     """Accept exactly the fingerprint that the person was shown, then connect."""
-    fingerprint = request.POST.get("fingerprint", "")
 
     def accept(caller: Caller, row_id: UUID) -> Connection:
-        services.accept_host_key(caller, row_id, fingerprint)
+        sent = _host_key(request)
+        services.accept_host_key(caller, row_id, sent.fingerprint, sent.password)
         return services.connect(caller, row_id)
 
     return _act(request, connection_id, accept)
@@ -166,6 +168,15 @@ def test_draft(request: HttpRequest) -> HttpResponseBase:
     if request.headers.get("HX-Request") == "true":
         return render(request, "connections/_form_outcome.html", {"form": form, **context})
     return render(request, "connections/form.html", {"form": form, **context})
+
+
+def _host_key(request: HttpRequest) -> HostKeyIn:
+    """What the form sent, by the API's grammar; `Invalid` otherwise."""
+    names = ("fingerprint", "password")
+    try:
+        return HostKeyIn.model_validate({name: request.POST.get(name, "") for name in names})
+    except ValidationError as error:
+        raise Invalid("This is no fingerprint, or no password.") from error
 
 
 def _bound(request: HttpRequest, caller: Caller, row: Connection | None = None) -> ConnectionForm:

@@ -16,6 +16,10 @@ class SecretUnreadable(Exception):
     """The ciphertext belongs to another row, another field or a key that is gone."""
 
 
+class OtherContext(SecretUnreadable):
+    """A key opens it, but it was encrypted for another context."""
+
+
 @lru_cache(maxsize=8)
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     try:
@@ -36,13 +40,13 @@ def encrypt(value: str, context: str) -> str:
 
 
 def decrypt(token: str, context: str) -> str:
-    """The value; `SecretUnreadable` when key or context do not fit."""
+    """The value; `SecretUnreadable` when no key opens it, `OtherContext` for another context."""
     try:
         stored_context, value = json.loads(_box().decrypt(token.encode()))
     except InvalidToken as error:
         raise SecretUnreadable(context) from error
     if stored_context != context:
-        raise SecretUnreadable(context)
+        raise OtherContext(context)
     return str(value)
 
 

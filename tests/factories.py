@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from accounts.models import ApiToken, Membership, Role, Scope, Team, User
-from connections.models import Connection
+from connections.models import Connection, ServerKey
 from projects.models import Project
 
 _numbers = itertools.count(1)
@@ -37,6 +37,11 @@ def make_connection(team: Team | None = None, **fields: Any) -> Connection:
         "username": "ml",
     }
     return Connection.objects.create(team=team or make_team(), **(values | fields))
+
+
+def open_server_key(team: Team, path: str = "") -> ServerKey:
+    """A key file of the server, or its SSH agent, with which the team's machines may log in."""
+    return ServerKey.objects.create(team=team, path=path)
 
 
 def make_project(connection: Connection | None = None, **fields: Any) -> Project:

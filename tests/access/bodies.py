@@ -7,7 +7,8 @@ _MACHINE = {
     "hostname": "127.0.0.1",
     "port": 9,
     "username": "ml",
-    "auth_method": "agent",
+    "auth_method": "password",
+    "password": "secret",
     "auto_connect": False,
 }
 # A value in angle brackets is the object of that name, as in a route.

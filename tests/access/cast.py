@@ -143,6 +143,7 @@ def _values(team: Any, users: dict[str, User]) -> dict[str, Any]:
         "accounts.auditevent": AuditEvent.objects.get(pk=event.pk).pk,
         "connections.connection": machine.pk,
         "connections.keeper": keeper.pk,
+        "connections.serverkey": factories.open_server_key(team, "/closed").pk,
         "metrics.retention": Retention.objects.create(tier="raw", keep_days=14).pk,
         "usage.usagesettings": settings.pk,
         "projects.project": project.pk,

@@ -219,6 +219,8 @@ def test_a_team_with_machines_stays(team: Team, in_trash: bool) -> None:
 def test_a_machine_moves_to_another_team(boss: Client, team: Team) -> None:
     second, user = factories.make_team("second"), User.objects.get(username="boss")
     factories.join(user, second, Role.ADMINISTRATOR)
+    for each in (team, second):
+        factories.open_server_key(each)
     machine = factories.make_connection(team, auth_method="agent")
     fields = {
         "name": machine.name,

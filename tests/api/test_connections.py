@@ -101,7 +101,7 @@ def test_patch_changes_only_what_is_sent(world: World) -> None:
 
 def test_patch_of_the_address_outdates_the_session(world: World) -> None:
     row = with_password(world)
-    answer = world.admin.patch(f"/connections/{row.pk}", {"port": 2222})
+    answer = world.admin.patch(f"/connections/{row.pk}", {"port": 2222, "password": "secret"})
     assert answer.json()["port"] == 2222
     assert Connection.objects.get(pk=row.pk).revision == row.revision + 1
 

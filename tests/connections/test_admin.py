@@ -74,12 +74,24 @@ def test_changes_a_machine_and_keeps_the_password(client: Client, team: Team) ->
     client.post(ADD, form(team))
     row = Connection.objects.get()
     path = reverse("admin:connections_connection_change", args=[row.pk])
-    answer = client.post(path, form(team, password="", port="2222"))
+    answer = client.post(path, form(team, password="", ollama_port="2222"))
     assert answer.status_code == 302, answer.content
     changed = Connection.objects.get()
-    assert (changed.port, changed.secret("password")) == (2222, "pass-canary")
-    assert changed.revision == 2
-    assert AuditEvent.objects.first().detail == {"fields": ["port"]}  # type: ignore[union-attr]
+    assert (changed.ollama_port, changed.secret("password")) == (2222, "pass-canary")
+    assert AuditEvent.objects.first().detail == {  # type: ignore[union-attr]
+        "fields": ["ollama_port"]
+    }
+
+
+def test_asks_for_the_password_before_it_goes_elsewhere(client: Client, team: Team) -> None:
+    client.post(ADD, form(team))
+    path = reverse("admin:connections_connection_change", args=[Connection.objects.get().pk])
+    refused = client.post(path, form(team, password="", port="2222"))
+    assert (refused.status_code, Connection.objects.get().port) == (200, 22)
+    assert b"Give the password again" in refused.content
+    assert client.post(path, form(team, password="again", port="2222")).status_code == 302
+    changed = Connection.objects.get()
+    assert (changed.port, changed.secret("password"), changed.revision) == (2222, "again", 2)
 
 
 def test_accepts_exactly_the_host_key_that_was_shown(client: Client, team: Team) -> None:

@@ -30,6 +30,7 @@ def caller(old: Team, new: Team) -> Caller:
     user = factories.make_user("mover")
     for team in (old, new):
         factories.join(user, team, Role.ADMINISTRATOR)
+        factories.open_server_key(team)
     return Caller(user)
 
 

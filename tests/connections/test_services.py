@@ -48,7 +48,7 @@ def test_every_action_nudges_after_the_commit(
         row = services.create(caller, FIELDS)
         assert nudged == []
     for act in (
-        lambda: services.change(caller, row.pk, {"port": 2222}),
+        lambda: services.change(caller, row.pk, {"port": 2222, "password": "x"}),
         lambda: services.connect(caller, row.pk),
         lambda: services.disconnect(caller, row.pk),
         lambda: services.accept_host_key(caller, row.pk, "SHA256:" + "A" * 43),
@@ -117,6 +117,7 @@ def test_a_form_that_sends_the_fingerprint_back_keeps_its_type(team: Team) -> No
 
 def test_removing_the_only_key_is_refused(team: Team) -> None:
     caller = person(team)
+    factories.open_server_key(team)
     row = services.create(
         caller, FIELDS | {"auth_method": "key", "generate_key": True, "password": None}
     )
