@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from connections import sessions, ssh
+from connections import own_folders, sessions, ssh
 from connections.models import Connection, Transport
 from dgxsite import cleaner
 from dgxsite.errors import Invalid
@@ -76,12 +76,24 @@ def resolve(connection: Connection, text: str, *, create: bool = False) -> str:
     Logs in for this one question, so never call it inside a transaction. Takes 20 s at most.
     """
     if connection.transport == Transport.LOCAL:
-        return look(_Here(), text, "of this site", create=create)
+        return here(text, create=create)
     try:
         with ssh.open_session(sessions.target_of(connection), timeout=LOGIN_SECONDS) as session:
             return look_over(session, text, connection.username, create=create)
     except ssh.ConnectError as error:
         raise NotReached(error.detail) from error
+
+
+def here(text: str, *, create: bool = False) -> str:
+    """The same on the machine that the site runs on, below its roots (`connections.own_folders`).
+
+    The answer is the real path: where it lies now is what was allowed.
+    """
+    try:
+        path = look(_Here(), own_folders.real(text), "of this site", create=create)
+        return own_folders.real(path)
+    except own_folders.NotBelowRoots as error:
+        raise NoFolder(error.detail) from error
 
 
 def look_over(session: ssh.Session, text: str, user: str, *, create: bool = False) -> str:

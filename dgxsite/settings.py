@@ -84,6 +84,8 @@ CORS_ORIGINS = env_list("DGX_CORS_ORIGINS")
 ALLOW_LOOPBACK = env_bool("DGX_ALLOW_LOOPBACK")
 ALLOWED_NETWORKS = env_list("DGX_ALLOWED_NETWORKS")
 SSH_KEY_DIR = Path(env_str("DGX_SSH_KEY_DIR", "~/.ssh")).expanduser()
+# Folders of the site's own machine that projects and exports may lie below; `~` is its account's.
+LOCAL_ROOTS = env_list("DGX_LOCAL_ROOTS") or ["~/projects"]
 TERMINAL = env_bool("DGX_TERMINAL", default=True)
 # Set by `manage.py up` for its own keeper, which then holds the machine the site runs on.
 HOLDS_LOCAL = env_bool("DGX_HOLDS_LOCAL")

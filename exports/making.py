@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from connections import files
+from connections import files, folders
 from connections.files import NotStored, Stored
 from connections.models import Connection, Transport
 from dgxsite import cleaner
@@ -116,9 +116,16 @@ def _store_here(export: Export, connection: Connection, file: File, progress: _P
 def _store_there(export: Export, connection: Connection, file: File, progress: _Progress) -> Stored:
     directory = export.remote_directory or REMOTE_DIRECTORY
     if connection.transport == Transport.LOCAL:
-        path = Path(directory).expanduser() / file.name
-        return storage.put(path, file.data, progress.add)
+        return storage.put(_here(directory) / file.name, file.data, progress.add)
     return files.put(connection, directory, file.name, file.data, progress=progress.add)
+
+
+def _here(directory: str) -> Path:
+    """A folder of the site's own machine, made below the roots of the settings; or `NotStored`."""
+    try:
+        return Path(folders.here(directory, create=True))
+    except folders.NoFolder as error:
+        raise NotStored(error.detail) from error
 
 
 def _outcome(export: Export, future: Future[Stored]) -> Stored | str:

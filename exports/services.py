@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from accounts import audit, limits
 from accounts.policy import Caller, forbidden, may
-from connections import files
+from connections import files, own_folders
 from connections import services as connections
-from connections.models import Connection
+from connections.models import Connection, Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
 from dgxsite.waiting import outside_database
 from exports import making, nudge
@@ -62,6 +62,7 @@ def draft(
         if kind != Kind.DUAL:
             raise Invalid.field("remote_directory", "Only a dual export goes to the machine.")
         files.check_directory(remote_directory, "remote_directory")
+        _check_own_machine(connection, remote_directory)
     limits.allow(caller, "exports.make", MAKES_PER_MINUTE)
     return Export(
         connection=connection,
@@ -71,6 +72,16 @@ def draft(
         remote_directory=remote_directory or "",
         requested_by=caller.user,
     )
+
+
+def _check_own_machine(connection: Connection, directory: str) -> None:
+    """`Invalid` for a folder of the site's own machine outside of its roots."""
+    if connection.transport != Transport.LOCAL:
+        return
+    try:
+        own_folders.real(directory)
+    except own_folders.NotBelowRoots as error:
+        raise Invalid.field("remote_directory", error.detail) from error
 
 
 def check(kind: str, range_: str | None, format_: str) -> None:

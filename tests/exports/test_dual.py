@@ -14,11 +14,13 @@ import redis
 from django.test import override_settings
 
 from accounts.models import AuditEvent
+from connections.models import Connection
 from exports import making, queue, storage
 from exports.models import Export, State
 from metrics.collectors.readings import Network
 from metrics.live import Recorder
 from metrics.tiers import RAW
+from tests.api.client import fields_of
 from tests.exports import rows
 from tests.exports.conftest import Lab
 from tests.exports.machines import serving
@@ -283,3 +285,28 @@ def test_the_sites_own_machine(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mon
         told = export(lab)
     assert told["remote"]["path"] == str(tmp_path / "own/projects/exports" / told["filename"])
     assert told["remote"]["sha256"] == told["local"]["sha256"]
+
+
+def test_the_sites_own_machine_takes_no_folder_outside_its_roots(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "own"))
+    keys = tmp_path / "own/.ssh"
+    keys.mkdir(parents=True)
+    (tmp_path / "own/projects").mkdir()
+    (tmp_path / "own/projects/link").symlink_to(keys)
+    Connection.objects.filter(pk=lab.machine.pk).update(transport="local")
+    for directory in ("~/.ssh", "/etc", str(keys), "~/projects/link", "~/projects/link/deeper"):
+        answer = lab.api("operator").post(
+            f"/connections/{lab.machine.pk}/exports", {"remote_directory": directory}
+        )
+        assert (answer.status_code, fields_of(answer)) == (422, {"remote_directory"}), directory
+    # A row that is there already is looked at again when its time comes.
+    told = export(lab)
+    row = Export.objects.get(pk=told["id"])
+    row.remote_directory = "~/projects/link"
+    making.make(row)
+    row.refresh_from_db()
+    assert (row.local_ok, row.remote_ok) == (True, False)
+    assert "DGX_LOCAL_ROOTS" in row.remote_error
+    assert list(keys.iterdir()) == []
