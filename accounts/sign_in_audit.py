@@ -1,4 +1,7 @@
-"""Changes to how a person logs in, written into the audit trail."""
+"""Changes to how a person logs in, written into the audit trail.
+
+New passwords are noted by `accounts.password_audit`: allauth is only one way to one.
+"""
 
 from typing import Any
 
@@ -13,9 +16,6 @@ from accounts.models import User
 from accounts.policy import Caller
 
 _ACTIONS: dict[Signal, str] = {
-    account_signals.password_changed: "password.change",
-    account_signals.password_set: "password.set",
-    account_signals.password_reset: "password.reset",
     account_signals.email_changed: "email.change",
     mfa_signals.authenticator_added: "second_factor.add",
     mfa_signals.authenticator_removed: "second_factor.remove",

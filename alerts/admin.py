@@ -7,6 +7,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import Audited, ReadOnly
+from accounts.authentication import caller_from_page
+from accounts.back_office import OfTeams
 from alerts import drafts, services
 from alerts.models import Alert, AlertRule
 from alerts.quantities import QUANTITIES
@@ -54,8 +56,10 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(AlertRule)
-class RuleAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
+class RuleAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     audit_name = "alert_rule"
+    team_path = "team"
+    change_action = services.CHANGE
     form = RuleAdminForm
     list_display = ("name", "team", "metric", "comparison", "threshold", "enabled", "deleted_at")
     list_filter = ("enabled", "metric")
@@ -63,15 +67,24 @@ class RuleAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name",)
     autocomplete_fields = ("team",)
 
+    def may_write(self, request: HttpRequest, obj: Any) -> bool:
+        """One's own rule, or any of a team that one administers; a new one is one's own."""
+        if obj._state.adding:
+            return super().may_write(request, obj)
+        return services.may_change(caller_from_page(request), obj)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A changed rule begins anew, as it does by the API."""
         if change:
             services.begin_anew(obj)
+        else:
+            obj.created_by = request.user
         super().save_model(request, obj, form, change)
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class AlertAdmin(ReadOnly, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "team"
     list_display = ("rule", "connection", "gpu", "state", "value", "started_at", "resolved_at")
     list_filter = ("state",)
     list_select_related = ("rule", "connection")

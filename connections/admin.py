@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from pydantic import ValidationError
 
 from accounts.authentication import caller_from_page
+from accounts.back_office import OfTeams
 from accounts.policy import Caller
 from connections import drafts, server_keys_admin, services
 from connections.forms import SecretText
@@ -86,6 +87,8 @@ class ConnectionAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "hostname" not in self.fields:
+            return  # who may only look has no field to fill in
         self.fields["hostname"].required = False
         offered = self.instance.offered_host_key
         choices = [(offered, offered)] if offered else []
@@ -139,7 +142,9 @@ class ConnectionAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Connection)
-class ConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ConnectionAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "team"
+    change_action = "connection.change"
     form = ConnectionAdminForm
     list_display = ("name", "team", "hostname", "status", "reason", "is_active", "owner")
     list_filter = ("status", "reason", "team", "transport")
@@ -203,7 +208,7 @@ class ConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Keeper)
-class KeeperAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class KeeperAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     """Who holds the sessions; written by the keepers alone."""
 
     list_display = ("name", "holds_local", "started_at", "heartbeat_at")

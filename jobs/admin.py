@@ -8,11 +8,13 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import Audited, ReadOnly
+from accounts.back_office import OfTeams
 from jobs.models import Job, MachineQueue
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class JobAdmin(ReadOnly, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "connection__team"
     list_display = ("name", "status", "connection", "project", "requested_by", "created_at")
     list_filter = ("status", "kind")
     list_select_related = ("connection", "project", "requested_by")
@@ -21,10 +23,12 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(MachineQueue)
-class MachineQueueAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
+class MachineQueueAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     """A queue is made with the first job of its machine and goes with the machine."""
 
     audit_name = "queue"
+    team_path = "connection__team"
+    change_action = "queue.change"
     list_display = ("connection", "is_paused", "idle_percent", "hold_seconds", "per_person")
     readonly_fields = ("connection", "seen_at")
 

@@ -10,16 +10,19 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from accounts.admin import Audited
+from accounts.back_office import OfTeams
 from metrics import retention, tiers
 from metrics.models import Retention
 from metrics.tasks import keep_partitions
 
 
 @admin.register(Retention)
-class RetentionAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
+class RetentionAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     """A line per tier, for the site or for one machine; what has no line keeps the default."""
 
     audit_name = "retention"
+    team_path = "connection__team"
+    change_action = "connection.change"
     list_display = ("tier", "of_whom", "keep_days")
     list_filter = ("tier",)
     list_select_related = ("connection",)
@@ -38,6 +41,9 @@ class RetentionAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="Clean up now, by all the lines", permissions=["change"])
     def clean_up_now(self, request: HttpRequest, queryset: QuerySet[Retention]) -> None:
         """Say what goes, and let a worker take it away; the choice of lines does not matter."""
+        if not request.user.is_superuser:
+            self.message_user(request, "Only a superuser does this.", messages.ERROR)
+            return
         expected = retention.clean_up(timezone.now(), dry_run=True)
         try:
             keep_partitions.apply_async(retry=False)

@@ -13,6 +13,8 @@ from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
 from accounts.authentication import caller_from_page
+from accounts.back_office import OfTeams
+from accounts.models import Role
 from accounts.policy import Caller
 from dgxsite.errors import SiteError
 from notifications import services
@@ -58,7 +60,10 @@ class ChannelAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Channel)
-class ChannelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ChannelAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "team"
+    least_to_see = Role.ADMINISTRATOR
+    change_action = services.ACTION
     form = ChannelAdminForm
     list_display = ("name", "team", "kind", "shown_url", "created_at")
     list_filter = ("kind", "team")
@@ -95,14 +100,17 @@ class ChannelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class EventAdmin(ReadOnly, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "team"
     list_display = ("created_at", "kind", "severity", "title", "team")
     list_filter = ("kind", "severity")
     list_select_related = ("team",)
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class DeliveryAdmin(ReadOnly, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "event__team"
+    least_to_see = Role.ADMINISTRATOR
     list_display = ("event", "channel", "user", "status", "attempts", "due_at", "detail")
     list_filter = ("status",)
     list_select_related = ("event", "channel", "user")

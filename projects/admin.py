@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from pydantic import ValidationError
 
 from accounts.authentication import caller_from_page
+from accounts.back_office import OfTeams
 from accounts.policy import Caller
 from dgxsite.errors import SiteError
 from projects import drafts, services
@@ -82,7 +83,9 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProjectAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
+    team_path = "connection__team"
+    change_action = "project.change"
     form = ProjectAdminForm
     list_display = ("name", "connection", "project_type", "status", "last_activity_at")
     list_filter = ("status",)

@@ -6,11 +6,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import Audited
+from accounts.back_office import OfTeams
 from usage.models import UsageSettings
 
 
 @admin.register(UsageSettings)
-class UsageSettingsAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg]
+class UsageSettingsAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     """One row: it is added once, changed, and never deleted."""
 
     audit_name = "usage_settings"
