@@ -1,0 +1,1 @@
+"""Calls that nobody would think of, drawn from what the API says of itself."""
