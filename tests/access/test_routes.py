@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import transaction
 from django.http import HttpResponse
 
 from accounts.models import Role
@@ -18,6 +17,7 @@ from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES
 from tests.access.cast import ACTORS, Cast, make_cast
 from tests.access.matrix import Matrix, compare
+from tests.undone import undone
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
@@ -107,9 +107,8 @@ def _knock(cast: Cast, actor: str, address: Address, method: str) -> str:
         if address.is_api or method != "POST":
             options["content_type"] = "application/json"
     cookies = copy.deepcopy(client.cookies)
-    with transaction.atomic():
+    with undone():
         answer = getattr(client, method.lower())(address.path, **options)
-        transaction.set_rollback(True)
     client.cookies = cookies
     return _outcome(answer)
 

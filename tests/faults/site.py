@@ -103,6 +103,11 @@ class Site:
         until(self._answers, "the web process answers", seconds=_START_SECONDS)
         return running
 
+    @property
+    def port(self) -> int:
+        """Where the web process listens."""
+        return self._port
+
     def ask(self, method: str, path: str, token: str, body: Any = None, key: str = "") -> Answer:
         """One request to the web process; raises OSError if it does not answer at all.
 
@@ -205,6 +210,11 @@ class Server:
 
     def is_ready(self) -> bool:
         return self._server.is_ready()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self, how: signal.Signals) -> float:
         """End it with this signal; the Unix time at which that was asked."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
@@ -22,6 +21,7 @@ from dgxsite.body_limit import BodyLimit
 from tests import factories
 from tests.access.addresses import address_of, every_route
 from tests.access.cast import make_cast
+from tests.undone import undone
 
 ROOT = Path(__file__).resolve().parents[2]
 YEAR_SECONDS = 31_536_000
@@ -147,9 +147,8 @@ def crawl(client: Client, values: dict[str, Any], *, https: bool) -> tuple[dict[
 def knock(client: Client, method: str, path: str) -> Any:
     """One request, whose effects are undone."""
     cookies = copy.deepcopy(client.cookies)
-    with transaction.atomic():
+    with undone():
         answer = getattr(client, method)(path)
-        transaction.set_rollback(True)
     client.cookies = cookies
     return answer
 
