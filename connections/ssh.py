@@ -258,11 +258,11 @@ class Session:
         """
         give_back()
         try:
-            with _closing_after(self._transport, timeout):
-                channel = self._transport.open_session(timeout=timeout)
-                channel.invoke_subsystem("sftp")
-                with contextlib.closing(Sftp(channel)) as opened:
-                    yield opened
+            with (
+                _closing_after(self._transport, timeout),
+                contextlib.closing(Sftp(self._subsystem("sftp", timeout))) as opened,
+            ):
+                yield opened
         except (
             EOFError,
             paramiko.SSHException,
@@ -271,6 +271,15 @@ class Session:
             UnicodeDecodeError,  # a refusal in words that are no text
         ) as error:
             raise SessionLost(f"no SFTP: {error}") from error
+
+    def _subsystem(self, name: str, timeout: float) -> paramiko.Channel:
+        """A channel to it; a link that is reset meanwhile is no refusal of the machine's."""
+        try:
+            channel = self._transport.open_session(timeout=timeout)
+            channel.invoke_subsystem(name)
+        except OSError as error:
+            raise SessionLost(f"no channel: {error}") from error
+        return channel
 
     def _open(self, command: str, timeout: float) -> paramiko.Channel:
         """A channel on which `command` was started, or `SessionLost`.

@@ -33,19 +33,21 @@ class BoundedH11(H11Protocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head, self._reader = _ended(self._head), _ended(self._reader)
+        self._stop_head()
+        self._stop_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
+        # uvicorn has none before the first request, whatever its annotation says.
+        if getattr(self.cycle, "response_complete", True):
             self._await_head()
         else:
-            self._head = _ended(self._head)
+            self._stop_head()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._is_socket = True
-        self._head = _ended(self._head)
+        self._stop_head()
         super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
@@ -54,7 +56,7 @@ class BoundedH11(H11Protocol):
         self._await_reader()
 
     def resume_writing(self) -> None:
-        self._reader = _ended(self._reader)
+        self._stop_reader()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
@@ -68,7 +70,7 @@ class BoundedH11(H11Protocol):
             self._head = self._after(HEAD_SECONDS, self.transport.abort)
 
     def _await_reader(self) -> None:
-        _ended(self._reader)
+        self._stop_reader()
         cycle = self.cycle
 
         def give_up() -> None:
@@ -79,10 +81,15 @@ class BoundedH11(H11Protocol):
 
         self._reader = self._after(STALLED_SECONDS, give_up)
 
+    def _stop_head(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _stop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+
     def _after(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         return self.loop.call_later(max(_LEAST_SECONDS, seconds * settings.TIME_SCALE), call)
-
-
-def _ended(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()

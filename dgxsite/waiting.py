@@ -8,6 +8,7 @@ themselves, so their callers need not think of it; `tests/test_doors_outside.py`
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connections
 
@@ -26,7 +27,8 @@ def give_back() -> None:
     take. A transaction that a test was put into counts as none, and its connection stays.
     """
     for connection in connections.all(initialized_only=True):
-        if not all(block._from_testcase for block in connection.atomic_blocks):
+        blocks: list[Any] = connection.atomic_blocks
+        if not all(block._from_testcase for block in blocks):
             raise RuntimeError("A wait outside PostgreSQL does not belong into a transaction.")
         if not connection.in_atomic_block:
             connection.close()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.handlers.asgi import ASGIHandler
@@ -14,6 +14,7 @@ from django.test import override_settings
 from django.urls import path
 
 from dgxsite import streaming
+from dgxsite.body_limit import App
 from dgxsite.streaming import Closing
 
 # Django leaves the file with a request's body to the garbage collector when an answer breaks off.
@@ -99,7 +100,7 @@ class Browser:
             "query_string": b"",
             "headers": [(b"host", b"testserver")],
         }
-        await Closing(ASGIHandler())(scope, self._receive, self._send)
+        await Closing(cast("App", ASGIHandler()))(scope, self._receive, self._send)
 
     async def _receive(self) -> Any:
         if not self._asked:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import transaction
 
@@ -9,7 +10,7 @@ from django.db import transaction
 @contextmanager
 def undone() -> Iterator[None]:
     """Around requests of a test that is in a transaction already."""
-    block = transaction.atomic()
+    block: Any = transaction.atomic()
     block._from_testcase = True  # as Django's own TestCase marks its own
     with block:
         yield

@@ -211,8 +211,8 @@ class Server:
     def is_ready(self) -> bool:
         return self._server.is_ready()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it and wait for nothing."""
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal and wait for nothing."""
         assert self._process is not None
         self._process.send_signal(number)
 

@@ -26,11 +26,11 @@ LATE_SECONDS = 4.0
 
 @contextmanager
 def frozen(server: Server) -> Iterator[None]:
-    server.signal(signal.SIGSTOP)
+    server.send(signal.SIGSTOP)
     try:
         yield
     finally:
-        server.signal(signal.SIGCONT)
+        server.send(signal.SIGCONT)
 
 
 def test_a_log_in_takes_one_wait(start_site: StartSite, own_redis: tuple[Server, str]) -> None:
