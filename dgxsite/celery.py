@@ -87,7 +87,9 @@ def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
 @worker_shutting_down.connect
 def _stop_keeping(**kwargs: Any) -> None:
     from connections import keeper
+    from notifications.dispatch import dispatcher
 
+    dispatcher.stop()
     keeper.stop()
 
 

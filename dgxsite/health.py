@@ -27,7 +27,8 @@ from psycopg_pool import PoolTimeout
 
 from connections import leases
 from connections.models import Keeper
-from dgxsite.pulse import BEAT_KEY, WORKER_KEY
+from dgxsite import own_connection
+from dgxsite.pulse import BEAT_KEY, WORKER_KEY, WORKER_TROUBLE_KEY
 
 OK = "ok"
 DEADLINE_SECONDS = 2.5
@@ -171,14 +172,21 @@ def _ask_redis() -> Answers:
         with redis.Redis.from_url(
             settings.REDIS_SAMPLES_URL, socket_timeout=timeout, socket_connect_timeout=timeout
         ) as client:
-            worker, beat = client.mget(WORKER_KEY, BEAT_KEY)
+            worker, beat, trouble = client.mget(WORKER_KEY, BEAT_KEY, WORKER_TROUBLE_KEY)
     except redis.RedisError:
         return {}
     return {
         "redis": OK,
-        "worker": _fresh(worker, WORKER_FRESH_SECONDS, "The worker does not take tasks."),
+        "worker": _worker(worker, trouble),
         "beat": _fresh(beat, BEAT_FRESH_SECONDS, "The clock (beat) does not tick."),
     }
+
+
+def _worker(stamp: bytes | None, trouble: bytes | None) -> str:
+    state = _fresh(stamp, WORKER_FRESH_SECONDS, "The worker does not take tasks.")
+    if state != OK or trouble is None:
+        return state
+    return f"A part of a worker has stopped: {trouble.decode('utf-8', 'replace')}."
 
 
 def _fresh(stamp: bytes | None, seconds: float, otherwise: str) -> str:

@@ -40,23 +40,23 @@ class Loop:
         self._target = target
         self._patience_seconds = patience_seconds
         self._thread: threading.Thread | None = None
-        self._is_wanted = False
+        self.is_wanted = False
         self._last_beat = 0.0
         self._died_at: float | None = None
 
     def start(self) -> None:
         """Start it, unless it runs."""
         with _looking:
-            if self._is_wanted and self._is_alive():
+            if self.is_wanted and self.is_alive:
                 return
-            self._is_wanted, self._died_at = True, None
+            self.is_wanted, self._died_at = True, None
             _started.add(self)
             self._run()
 
     def end(self) -> None:
         """It is no longer wanted; the thread itself has to see that and return."""
         with _looking:
-            self._is_wanted = False
+            self.is_wanted = False
             _started.discard(self)
 
     def join(self, timeout: float) -> None:
@@ -69,24 +69,25 @@ class Loop:
 
     def is_well(self) -> bool:
         """Whether it runs, shows signs of life, and did not have to be started again just now."""
-        if not self._is_wanted:
+        if not self.is_wanted:
             return True
         now = time.monotonic()
         is_proven = self._died_at is None or now - self._died_at > PROVEN_SECONDS
         is_stuck = (
             self._patience_seconds is not None and now - self._last_beat > self._patience_seconds
         )
-        return self._is_alive() and is_proven and not is_stuck
+        return self.is_alive and is_proven and not is_stuck
 
     def revive(self) -> None:
         """Start it again if it died."""
         with _looking:
-            if self._is_wanted and not self._is_alive():
+            if self.is_wanted and not self.is_alive:
                 logger.error("the thread %s had ended; it is started again", self.name)
                 self._died_at = time.monotonic()
                 self._run()
 
-    def _is_alive(self) -> bool:
+    @property
+    def is_alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:

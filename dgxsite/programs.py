@@ -26,6 +26,8 @@ WEB_OPTIONS = (
     *("--no-access-log", "--no-server-header", "--log-level", "warning"),
     *("--timeout-graceful-shutdown", "2"),
 )
+# More than there are tasks (`dgxsite.turns`), so that a tick always finds a thread.
+TASK_THREADS = 32
 # Gossip and mingle let workers of one queue know each other; ours talk through PostgreSQL.
 WORKER_OPTIONS = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
@@ -67,7 +69,7 @@ def web(host: str, port: int, *, behind_proxy: bool) -> Program:
 def keeper() -> Program:
     """One Celery worker for both queues: the keeper's broadcast tick and the short tasks."""
     queues = ("-Q", "celery,tick", "-n", "keeper@%h")
-    argv = (*_CELERY, "worker", "-P", "threads", "-c", "16", *queues, *WORKER_OPTIONS)
+    argv = (*_CELERY, "worker", "-P", "threads", "-c", str(TASK_THREADS), *queues, *WORKER_OPTIONS)
     environment = {
         "DGX_HOLDS_LOCAL": "1",
         # It takes nothing but JSON, so a forged message runs no code.

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,13 +13,17 @@ from django.conf import settings
 
 from dgxsite import address_policy, cleaner
 from dgxsite.waiting import outside_database
-from notifications import letters
+from notifications import letters, no_answer
 from notifications.chat_services import BY_SCHEME, host_of
 from notifications.kinds import Severity
 from notifications.models import Channel, Event
 from notifications.outcome import Outcome
 
 DEADLINE_SECONDS = 30.0
+# Longer than a service waits for one connection and one answer.
+EVEN_SECONDS = 10.0
+# How the services' plugins name the status of an answer.
+_STATUS = re.compile(r"\berror=([1-5][0-9]{2})\b")
 _TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "failure"}
 # What a program needs to run and to check certificates; the site's own settings stay here.
 _PASSED_ON = (
@@ -50,7 +55,8 @@ def check(url: str) -> Outcome:
 def send(channel: Channel, event: Event) -> Outcome:
     """One try. The host is judged here and once more at each connection."""
     url = channel.reveal("url")
-    if (place := host_of(parse(url))) is not None:
+    place = host_of(parse(url))
+    if place is not None:
         try:
             address_policy.pin(*place)
         except address_policy.RefusedAddress as error:
@@ -58,7 +64,15 @@ def send(channel: Channel, event: Event) -> Outcome:
         except address_policy.Unresolvable as error:
             return Outcome.failed(error.detail)
     kind = _TYPES[Severity(event.severity)]
-    return _run(url, {"title": event.title, "body": letters.text(event), "type": kind})
+    message = {"title": event.title, "body": letters.text(event), "type": kind}
+    even = time.monotonic() + EVEN_SECONDS
+    outcome = _run(url, message)
+    if place is None or outcome.ok or outcome.is_final:
+        return outcome
+    # The channel names the server: what is no answer of HTTP is told as for a webhook.
+    if status := _STATUS.search(outcome.detail):
+        return Outcome.failed(f"The service answered {status[1]}.")
+    return no_answer.outcome(f"channel={channel.pk} {outcome.detail}", even)
 
 
 @outside_database()

@@ -1,78 +1,84 @@
-"""The queue of deliveries: claim a row, leave the database, send, write down what became of it.
+"""One delivery: send a claimed row, and write down what became of it.
 
-A claim is a conditional update with an end. A worker that dies loses its claim by time and the row
-is sent again; the id of the event goes with every copy, so that a receiver can drop the second.
-Two copies need a death between sending and recording; nothing else makes one.
+A claim is a conditional update with an end (`claiming`). A worker that dies loses its claim by time
+and the row is sent again; the id of the event goes with every copy, so that a receiver can drop the
+second. Two copies need a death between sending and recording; nothing else makes one.
 """
 
 import logging
 import time
-import uuid
 from datetime import datetime, timedelta
 
-from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Membership
 from dgxsite import cleaner
 from dgxsite.crypto import SecretUnreadable
-from notifications import apprise_door, mails, webhooks
+from notifications import apprise_door, claiming, mails, resting, webhooks
+from notifications.claiming import CLAIM_SECONDS
 from notifications.events import notify
 from notifications.models import Attempt, Channel, ChannelKind, Delivery, DeliveryStatus, Event
 from notifications.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
-# Longer than any sending may take; a dead worker's rows wait for as long.
-CLAIM_SECONDS = 120.0
+__all__ = ["CLAIM_SECONDS", "claim", "run", "work"]
+
 # The wait after each failed try; after the last of them the delivery has failed.
 RETRY_SECONDS = (5.0, 30.0, 120.0, 600.0, 3600.0, 10_800.0)
-RUN_SECONDS = 50.0
+# As long as all tries of one take together.
+PATIENCE = timedelta(seconds=sum(RETRY_SECONDS))
+BROKEN = Outcome.failed("Something went wrong; the log of the site says more.")
 LONGEST_DETAIL = 300
 
 _SENDERS = {ChannelKind.APPRISE: apprise_door.send, ChannelKind.WEBHOOK: webhooks.send}
 
 
-def run(seconds: float = RUN_SECONDS) -> int:
-    """Send what is due, one after the other, for at most `seconds`; how many were tried."""
-    began, tried = time.monotonic(), 0
-    while time.monotonic() - began < seconds and (row := claim(timezone.now())) is not None:
+def run() -> int:
+    """Send what is due, one after the other, on this thread; how many were tried."""
+    tried = 0
+    while (row := claim(timezone.now())) is not None:
         work(row)
         tried += 1
     return tried
 
 
 def claim(now: datetime) -> Delivery | None:
-    """The next delivery that is due, or whose worker died; nobody else has it until the claim
-    ends."""
-    waiting = Q(status=DeliveryStatus.PENDING, due_at__lte=now)
-    abandoned = Q(status=DeliveryStatus.SENDING, claimed_until__lt=now)
-    with transaction.atomic():
-        rows = Delivery.objects.select_for_update(skip_locked=True, of=("self",))
-        _give_up(rows.filter(abandoned, attempts__gt=len(RETRY_SECONDS)))
-        row = rows.filter(waiting | abandoned).order_by("due_at", "pk").first()
-        if row is None:
-            return None
-        row.status = DeliveryStatus.SENDING
-        row.claim, row.claimed_until = uuid.uuid4(), now + timedelta(seconds=CLAIM_SECONDS)
-        row.attempts += 1  # counted before the try: one that kills its worker ends, too
-        row.save(update_fields=["status", "claim", "claimed_until", "attempts"])
-    return row
+    """The next delivery that may go out, claimed; see `claiming`."""
+    _give_up(now)
+    return claiming.claim(now, most_tries=len(RETRY_SECONDS) + 1)
 
 
 def work(row: Delivery) -> None:
     """Send a claimed delivery and write down what became of it."""
-    began = time.monotonic()
-    if not _is_wanted(row):
-        _finish(row, DeliveryStatus.DROPPED, "The recipient no longer belongs to the team.")
+    if not is_wanted(row):
         return
+    began = time.monotonic()
+    outcome = send(row)
+    record(row, outcome, duration_ms=round(1000 * (time.monotonic() - began)))
+
+
+def is_wanted(row: Delivery) -> bool:
+    """Whether it is still to be sent. Who has left the team or lost the login is told nothing."""
+    if row.user is None:
+        return True
+    member = Membership.objects.filter(team=row.event.team_id, user=row.user).exists()
+    if row.user.is_active and (member or row.user.is_superuser):
+        return True
+    _finish(row, DeliveryStatus.DROPPED, "The recipient no longer belongs to the team.")
+    return False
+
+
+def send(row: Delivery) -> Outcome:
+    """One try; asks nothing of the database and never raises an `Exception`."""
     try:
-        outcome = _send(row)
+        if row.channel is not None:
+            return through_channel(row.channel, row.event)
+        assert row.user is not None
+        return mails.send(row.user, row.event)
     except Exception:  # whatever a sender raises, the row must not stay claimed
         logger.exception("delivery=%s event=%s failed", row.pk, row.event_id)
-        outcome = Outcome.failed("Something went wrong; the log of the site says more.")
-    _record(row, outcome, duration_ms=round(1000 * (time.monotonic() - began)))
+        return BROKEN
 
 
 def through_channel(channel: Channel, event: Event) -> Outcome:
@@ -83,42 +89,37 @@ def through_channel(channel: Channel, event: Event) -> Outcome:
         return Outcome.refused("The stored address cannot be read with the keys of the site.")
 
 
-def _send(row: Delivery) -> Outcome:
-    if row.channel is not None:
-        return through_channel(row.channel, row.event)
-    assert row.user is not None
-    return mails.send(row.user, row.event)
-
-
-def _is_wanted(row: Delivery) -> bool:
-    """A person who has left the team or lost the login since is told nothing."""
-    if row.user is None:
-        return True
-    member = Membership.objects.filter(team=row.event.team_id, user=row.user).exists()
-    return row.user.is_active and (member or row.user.is_superuser)
-
-
-def _record(row: Delivery, outcome: Outcome, *, duration_ms: int) -> None:
+def record(row: Delivery, outcome: Outcome, *, duration_ms: int) -> None:
     """Only under the claim it was sent with: who was slower than that is not asked."""
-    Attempt.objects.create(
-        delivery=row,
-        ok=outcome.ok,
-        detail=cleaner.line(outcome.detail, LONGEST_DETAIL),
-        duration_ms=duration_ms,
-    )
+    detail = cleaner.line(outcome.detail, LONGEST_DETAIL)
+    Attempt.objects.create(delivery=row, ok=outcome.ok, detail=detail, duration_ms=duration_ms)
     if outcome.ok:
-        _finish(row, DeliveryStatus.SENT, outcome.detail)
+        _finish(row, DeliveryStatus.SENT, detail)
     elif outcome.is_final or row.attempts > len(RETRY_SECONDS):
-        logger.warning("delivery=%s event=%s given up: %s", row.pk, row.event_id, outcome.detail)
-        if _finish(row, DeliveryStatus.FAILED, outcome.detail) and row.channel is not None:
-            _tell_administrators(row.channel, outcome.detail)
+        logger.warning("delivery=%s event=%s given up: %s", row.pk, row.event_id, detail)
+        if _finish(row, DeliveryStatus.FAILED, detail) and row.channel is not None:
+            _tell_administrators(row.channel, detail)
     else:
         wait = timedelta(seconds=RETRY_SECONDS[row.attempts - 1])
-        _release(row, timezone.now() + wait, outcome.detail)
+        _release(row, timezone.now() + wait, detail)
+    if row.channel is not None:
+        _note(row.channel, outcome)
 
 
-def _give_up(rows: QuerySet[Delivery]) -> None:
+def _note(channel: Channel, outcome: Outcome) -> None:
+    """What this try says of the channel; that a receiver refuses one message says nothing."""
+    if outcome.ok:
+        resting.note_success(channel)
+    elif not outcome.is_final:
+        now = timezone.now()
+        resting.note_failure(channel, now)
+        if resting.give_up_old(channel, now, PATIENCE):
+            _tell_administrators(channel, outcome.detail)
+
+
+def _give_up(now: datetime) -> None:
     """One whose every try ended with the death of a worker is not given to another."""
+    rows = Delivery.objects.filter(claiming.abandoned(now), attempts__gt=len(RETRY_SECONDS))
     for row in rows:
         logger.error("delivery=%s event=%s given up: its workers died", row.pk, row.event_id)
         _finish(row, DeliveryStatus.FAILED, "The sending was interrupted each time.")
@@ -127,7 +128,7 @@ def _give_up(rows: QuerySet[Delivery]) -> None:
 def _finish(row: Delivery, status: DeliveryStatus, detail: str) -> bool:
     changed = Delivery.objects.filter(pk=row.pk, claim=row.claim).update(
         status=status,
-        detail=cleaner.line(detail, LONGEST_DETAIL),
+        detail=detail,
         finished_at=timezone.now(),
         claim=None,
         claimed_until=None,
@@ -138,7 +139,7 @@ def _finish(row: Delivery, status: DeliveryStatus, detail: str) -> bool:
 def _release(row: Delivery, due_at: datetime, detail: str) -> None:
     Delivery.objects.filter(pk=row.pk, claim=row.claim).update(
         status=DeliveryStatus.PENDING,
-        detail=cleaner.line(detail, LONGEST_DETAIL),
+        detail=detail,
         due_at=due_at,
         claim=None,
         claimed_until=None,

@@ -46,6 +46,9 @@ class Channel(models.Model):
         User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
     updated_at = models.DateTimeField(auto_now=True)
+    # Failures in a row, and until when nothing more is tried (`notifications.resting`).
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    rests_until = models.DateTimeField(null=True, editable=False)
 
     objects = ChannelQuerySet.as_manager()
 

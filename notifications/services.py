@@ -21,7 +21,7 @@ from accounts.policy import Caller, may, roles_from, teams_with
 from dgxsite.errors import Forbidden, Invalid, NotFound
 from dgxsite.failures import conflict
 from dgxsite.slots import Places
-from notifications import addresses, delivery, kinds
+from notifications import addresses, delivery, kinds, resting
 from notifications.kinds import KINDS, Severity, Way
 from notifications.models import Channel, ChannelKind, Choice, Delivery, Event
 from notifications.outcome import Outcome
@@ -82,6 +82,7 @@ def change(caller: Caller, channel_id: UUID, fields: Fields) -> Channel:
     """Change what was sent; a masked address or secret that comes back as shown stays."""
     row = find(caller, channel_id)
     fill(caller, row, fields)
+    row.failures, row.rests_until = 0, None  # what was wrong may be mended: it is tried at once
     with _unique_name(), transaction.atomic():
         audit.record(caller, "channel.change", row, fields=sorted(fields))
         row.save()
@@ -111,7 +112,10 @@ def test(caller: Caller, channel_id: UUID) -> Outcome:
         created_at=timezone.now(),
     )
     with CHECKS.take(caller.user.pk):
-        return delivery.through_channel(row, event)
+        outcome = delivery.through_channel(row, event)
+    if outcome.ok:
+        resting.note_success(row)
+    return outcome
 
 
 def log_of(caller: Caller, channel_id: UUID) -> QuerySet[Delivery]:

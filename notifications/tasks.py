@@ -3,19 +3,19 @@
 from celery import shared_task
 from django.db import close_old_connections
 
-from notifications import delivery, retention
+from dgxsite import turns
+from notifications import retention
+from notifications.dispatch import dispatcher
 
 
 @shared_task(name="notifications.deliver")
 def deliver() -> None:
-    """Send what is due; several may run side by side, in one worker or in many."""
-    try:
-        delivery.run()
-    finally:
-        close_old_connections()
+    """Every few seconds, and after each event: send what is due, on threads of their own."""
+    dispatcher.wake()
 
 
 @shared_task(name="notifications.forget")
+@turns.long
 def forget() -> None:
     """Every hour: drop what is older than the retention."""
     try:

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from dgxsite import address_policy
 from dgxsite.waiting import outside_database
-from notifications import letters
+from notifications import letters, no_answer
 from notifications.models import Channel, Event
 from notifications.outcome import Outcome
 
@@ -58,18 +58,15 @@ def send(channel: Channel, event: Event) -> Outcome:
     headers = signed(str(event.pk), body, channel.reveal("secret"), int(time.time()))
     try:
         address = address_policy.pin(parts.hostname or "", port_of(parts))
-        status = post(parts, address, body, headers)
     except address_policy.RefusedAddress as error:
         return Outcome.refused(error.detail)
     except address_policy.Unresolvable as error:
         return Outcome.failed(error.detail)
-    except ssl.SSLCertVerificationError:
-        return Outcome.failed("The receiver's certificate is not valid.")
-    except TimeoutError:
-        return Outcome.failed("The receiver did not answer in time.")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    try:
+        return judge(post(parts, address, body, headers, deadline))
     except (OSError, http.client.HTTPException) as error:
-        return Outcome.failed(f"The receiver cannot be reached: {type(error).__name__}.")
-    return judge(status)
+        return no_answer.outcome(f"channel={channel.pk} {type(error).__name__}: {error}", deadline)
 
 
 def judge(status: int) -> Outcome:
@@ -101,12 +98,14 @@ def signed(event_id: str, body: bytes, secret: str, timestamp: int) -> dict[str,
 
 
 @outside_database()
-def post(parts: SplitResult, address: str, body: bytes, headers: dict[str, str]) -> int:
+def post(
+    parts: SplitResult, address: str, body: bytes, headers: dict[str, str], deadline: float
+) -> int:
     """The status of the answer. Raises `OSError`, of which `TimeoutError`, and `HTTPException`."""
-    began = time.monotonic()
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-    sock = socket.create_connection((address, port_of(parts)), timeout=DEADLINE_SECONDS)
-    with contextlib.closing(connection), _ending(sock, began + DEADLINE_SECONDS) as is_over:
+    patience = max(0.1, deadline - time.monotonic())
+    sock = socket.create_connection((address, port_of(parts)), timeout=patience)
+    with contextlib.closing(connection), _ending(sock, deadline) as is_over:
         try:
             connection.sock = _secured(sock, parts)
             connection.request("POST", _path(parts), body, headers)

@@ -7,12 +7,14 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper
+from dgxsite import turns
 from usage import noting, tables
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="usage.save")
+@turns.short
 def save_minutes() -> None:
     """Every 20 s, in every keeper: write the minutes that have ended."""
     held = keeper.current()
@@ -26,6 +28,7 @@ def save_minutes() -> None:
 
 
 @shared_task(name="usage.keep_partitions")
+@turns.long
 def keep_partitions() -> None:
     """Every hour: partitions for the days to come, none beyond retention."""
     try:
