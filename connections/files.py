@@ -22,6 +22,8 @@ from dgxsite.schemas import printable
 
 LOGIN_SECONDS = 15.0
 TRANSFER_SECONDS = 120.0
+# A machine that takes nothing and says nothing for so long is frozen.
+STILL_SECONDS = 15.0
 PIECE_BYTES = 256 * 1024
 _LONGEST_PATH = 1024
 _LONGEST_NAME_BYTES = 255
@@ -92,11 +94,15 @@ def put_over(
     timeout: float = TRANSFER_SECONDS,
     progress: Progress = lambda _: None,
 ) -> Stored:
-    """The same over a session that is open; past `timeout` seconds that session is closed."""
+    """The same over a session that is open; past `timeout` seconds that session is closed, and
+    after `STILL_SECONDS` without progress.
+    """
     try:
-        with session.sftp(timeout=timeout) as sftp:
+        with session.sftp(timeout=timeout, still=STILL_SECONDS) as sftp:
             folder = _folder(sftp, directory)
             return _store(sftp, folder, name, data, progress)
+    except ssh.StoodStill as error:
+        raise NotStored(_stood_still()) from error
     except ssh.SessionLost as error:
         if "subsystem" in str(error) or "Channel closed" in str(error):
             raise NotStored("The machine offers no SFTP.") from error
@@ -193,6 +199,8 @@ def _remove(sftp: ssh.Sftp, path: str) -> None:
 
 
 def _sentence(sftp: ssh.Sftp, error: OSError, folder: str, action: str) -> str:
+    if sftp.stillness.is_over:
+        return _stood_still()
     if sftp.is_closed:
         return "The link to the machine broke."
     if error.errno == errno.EACCES:
@@ -203,3 +211,7 @@ def _sentence(sftp: ssh.Sftp, error: OSError, folder: str, action: str) -> str:
     if free is not None and free < _FULL_BYTES:
         return f"The disk of the machine is full: {free // 1024} KiB are free in {folder}."
     return f"The machine refused to {action} {folder}: it is read-only, or a quota is used up."
+
+
+def _stood_still() -> str:
+    return f"The machine stood still: nothing moved for {STILL_SECONDS:g} s."

@@ -24,6 +24,7 @@ from typing import Any, Self
 import paramiko
 
 from connections.drain import Drain, Stream
+from connections.stillness import Stillness
 from dgxsite import cleaner
 from dgxsite.waiting import give_back, outside_database
 
@@ -57,6 +58,8 @@ _ALL_HOST_KEYS = tuple(name for family in HOST_KEY_FAMILIES.values() for name in
 WINDOW_BYTES = 4 * 1024 * 1024
 PACKET_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 1024 * 1024
+# How often is looked for what no event tells: words on the second output, the deadline.
+QUIET_SECONDS = 0.02
 # Characters of a sentence, and of a fingerprint or the name of an algorithm.
 LONGEST_DETAIL, LONGEST_KEY_WORDS = 500, 100
 TCP_USER_TIMEOUT_MS = 10_000
@@ -84,6 +87,10 @@ class ConnectError(Exception):
 
 class SessionLost(Exception):
     """The session ended, or does not answer any more and was closed."""
+
+
+class StoodStill(SessionLost):
+    """The session was closed because nothing moved on it any more."""
 
 
 class CommandTimeout(Exception):
@@ -250,19 +257,22 @@ class Session:
         return drain.watch(channel, on_data=on_data, on_close=on_close)
 
     @contextlib.contextmanager
-    def sftp(self, *, timeout: float) -> Iterator["Sftp"]:
+    def sftp(self, *, timeout: float, still: float | None = None) -> Iterator["Sftp"]:
         """The machine's files, for this app alone; all is over in `timeout` seconds.
 
-        On the deadline the whole session is closed, so that what waits lets go. Raises
+        On the deadline the whole session is closed, so that what waits lets go; likewise once
+        nothing has moved in either direction for `still` seconds, which is `StoodStill`. Raises
         `SessionLost` for a link that breaks; what the machine refuses is an `OSError`.
         """
         give_back()
+        stillness = Stillness(still, self._transport.close)
         try:
-            with (
-                _closing_after(self._transport, timeout),
-                contextlib.closing(Sftp(self._subsystem("sftp", timeout))) as opened,
-            ):
-                yield opened
+            with _closing_after(self._transport, timeout), stillness:
+                channel = self._subsystem("sftp", timeout)
+                stillness.state = lambda: _moved(channel)
+                with contextlib.closing(Sftp(channel)) as opened:
+                    opened.stillness = stillness
+                    yield opened
         except (
             EOFError,
             paramiko.SSHException,
@@ -270,6 +280,8 @@ class Session:
             AssertionError,
             UnicodeDecodeError,  # a refusal in words that are no text
         ) as error:
+            if stillness.is_over:
+                raise StoodStill(f"nothing moved for {still:g} s") from error
             raise SessionLost(f"no SFTP: {error}") from error
 
     def _subsystem(self, name: str, timeout: float) -> paramiko.Channel:
@@ -297,6 +309,8 @@ class Session:
 
 class Sftp(paramiko.SFTPClient):
     """Paramiko's client, and two requests of OpenSSH's that it does not know."""
+
+    stillness: Stillness
 
     def _request(self, kind: int, *arguments: Any) -> tuple[int, paramiko.Message]:
         """One question and its answer; the database may have been asked since the last one."""
@@ -639,9 +653,16 @@ def _collect(channel: paramiko.Channel, deadline: float, limit: int, command: st
         if time.monotonic() > deadline:
             raise CommandTimeout(f"no end in time: {command[:60]}")
         if quiet:
-            arrived.wait(0.02)
+            # A command that has closed its outputs and goes on leaves `arrived` set for good.
+            over = channel.status_event if channel.eof_received else arrived
+            over.wait(QUIET_SECONDS)
     status = channel.exit_status if channel.exit_status >= 0 else None
     return CommandResult(status, bytes(streams[0]), bytes(streams[1]), truncated)
+
+
+def _moved(channel: paramiko.Channel) -> object:
+    """Changes with every byte that the machine sends or makes room for."""
+    return channel.out_window_size, channel.in_window_sofar, len(channel.in_buffer)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +130,51 @@ def test_a_frozen_machine_ends_at_the_deadline(
         files.put_over(session, "~", "a.json", DATA, timeout=1.0, progress=freeze)
     server.signal_all(signal.SIGCONT)
     assert not (home / "a.json").exists()
+
+
+@pytest.mark.parametrize("phase", ["before", "writing", "reading back"])
+def test_a_machine_that_freezes_in_the_copy_is_left_after_a_while_without_progress(
+    server: sshd.Sshd,
+    session: ssh.Session,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+) -> None:
+    monkeypatch.setattr(files, "STILL_SECONDS", 1.0)
+
+    def freeze(*_: object) -> None:
+        server.signal_all(signal.SIGSTOP)
+
+    if phase == "reading back":
+        digest = files._digest
+
+        def freeze_then_read(*arguments: Any) -> str:
+            freeze()
+            return digest(*arguments)
+
+        monkeypatch.setattr(files, "_digest", freeze_then_read)
+    if phase == "before":
+        freeze()
+    listener = freeze if phase == "writing" else lambda _: None
+    began = time.monotonic()
+    with pytest.raises(files.NotStored, match="stood still: nothing moved for 1 s"):
+        files.put_over(session, "~", "a.json", 40 * DATA, progress=listener)
+    assert time.monotonic() - began < 15
+    server.signal_all(signal.SIGCONT)
+    assert not (home / "a.json").exists()
+
+
+def test_a_slow_machine_is_waited_for_as_long_as_it_goes_on(
+    session: ssh.Session, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "STILL_SECONDS", 1.0)
+    monkeypatch.setattr(files, "PIECE_BYTES", 1024)
+
+    def linger(_: int) -> None:
+        time.sleep(0.2)
+
+    files.put_over(session, "~", "a.json", DATA[: 10 * 1024], progress=linger)
+    assert (home / "a.json").exists()
 
 
 def test_who_listens_may_stop_it(session: ssh.Session, home: Path) -> None:

@@ -77,6 +77,17 @@ def test_a_command_ends_at_its_deadline_and_the_session_lives_on(session: ssh.Se
     assert session.run("echo still here", timeout=10).stdout == b"still here\n"
 
 
+def test_a_command_that_closes_its_outputs_and_goes_on_costs_no_processor(
+    session: ssh.Session,
+) -> None:
+    before = time.process_time()
+    result = session.run("exec 1>&- 2>&-; sleep 2; exit 3", timeout=20)
+    assert result.exit_status == 3
+    assert time.process_time() - before < 0.5
+    with pytest.raises(ssh.CommandTimeout):
+        session.run("exec 1>&- 2>&-; sleep 60", timeout=1)
+
+
 def test_a_frozen_server_costs_no_more_than_the_deadline(tmp_path: Path) -> None:
     server = sshd.start(tmp_path)
     try:
