@@ -172,11 +172,8 @@ class Keeper:
     # --- The deciding thread ----------------------------------------------------------------
 
     def _loop(self) -> None:
-        own_connection.take()
-        try:
+        with own_connection.held():
             self._decide()
-        finally:
-            own_connection.give_back()
 
     def _decide(self) -> None:
         next_tick = 0.0

@@ -13,8 +13,8 @@ process which answers.
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -103,35 +103,17 @@ class Probe:
 
 
 def _ask_database() -> Answers:
-    with _outside_pool():
+    with own_connection.held():
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
-            rows = Keeper.objects.filter(leases.alive())
-            troubles = list(rows.values_list("trouble", flat=True))
+            troubles = list(Keeper.objects.filter(leases.alive()).values_list("trouble", flat=True))
         except DatabaseError:
             return {}
-        finally:
-            connection.close()
     return {
         "database": _full_disk() or _exhausted_pool() or OK,
         "keeper": _keeper(troubles),
     }
-
-
-@contextmanager
-def _outside_pool() -> Iterator[None]:
-    """This thread's connection is one of its own, as long as the block lasts."""
-    own = connections.create_connection("default")
-    options = {
-        name: value for name, value in own.settings_dict["OPTIONS"].items() if name != "pool"
-    }
-    own.settings_dict = own.settings_dict | {"OPTIONS": options}
-    connections["default"] = own
-    try:
-        yield
-    finally:
-        del connections["default"]
 
 
 def _exhausted_pool() -> str | None:

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("connections", "0001_initial")]
+    dependencies = [("connections", "0002_server_keys")]
 
     operations = [
         migrations.AddField(
