@@ -73,11 +73,10 @@ def test_a_thread_may_have_a_connection_outside_the_pool() -> None:
     seen: list[object] = []
 
     def work() -> None:
-        own_connection.take()
-        with database.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        seen.extend([database.pool, database.settings_dict["CONN_MAX_AGE"], database.close_at])
-        own_connection.give_back()
+        with own_connection.held():
+            with database.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            seen.extend([database.pool, database.settings_dict["CONN_MAX_AGE"], database.close_at])
 
     options = database.settings_dict["OPTIONS"]
     options["pool"] = {"min_size": 1, "max_size": 1}
