@@ -14,9 +14,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dgxsite.settings")
 pages = get_asgi_application()
 
 from dgxsite.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
+from dgxsite.request_turns import Turns  # noqa: E402
 from dgxsite.routing import websocket_urlpatterns  # noqa: E402
 from dgxsite.streaming import Closing  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": Closing(BodyLimit(cast("App", pages))), "websocket": URLRouter(websocket_urlpatterns)}
+    {
+        "http": Closing(BodyLimit(Turns(cast("App", pages)))),
+        "websocket": URLRouter(websocket_urlpatterns),
+    }
 )

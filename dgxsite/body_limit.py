@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from dgxsite import problems, strict_json
-from dgxsite.errors import SiteError, TooLarge
+from dgxsite.errors import SiteError, TooLarge, TooMany
 from dgxsite.middleware import guard
 
 Message = MutableMapping[str, Any]
@@ -43,7 +43,7 @@ class BodyLimit:
         body = _Body(receive, self._limit, self._seconds)
         try:
             await self._app(scope, body.receive, send)
-        except (TooLarge, TooSlow) as error:
+        except (TooLarge, TooSlow, TooMany) as error:
             # Django reads the body before it answers, so nothing has been sent yet.
             await _answer(error, send)
 

@@ -12,12 +12,15 @@ from typing import Any
 
 from django.db import connections
 
+from dgxsite import request_turns
+
 
 @contextmanager
 def outside_database() -> Iterator[None]:
     """Around a wait for something that is not PostgreSQL; see `give_back`. Also a decorator."""
     give_back()
-    yield
+    with request_turns.paused():
+        yield
 
 
 def give_back() -> None:

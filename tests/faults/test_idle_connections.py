@@ -83,7 +83,7 @@ def test_half_a_head_is_closed_though_bytes_keep_coming(site: Site) -> None:
 def test_half_a_second_head_is_closed_too(site: Site) -> None:
     with connected(site) as link:
         link.sendall(_WHOLE)
-        assert link.recv(15) == b"HTTP/1.1 200 OK"
+        assert link.recv(9) == b"HTTP/1.1 "
         link.sendall(_HALF)
         assert seconds_until_closed(link) <= HEAD_SECONDS + LATE_SECONDS
 
@@ -91,7 +91,7 @@ def test_half_a_second_head_is_closed_too(site: Site) -> None:
 def test_an_idle_connection_is_closed_after_its_answer(site: Site) -> None:
     with connected(site) as link:
         link.sendall(_WHOLE)
-        assert link.recv(15) == b"HTTP/1.1 200 OK"
+        assert link.recv(9) == b"HTTP/1.1 "
         assert seconds_until_closed(link) <= KEEP_ALIVE_SECONDS + LATE_SECONDS
 
 
