@@ -7,20 +7,17 @@ before it is read into memory (the consumers check again, for servers that do no
 import os
 from typing import cast
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dgxsite.settings")
-pages = get_asgi_application()
+django.setup(set_prefix=False)
 
 from dgxsite.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
+from dgxsite.handler import OneThread  # noqa: E402
 from dgxsite.request_turns import Turns  # noqa: E402
 from dgxsite.routing import websocket_urlpatterns  # noqa: E402
 from dgxsite.streaming import Closing  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": Closing(BodyLimit(Turns(cast("App", pages)))),
-        "websocket": URLRouter(websocket_urlpatterns),
-    }
-)
+pages = Closing(BodyLimit(Turns(cast("App", OneThread()))))
+application = ProtocolTypeRouter({"http": pages, "websocket": URLRouter(websocket_urlpatterns)})

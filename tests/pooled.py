@@ -17,8 +17,10 @@ def pool(size: int = 4, timeout: float = 5.0) -> Iterator[ConnectionPool]:
     options = settings.DATABASES["default"]["OPTIONS"]
     connection.close()
     options["pool"] = {"min_size": 1, "max_size": size, "timeout": timeout}
+    found: ConnectionPool = connection.pool  # type: ignore[attr-defined]  # PostgreSQL's alone
     try:
-        yield connection.pool  # type: ignore[attr-defined]  # PostgreSQL's alone
+        found.open(wait=True)
+        yield found
     finally:
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any, cast
 
 import pytest
-from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -15,6 +14,7 @@ from django.urls import path
 
 from dgxsite import streaming
 from dgxsite.body_limit import App
+from dgxsite.handler import OneThread
 from dgxsite.streaming import Closing
 
 # Django leaves the file with a request's body to the garbage collector when an answer breaks off.
@@ -100,7 +100,7 @@ class Browser:
             "query_string": b"",
             "headers": [(b"host", b"testserver")],
         }
-        await Closing(cast("App", ASGIHandler()))(scope, self._receive, self._send)
+        await Closing(cast("App", OneThread()))(scope, self._receive, self._send)
 
     async def _receive(self) -> Any:
         if not self._asked:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -137,6 +137,7 @@ def doors(cast: Cast) -> list[tuple[str, Address]]:
         for route in every_route()
         for method in methods_of(route) or {}
     ]
+    found += [("GET", Address("", f"/{start}no/such/page")) for start in ("", "jobs/", "api/")]
     return sorted(
         found,
         key=lambda door: (
@@ -196,9 +197,9 @@ def test_ten_broken_downloads_leave_everything_free(
 
     async def broken(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         nonlocal began
-        async for piece in pieces:
+        async with aclosing(pieces):
             began += 1
-            yield piece
+            yield await anext(pieces)
             raise OSError("the link broke")
 
     body = streaming.Body

@@ -104,7 +104,6 @@ def test_an_exhausted_pool_is_told_from_a_database_that_is_down(
 ) -> None:
     monkeypatch.setattr(health, "POOL_SECONDS", 0.2)
     with pooled.pool(size=2) as pool:
-        pool.open()
         held = [pool.getconn() for _ in range(2)]
         said = health.ask_all()
         assert said["database"] == "All connections to the database are in use."
