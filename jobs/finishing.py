@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from jobs import logs
 from jobs.judging import Verdict
 from jobs.models import Job, JobChange
 from jobs.states import Reason, Status
@@ -60,6 +61,7 @@ def finish(job: Job, verdict: Verdict, ended_at: datetime) -> Job | None:
     )
     if not moved:
         return None
+    logs.seal(job)
     # The row is ours until the end of the transaction: who wished a stop did so before.
     job.refresh_from_db(fields=["stop_requested_at"])
     return _try_again(job) if is_tried_again(job) else None

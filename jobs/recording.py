@@ -21,6 +21,9 @@ from jobs.models import Job
 from jobs.starting import Starter
 from jobs.states import FINAL, Reason, Status
 
+# How long our copy of a log is taken to be whole once it was looked at.
+WHOLE_SECONDS = 10.0
+
 
 class Writer:
     """Keeps what is read of one machine's jobs."""
@@ -30,22 +33,25 @@ class Writer:
         self._starter = starter
         self._doubts: dict[UUID, float] = {}
         self._secrets: dict[UUID, list[bytes]] = {}
+        self._whole_until: dict[UUID, float] = {}
 
     def write(self, job: Job, report: remote.Report) -> bool:
         """Keep what was read of one job; whether more of its log is waiting."""
         seen = report.jobs.get(job.pk)
         if seen is None:
             return False
+        if self._is_torn(job):
+            return True
         verdict = self._verdict(job, seen, report.boot_id)
         before, offset = job.status, job.log_bytes
-        rest = seen.log_size - offset - len(seen.log)
+        rest = logs.awaited(job, seen.log_size) - len(seen.log)
         is_whole = seen.exit_code is not None and rest <= 0
         data = masking.mask(seen.log, self._secrets_of(job), is_end=is_whole)
         if not data and _is_no_news(job, seen, verdict):
             return rest > 0
         failpoints.reach("pre_commit")
         with fencing.held(self._link.connection_id, self._link.epoch):
-            logs.append(job, data, timezone.now())
+            data = self._append(job, data)
             # The end is written with the last of the log.
             if verdict is not None and not (rest > 0 and verdict.status in FINAL):
                 _note_process(job, seen)
@@ -57,8 +63,25 @@ class Writer:
             announce.job(job)
         return rest > 0
 
+    def _is_torn(self, job: Job) -> bool:
+        """Whether our copy has lost its end. Looked at now and then: `append` sees it by itself."""
+        now = time.monotonic()
+        if now < self._whole_until.get(job.pk, 0.0):
+            return False
+        if logs.step_back(job):
+            return True
+        self._whole_until[job.pk] = now + WHOLE_SECONDS * settings.TIME_SCALE
+        return False
+
+    def _append(self, job: Job, data: bytes) -> bytes:
+        try:
+            return logs.append(job, data, timezone.now())
+        except logs.Overtaken:
+            self._whole_until.pop(job.pk, None)
+            raise
+
     def forget_all_but(self, living: Collection[UUID]) -> None:
-        for memory in (self._doubts, self._secrets, self._starter.refusals):
+        for memory in (self._doubts, self._secrets, self._whole_until, self._starter.refusals):
             for gone in memory.keys() - set(living):
                 memory.pop(gone)
         self._starter.abandoned &= set(living)

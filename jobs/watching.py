@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from connections.models import Status as ConnectionStatus
 from dgxsite import isolation
-from jobs import announce
+from jobs import announce, logs
 from jobs.models import Job, JobQuerySet
 from jobs.states import Reason, Status
 
@@ -49,6 +49,7 @@ def _mark(row: Job) -> bool:
         detail=detail,
     )
     if moved:
+        logs.seal(row)  # the machine may never be there again to be read once more
         announce.job(row)
     return moved
 

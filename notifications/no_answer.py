@@ -8,6 +8,7 @@ test would be a scanner of the network that the site stands in. The site's log s
 import logging
 import time
 
+from dgxsite.waiting import outside_database
 from notifications.outcome import Outcome
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ DETAIL = "The receiver did not answer in time."
 MARGIN_SECONDS = 0.25
 
 
+@outside_database()
 def outcome(error: object, until: float) -> Outcome:
     """Waits until `until` on the monotonic clock; `error` goes to the log alone."""
     logger.info("no answer: %s", error)

@@ -2,11 +2,13 @@
 
 import random
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection as database
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from jobs import announce, log_search, logs, masking
 from jobs.models import Job, LogChunk
@@ -148,3 +150,97 @@ def test_the_end_of_a_log_fits_a_frame(byte: bytes) -> None:
     assert tail["next_offset"] == job.log_bytes
     assert tail["offset"] < tail["next_offset"]
     assert len(tail["text"]) > 1000
+
+
+def journalled() -> int:
+    """Bytes that the database has written to its journal (WAL) so far."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("what", "line", "count", "most"),
+    [
+        ("lines", b"epoch 3 step 1200 loss=0.48213 lr=0.0003 12.4 it/s 41 W 61.2 C\n", 1000, 4.0),
+        ("dots", b".", 1500, 250.0),
+        ("a flood", bytes(range(256)) * 256, 40, 1.5),
+    ],
+)
+def test_a_byte_of_log_costs_few_bytes_of_journal(
+    what: str, line: bytes, count: int, most: float
+) -> None:
+    job = make_job()
+    logs.append(job, line, NOW)  # whole pages are journalled when they are first touched
+    before = journalled()
+    for number in range(count):
+        logs.append(job, line, NOW + timedelta(seconds=number))
+    logs.seal(job)
+    ratio = (journalled() - before) / (count * len(line))
+    print(f"{what}: {ratio:.2f} bytes of WAL for each byte of log")
+    assert ratio <= most
+    assert b"".join(logs.every_piece(job)) == line * (count + 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_crash_of_the_database_took_is_read_again() -> None:
+    text = b"".join(b"line %d\n" % number for number in range(6000))
+    job = filled(text, 5000)
+    with database.cursor() as cursor:
+        cursor.execute("TRUNCATE jobs_logchunk_fresh")  # as recovery does
+    with pytest.raises(logs.Overtaken):
+        logs.append(job, b"more", NOW)
+    job.refresh_from_db()
+    assert logs.step_back(job)
+    job.refresh_from_db()
+    assert 0 < job.log_bytes < len(text)
+    assert job.log_lines == text[: job.log_bytes].count(b"\n")
+    assert not logs.step_back(job)
+    logs.append(job, text[job.log_bytes :], NOW)
+    assert b"".join(logs.every_piece(job)) == text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_of_a_log_is_written_for_good() -> None:
+    job = filled(b"a line\n" * 10, 7)
+    logs.seal(job)
+    with database.cursor() as cursor:
+        cursor.execute("TRUNCATE jobs_logchunk_fresh")
+    assert b"".join(logs.every_piece(job)) == b"a line\n" * 10
+    assert not logs.step_back(job)
+    logs.append(job, b"one more\n", NOW)
+    assert b"".join(logs.every_piece(job)) == b"a line\n" * 10 + b"one more\n"
+
+
+@pytest.mark.django_db
+def test_nothing_is_kept_beyond_the_limit_and_the_log_says_so(settings: Settings) -> None:
+    settings.JOB_LOG_LIMIT_BYTES = 100_000
+    job = make_job()
+    kept = [logs.append(job, b"x" * 30_000, NOW) for _ in range(5)]
+    text = b"".join(logs.every_piece(job))
+    assert b"".join(kept) == text
+    assert text[:100_000] == b"x" * 100_000
+    assert text[100_000:].decode() == (
+        "\n[dgxsite: a log is kept up to 98 KiB; what follows is not.]\n"
+    )
+    assert logs.is_full(job)
+    assert logs.awaited(job, 10**12) <= 0
+    job.refresh_from_db()
+    assert job.log_bytes == len(text)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("piece", [1, 700, 40_000, 600_000])
+def test_every_byte_has_the_time_at_which_it_came(piece: int) -> None:
+    job = make_job()
+    count = min(1500, 1_500_000 // piece)
+    for number in range(count):
+        logs.append(job, b"x" * piece, NOW + timedelta(seconds=number))
+    for chunk in LogChunk.objects.filter(job=job):
+        assert chunk.times[0][0] <= chunk.offset
+        assert len(chunk.times) <= logs.GROWN_TIMES
+        for offset, stamp in chunk.times:
+            came = (stamp - int(NOW.timestamp() * 1000)) // 1000
+            assert came == offset // piece
+            assert offset < chunk.offset + chunk.length
