@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+# What stands below a longer path is one value: each of its parts would repeat all of the path.
+_LONGEST_PATH = 1000
 
 
 def flat(config: Mapping[str, Any], root: str = "config") -> dict[str, str | int | float]:
@@ -18,7 +20,9 @@ def flat(config: Mapping[str, Any], root: str = "config") -> dict[str, str | int
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, str | int | float]]:
-    if isinstance(value, Mapping) and value:
+    if len(path) > _LONGEST_PATH:
+        yield path, json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, Mapping) and value:
         for key, part in value.items():
             yield from _walk(part, path + _step(key))
     elif isinstance(value, list) and any(isinstance(part, (dict, list)) for part in value):

@@ -1,19 +1,19 @@
 """The line of a log that most likely says why a job failed. It is quoted, and decides nothing."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs import lines
+from jobs import escapes, lines
 from jobs.models import Job
 from jobs.states import Status
 
 _LOOKED_AT = 5000
 _QUOTED = 400
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?")
 # A stack trace is indented; what it was about begins its line.
 _SAYS_WHY = re.compile(
-    r"\S*(?:Error|Exception|Interrupt)\b[^:]{0,40}(?::|$)"
-    r"|.*\b(?:error:|fatal|panic|killed|segmentation fault|out of memory|core dumped"
+    r"\S{0,400}(?:Error|Exception|Interrupt)\b[^:]{0,40}(?::|$)"
+    r"|.{0,400}\b(?:error:|fatal|panic|killed|segmentation fault|out of memory|core dumped"
     r"|command not found|no such file)",
     re.IGNORECASE,
 )
@@ -33,9 +33,14 @@ def quote(job: Job) -> Quote | None:
     if job.status != Status.FAILED:
         return None
     part = lines.tail(job, _LOOKED_AT)
+    return of_lines(part.texts, part.first)
+
+
+def of_lines(texts: Iterable[str], first: int) -> Quote | None:
+    """The same of lines of which the first has this number."""
     last: Quote | None = None
-    for number, text in enumerate(part.texts, part.first):
-        plain = _ESCAPES.sub("", text).rstrip()[:_QUOTED]
+    for number, text in enumerate(texts, first):
+        plain = escapes.strip(text).rstrip()[:_QUOTED]
         if plain and not plain[0].isspace() and _SAYS_WHY.match(plain):
             return Quote(number, plain, False)
         if plain:

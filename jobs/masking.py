@@ -4,12 +4,17 @@ A masked byte is replaced by one `*`, so that offsets stay those of the machine'
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 # A shorter value stands in every second line by chance.
 SHORTEST = 4
 _STARS = "********"
+# Repeated parts are compared so many bytes at once.
+_STRIDE_BYTES = 4096
+# Where a secret may begin is searched by so many of its first bytes, and looked at so often.
+_HEAD_BYTES = 16
+_MOST_LOOKS = 64
 # Narrower than for variables: `tokenizer` and `max_tokens` stand in most configurations.
 _NAMES_SECRET = re.compile(
     r"(?:^|[_.-])(?:token|(?:api|access|private|secret)_?key|secret|password|passwd|credentials?)$",
@@ -36,11 +41,35 @@ def mask(data: bytes, secrets: Iterable[bytes], *, is_end: bool) -> bytes:
     kept = len(data) if is_end else len(data) - max((_begun(data, s) for s in secrets), default=0)
     masked = bytearray(data)
     for secret in secrets:
-        at = data.find(secret)
-        while at >= 0:
-            masked[at : at + len(secret)] = b"*" * len(secret)
-            at = data.find(secret, at + 1)
+        for begin, end in _spans(data, secret):
+            masked[begin:end] = b"*" * (end - begin)
     return bytes(masked[:kept])
+
+
+def _spans(data: bytes, secret: bytes) -> Iterator[tuple[int, int]]:
+    """Where `secret` stands, beginnings and ends; places that overlap evenly are one.
+
+    Two places that overlap repeat a part of the secret. As long as that part goes on the text is
+    walked along by it, so that `aaaa` in a megabyte of `a` costs no search for each of them.
+    """
+    at = data.find(secret)
+    while at >= 0:
+        end = at + len(secret)
+        following = data.find(secret, at + 1, end + len(secret) - 1)
+        step = following - at
+        if following >= 0:
+            end += _repeated(data, end, secret[-step:])
+        yield at, end
+        at = data.find(secret, end - len(secret) + 1)
+
+
+def _repeated(data: bytes, start: int, part: bytes) -> int:
+    """How many bytes from `start` on are `part` again and again."""
+    end = start
+    for unit in (part * max(1, _STRIDE_BYTES // len(part)), part):
+        while data.startswith(unit, end):
+            end += len(unit)
+    return end - start
 
 
 def mask_values(value: Any, secrets: Sequence[bytes]) -> Any:
@@ -67,11 +96,25 @@ def _is_secret_text(name: str, value: object) -> bool:
 
 
 def _begun(data: bytes, secret: bytes) -> int:
-    """How many bytes at the end of `data` are the beginning of `secret`."""
+    """How many bytes at the end of `data` may be the beginning of `secret`.
+
+    It is exactly that many, except of a secret whose own first bytes come again and again in it:
+    there it may be more, and the rest comes with what follows.
+    """
     tail = data[-(len(secret) - 1) :]
-    at = tail.find(secret[:1])
-    while at >= 0:
+    first = secret[:_HEAD_BYTES]
+    begun = _longest(tail, secret, first) if len(tail) >= len(first) else 0
+    short = range(min(len(first) - 1, len(tail)), 0, -1)
+    return begun or next((count for count in short if tail.endswith(first[:count])), 0)
+
+
+def _longest(tail: bytes, secret: bytes, head: bytes) -> int:
+    """The same, of beginnings that have all of `head`."""
+    at = tail.find(head)
+    for _ in range(_MOST_LOOKS):
+        if at < 0:
+            return 0
         if secret.startswith(tail[at:]):
             return len(tail) - at
-        at = tail.find(secret[:1], at + 1)
-    return 0
+        at = tail.find(head, at + 1)
+    return len(tail) - at if at >= 0 else 0

@@ -13,13 +13,15 @@ from dgxsite import cleaner
 
 MOST_PACKAGES = 5000
 _LONGEST = 300
+_LONGEST_LINE = 2048
 _UNSHOWN = "\N{REPLACEMENT CHARACTER}"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 _ADDRESS = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]{1,20}://)(?:[^/?#]*@)?"
-    r"(?P<rest>(?:\[[0-9A-Fa-f:.%]+\]|[^@:?#\s/]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?)(?:[?#].*)?"
+    r"(?P<rest>(?:\[[0-9A-Fa-f:.%]{1,100}\]|[^@:?#\s/]++)(?::[0-9]{1,5})?(?:/[^?#\s]*+)?)"
+    r"(?:[?#].*)?"
 )
 # `git@host:path`: whom one logs in as is part of the address, and no secret without a password.
 _SHORT_ADDRESS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}@)?[A-Za-z0-9_.-]{1,255}:[^:@\s][^@\s]*")
@@ -33,9 +35,10 @@ def parse(written: bytes) -> dict[str, Any]:
     told: dict[str, str] = {}
     packages: set[str] = set()
     for line in written.decode("utf-8", "replace").split("\n")[:-1]:
-        key, _, value = line.partition(" ")
-        if key == "package" and _PACKAGE.fullmatch(value) and len(packages) < MOST_PACKAGES:
-            packages.add(value)
+        key, _, value = line[:_LONGEST_LINE].partition(" ")
+        if key == "package":
+            if len(packages) < MOST_PACKAGES and _PACKAGE.fullmatch(value):
+                packages.add(value)
         else:
             told.setdefault(key, value)
     return {

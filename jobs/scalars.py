@@ -5,7 +5,6 @@ Trainer, Lightning's bars and tables, and tqdm's bars. What looks otherwise is l
 here raises for any text.
 """
 
-import ast
 import json
 import math
 import re
@@ -23,19 +22,47 @@ _STEPS = ("step", "global_step", "iteration", "iter")
 # Lightning's number of the version, on every one of its bars.
 _NOISE = frozenset({"v_num"})
 
-_NUMBER = r"[-+]?(?:\d+(?:_\d{3})*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+# Digits on each side of the point. A match is never given up half way (`(?>…)`, `++`): each
+# character of a line is then looked at a bounded number of times, whatever the line.
+_DIGITS = 40
+_NUMBER = (
+    rf"(?>[-+]?(?:\d{{1,{_DIGITS}}}(?:_\d{{3}}){{0,12}}(?:\.\d{{0,{_DIGITS}}})?(?:[eE][-+]?\d{{1,5}})?"
+    rf"|\.\d{{1,{_DIGITS}}}(?:[eE][-+]?\d{{1,5}})?|nan|inf(?:inity)?))"
+)
 _PAIR = re.compile(
-    rf"(?<![\w.=/-])([A-Za-z_][\w./-]{{0,{LONGEST_NAME - 1}}})\s?=\s?({_NUMBER})%?(?![\w.=:-]|,\d)",
+    rf"(?<![\w.=/-])([A-Za-z_][\w./-]{{0,{LONGEST_NAME - 1}}}+)\s?=\s?({_NUMBER})"
+    r"%?(?![\w.=:-]|,\d)",
     re.IGNORECASE,
 )
-_TABLE = re.compile(rf"^\s*[│┃|]\s*([A-Za-z_][\w./-]*)\s*[│┃|]\s*({_NUMBER})\s*[│┃|]\s*$")
-_BAR = re.compile(
-    r"(?P<percent>\d{1,3})%\|[^|]*\|\s*(?P<done>[\d.]+)(?P<done_unit>[kMG]?)"
-    r"/(?P<total>[\d.]+)(?P<total_unit>[kMG]?)"
-    r"\s*\[(?P<spent>[\d:]+)<(?P<left>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)(?P<rate_unit>[kMG]?)"
-    r"(?P<how>[A-Za-z]+/s|s/[A-Za-z]+))?"
+_TABLE = re.compile(
+    rf"\s*+[│┃|]\s*+([A-Za-z_][\w./-]{{0,200}}+)\s*+[│┃|]\s*+({_NUMBER})\s*+[│┃|]\s*+$"
 )
-_EPOCH = re.compile(r"\bEpoch\s+(\d+)\b")
+_BAR = re.compile(
+    r"(?P<percent>\d{1,3})%\|[^|]{0,2000}+\|\s{0,20}(?P<done>[\d.]{1,40}+)(?P<done_unit>[kMG]?)"
+    r"/(?P<total>[\d.]{1,40}+)(?P<total_unit>[kMG]?)"
+    r"\s{0,20}\[(?P<spent>[\d:]{1,40}+)<(?P<left>[\d:?]{1,40}+)"
+    r"(?:,\s{0,20}(?P<rate>[\d.]{1,40}+|\?)(?P<rate_unit>[kMG]?)"
+    r"(?P<how>[A-Za-z]{1,20}+/s|s/[A-Za-z]{1,20}+))?"
+)
+# Texts and words of a Python dictionary; what is inside a text is no word. A text without an end
+# goes to the end.
+_PYTHON = re.compile(
+    r"'(?:[^'\\]|\\.)*+(?:'|\\?$)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?$)|-?[A-Za-z_]++|\(|,?\)"
+)
+_ESCAPED = re.compile(r"\\(.)")
+_SIGNS = {
+    "True": "true",
+    "False": "false",
+    "None": "null",
+    "nan": "NaN",
+    "-nan": "NaN",
+    "inf": "Infinity",
+    "-inf": "-Infinity",
+    "(": "[",
+    ")": "]",
+    ",)": "]",
+}
+_EPOCH = re.compile(r"\bEpoch\s{1,20}(\d{1,20})\b")
 # Steps and counts end here, as in JSON; longer parts of a clock are none.
 _LARGEST = 2**53
 _LONGEST_PART = 9
@@ -92,14 +119,24 @@ def _with_step(values: dict[str, float | None]) -> Figures:
 
 def _object(text: str) -> Any:
     """A JSON object, or a Python dictionary of plain values; None for anything else."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return ast.literal_eval(re.sub(r"(?<=:)\s*(-?(?:nan|inf))(?=[,}])", r"'\1'", text))
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
+    for form in (text, _as_json(text)):
+        try:
+            return json.loads(form)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _as_json(text: str) -> str:
+    """A Python dictionary's signs as those of JSON; what else is in it makes it no JSON."""
+    return _PYTHON.sub(_sign, text)
+
+
+def _sign(match: re.Match[str]) -> str:
+    found = match[0]
+    if found[0] in "'\"":
+        return json.dumps(_ESCAPED.sub(r"\1", found[1:-1]))
+    return _SIGNS.get(found, found)
 
 
 def _flat(found: Any, before: str = "", depth: int = 0) -> Iterator[tuple[str, float | None]]:
@@ -109,10 +146,12 @@ def _flat(found: Any, before: str = "", depth: int = 0) -> Iterator[tuple[str, f
     for key, value in found.items():
         if not isinstance(key, str):
             continue
+        if len(before) + len(key) > LONGEST_NAME:
+            continue
         name = f"{before}{key}"
         if isinstance(value, dict):
             yield from _flat(value, f"{name}/", depth + 1)
-        elif _is_figure(value) and 0 < len(name) <= LONGEST_NAME and name.isprintable():
+        elif _is_figure(value) and name and name.isprintable():
             yield name, _finite(value)
 
 
