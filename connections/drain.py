@@ -2,6 +2,7 @@
 
 Paramiko's channels announce bytes by setting an event; ours puts the stream on a queue instead. A
 thread per stream would cost twice the memory, polling them would make samples two seconds old.
+What each read costs is told to whom the stream belongs (`connections/budget.py`).
 """
 
 import logging
@@ -21,6 +22,15 @@ COALESCE_SECONDS = 0.2
 READ_BYTES = 262_144
 # A round that takes longer than this is a fault that health tells.
 PATIENCE_SECONDS = 10.0
+
+
+# Takes the seconds of CPU that a read has cost; False: nothing more is to be read.
+Spend = Callable[[float], bool]
+
+
+def unlimited(seconds: float) -> bool:
+    """Whoever asks for a stream of a machine that need not share with others."""
+    return True
 
 
 class Channel(Protocol):
@@ -50,11 +60,13 @@ class Stream:
         ready: "queue.SimpleQueue[Stream | None]",
         on_data: Callable[[bytes], None],
         on_close: Callable[[int | None], None],
+        spend: Spend,
     ) -> None:
         self._channel = channel
         self._ready = ready
         self._on_data = on_data
         self._on_close = on_close
+        self._spend = spend
         self._queued = False
         self._ended = False
 
@@ -77,12 +89,21 @@ class Stream:
 
     def read(self) -> None:
         """Hand over what has arrived, at most `READ_BYTES`: a machine that prints without end
-        waits for its next turn. Only the drain's thread calls this.
+        waits for its next turn. One that takes more time than it may is not read any more. Only
+        the drain's thread calls this.
         """
         self._queued = False  # before reading: bytes that come now queue it again
-        channel = self._channel
         if self._ended:
             return
+        began = time.thread_time()
+        try:
+            self._read()
+        finally:
+            if not self._spend(time.thread_time() - began):
+                self._ended = True
+
+    def _read(self) -> None:
+        channel = self._channel
         over = channel.closed or channel.eof_received
         if channel.recv_stderr_ready():
             channel.recv_stderr(READ_BYTES)
@@ -122,9 +143,10 @@ class Drain:
         *,
         on_data: Callable[[bytes], None],
         on_close: Callable[[int | None], None],
+        spend: Spend,
     ) -> Stream:
         """Read this channel from now on, and what has already arrived."""
-        stream = Stream(channel, self._ready, on_data, on_close)
+        stream = Stream(channel, self._ready, on_data, on_close, spend)
         channel.in_stderr_buffer.set_event(stream)
         channel.in_buffer.set_event(stream)
         stream.set()

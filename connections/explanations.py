@@ -37,8 +37,9 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     Reason.UNUSABLE_SHELL: Explanation(
         "no usable shell",
-        "The login works, but no command runs. Look for a forced command, a nologin shell or "
-        "a start-up file that waits or starts another program.",
+        "The login works, but what comes back cannot be used. Look for a forced command, a nologin "
+        "shell or a start-up file that waits, prints without end or starts another program. After "
+        "three times the site waits for you.",
     ),
     Reason.STALE: Explanation(
         "no fresh readings",

@@ -352,7 +352,7 @@ class Keeper:
         if held is None or link not in (held.link, held.opening):
             return
         held.link = held.opening = None
-        if _has_lasted(link, PROVEN_SECONDS):
+        if _has_lasted(link, PROVEN_SECONDS) and not link.is_too_costly:
             held.failures = 0
         self._retry_or_stop(held, ssh.ConnectError(reason, detail))
 
@@ -390,6 +390,7 @@ class Keeper:
 
     def _watch_held(self, held: Held) -> None:
         if held.link is not None:
+            held.link.spend_on_transport()
             self._watch_one(held, held.link, settings.SAMPLE_SECONDS)
 
     def _watch_one(self, held: Held, link: Link, interval: float) -> None:

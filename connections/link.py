@@ -7,9 +7,18 @@ from collections.abc import Callable
 from uuid import UUID
 
 from connections import ssh
+from connections.budget import CpuBudget
 from connections.drain import Drain, Stream
+from connections.models import Reason
 
 logger = logging.getLogger(__name__)
+
+# How often the threads of each session are looked at; one look costs some microseconds.
+LOOK_SECONDS = 4.0
+TOO_COSTLY = (
+    "The site has stopped reading this machine: what it sends takes more time to read than a "
+    "machine may cost. Look for a start-up file or a tool that prints without end."
+)
 
 LinkCallback = Callable[["Link"], None]
 
@@ -54,6 +63,10 @@ class Link:
         self._on_ready = on_ready
         self._on_lost = on_lost
         self._pulses: list[tuple[Stream, bytes]] = []
+        self.is_too_costly = False
+        self._budget = CpuBudget()
+        self._looked = 0.0
+        self._transport_spent: float | None = None
 
     def __str__(self) -> str:
         return f"connection={self.connection_id} epoch={self.epoch}"
@@ -75,7 +88,7 @@ class Link:
         if self.session is None:
             raise ssh.SessionLost("this machine has no SSH session")
         stream = self.session.open_stream(
-            self._drain, command, stdin, on_data=on_data, on_close=on_close
+            self._drain, command, stdin, on_data=on_data, on_close=on_close, spend=self.spend
         )
         if pulse:
             self._pulses.append((stream, pulse))
@@ -110,6 +123,29 @@ class Link:
                 stream.send(data)
             except OSError as error:
                 logger.debug("%s: no pulse: %s", self, error)
+
+    def spend(self, seconds: float) -> bool:
+        """Count CPU that this machine has cost; False once it is more than its share.
+
+        Then the session has failed: it is the keeper's to close.
+        """
+        self.is_too_costly = self.is_too_costly or not self._budget.spend(seconds)
+        if self.is_too_costly:
+            self.fail(Reason.UNUSABLE_SHELL, TOO_COSTLY)
+        return not self.is_too_costly
+
+    def spend_on_transport(self) -> None:
+        """Count what decrypting and answering this machine's packets has cost since the last look.
+
+        A machine can send what no stream ever sees, without end.
+        """
+        now = time.monotonic()
+        if self.session is None or now - self._looked < LOOK_SECONDS:
+            return
+        spent = self.session.cpu_seconds()
+        before, self._transport_spent, self._looked = self._transport_spent, spent, now
+        if spent is not None and before is not None:
+            self.spend(max(0.0, spent - before))
 
     def silence(self) -> float:
         """Seconds since the last sign of life."""

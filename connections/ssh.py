@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import paramiko
 
-from connections.drain import Drain, Stream
+from connections.drain import Drain, Spend, Stream, unlimited
 from connections.stillness import Stillness
 from dgxsite import cleaner
 from dgxsite.waiting import give_back, outside_database
@@ -243,9 +244,13 @@ class Session:
         *,
         on_data: Callable[[bytes], None],
         on_close: Callable[[int | None], None],
+        spend: Spend = unlimited,
         timeout: float = 15.0,
     ) -> Stream:
-        """Start a long-lived command; `drain`'s thread calls `on_data` and once `on_close`."""
+        """Start a long-lived command; `drain`'s thread calls `on_data` and once `on_close`.
+
+        `spend` hears what each read has cost.
+        """
         deadline = time.monotonic() + timeout
         channel = self._open(command, timeout)
         try:
@@ -254,7 +259,13 @@ class Session:
         except (OSError, paramiko.SSHException) as error:
             channel.close()
             raise SessionLost(str(error)) from error
-        return drain.watch(channel, on_data=on_data, on_close=on_close)
+        return drain.watch(channel, on_data=on_data, on_close=on_close, spend=spend)
+
+    def cpu_seconds(self) -> float | None:
+        """What the threads of this session have cost; None where the system does not say."""
+        mine = _cpu_seconds(self._transport.native_id)
+        beyond = None if self._jump is None else self._jump.cpu_seconds()
+        return mine if mine is None or beyond is None else mine + beyond
 
     @contextlib.contextmanager
     def sftp(self, *, timeout: float, still: float | None = None) -> Iterator["Sftp"]:
@@ -420,6 +431,15 @@ def probe_host_key(target: Target, *, timeout: float = 10.0) -> tuple[str, str]:
         transport.close()
         if jump is not None:
             jump.close()
+
+
+def _cpu_seconds(thread: int | None) -> float | None:
+    """CPU of one of our threads, from Linux's scheduler; None once it is gone."""
+    try:
+        told = Path(f"/proc/self/task/{thread}/schedstat").read_text("ascii")
+        return int(told.split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def fingerprint(blob: bytes) -> str:

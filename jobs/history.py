@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +19,8 @@ from metrics.collectors.readings import Sample
 
 # Long enough for a hold time of five minutes.
 MOST_SAMPLES = 200
+# Processes in all of them: a machine that shows thousands is remembered for a shorter time.
+MOST_PROCESSES = 20_000
 # After a job's end samples may still show it: a frame under way, and processes of the one before.
 SETTLING_INTERVALS = 2.5
 
@@ -39,10 +42,18 @@ class History:
         settling = SETTLING_INTERVALS * settings.SAMPLE_SECONDS
         with self._lock:
             left = frozenset(key for key, at in self._left.items() if now - at < settling)
-            self._noted.append(Noted(now, sample, frozenset(self._held), left))
+            # Neither interfaces nor disks have to do with a free GPU.
+            kept = replace(sample, networks=(), disks=(), health=())
+            self._noted.append(Noted(now, kept, frozenset(self._held), left))
+            self._forget_beyond_room()
             pids = {process.pid for process in sample.processes}
             self._owners = {pid: job for pid, job in self._owners.items() if pid in pids}
             self._note_peaks(sample)
+
+    def _forget_beyond_room(self) -> None:
+        room = MOST_PROCESSES - sum(len(noted.sample.processes) for noted in self._noted)
+        while room < 0 and len(self._noted) > 1:
+            room += len(self._noted.popleft().sample.processes)
 
     def hold(self, held: Mapping[str, UUID]) -> None:
         """Say which devices our jobs hold now."""

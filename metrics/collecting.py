@@ -21,6 +21,7 @@ from metrics.collectors.local import LocalCollector
 from metrics.collectors.readings import Sample
 from metrics.collectors.stream import Collector
 from metrics.live import Recorder
+from metrics.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +79,17 @@ def _collect_there(link: Link) -> None:
     marker = secrets.token_hex(16)
     launch = program.launch(marker, interval_seconds=settings.SAMPLE_SECONDS)
     collector = Collector(marker, interval_seconds=settings.SAMPLE_SECONDS)
+    pace = Pace(settings.SAMPLE_SECONDS, time.monotonic())
     noise = bytearray()
 
     def on_data(data: bytes) -> None:
         if not collector.started and len(noise) < 2000:
             noise.extend(data[:2000])
-        for sample in collector.feed(data, datetime.now(UTC), time.monotonic()):
-            _record(link, sample)
+        now = time.monotonic()
+        for sample in collector.feed(data, datetime.now(UTC), now):
+            taken = pace.taken(sample, now)
+            if taken is not None:
+                _record(link, taken)
 
     def on_close(status: int | None) -> None:
         if collector.started:

@@ -32,7 +32,7 @@ from redis.exceptions import RedisError
 from dgxsite import isolation, live
 from dgxsite.errors import Unavailable
 from dgxsite.redis_patience import ONCE, patience
-from metrics import sessions
+from metrics import pace, sessions
 from metrics.collectors.readings import Sample
 from metrics.sessions import Sessions
 from metrics.unsaved import Unsaved, unsaved
@@ -208,7 +208,7 @@ class Recorder:
 
     def add(self, connection_id: UUID, team_id: UUID, epoch: int, sample: Sample) -> None:
         """Take one sample; nothing is sent before the next `flush`."""
-        body = orjson.dumps(sample.as_dict())
+        body = _body(sample)
         reading = reading_of(sample)
         pending = _Pending(connection_id, team_id, epoch, reading, body, encode(reading))
         with self._lock:
@@ -295,6 +295,16 @@ class Recorder:
         if self._pause:
             logger.info("samples are shown again; %d were not", self.dropped)
         self._pause = 0.0
+
+
+def _body(sample: Sample) -> bytes:
+    """The sample as it is stored; one that is too large is shortened, and says so."""
+    body = orjson.dumps(sample.as_dict())
+    if len(body) <= pace.MAX_SAMPLE_BYTES:
+        return body
+    detail = f"the sample has {len(body) // 1024} KiB: small processes and slices are left out"
+    body = orjson.dumps(pace.said(sample, detail).as_dict())
+    return fit(body, pace.MAX_SAMPLE_BYTES)
 
 
 def _number_of(last: bytes | None) -> int:

@@ -18,6 +18,8 @@ import orjson
 
 from metrics.collectors.readings import Network, Sample, iso_utc
 
+# Names of interfaces that are remembered beyond those of the newest sample.
+MAX_NAMES = 1024
 COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 REPEAT_SECONDS = 60.0
 
@@ -48,6 +50,13 @@ class _Session:
                 self.base[name] = _shifted(self.base[name], self.last[name])
                 self.written = float("-inf")
             self.last[name] = now
+        if len(self.base) > MAX_NAMES:
+            self._forget(MAX_NAMES // 2)
+
+    def _forget(self, count: int) -> None:
+        """Let those go that were named first: what comes and goes by thousands is no hardware."""
+        for name in [name for name in self.base if name != self.default][:count]:
+            del self.base[name], self.last[name]
 
     def encoded(self) -> bytes:
         body = {"start_time": self.start_time, "default": self.default, "base": self.base}

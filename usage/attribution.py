@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from usage.notes import NOBODY, UNKNOWN, GpuNote, Note, Owner, known
+from usage.notes import NOBODY, UNKNOWN, GpuNote, Note, Owner, known, plus
 
 MINUTE_SECONDS = 60.0
 # Below both a GPU is free, as the scheduler of jobs sees it too.
@@ -27,6 +27,8 @@ IDLE_BYTES = 500 * 2**20
 # How far a note reaches to either side, in intervals of collecting.
 REACH_INTERVALS = 1.5
 _WATT_SECONDS_PER_WH = 3600.0
+# Rows of one machine and minute; further owners on a GPU are counted together as not known.
+MOST_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _spans(end: datetime, times: Sequence[datetime], reach: float) -> list[float
 
 
 def _charge(tallies: dict[tuple[int, Owner], "_Tally"], gpu: GpuNote, seconds: float) -> None:
-    holders = gpu.holders or _unseen(gpu)
+    holders = _within_budget(tallies, gpu.index, gpu.holders or _unseen(gpu))
     busy = None if gpu.utilization_percent is None else gpu.utilization_percent / 100.0
     energy = None if gpu.power_watts is None else gpu.power_watts * seconds / _WATT_SECONDS_PER_WH
     for owner, share in _shares(holders).items():
@@ -97,6 +99,22 @@ def _charge(tallies: dict[tuple[int, Owner], "_Tally"], gpu: GpuNote, seconds: f
         if tally is None:
             tally = tallies[gpu.index, owner] = _Tally()
         tally.add(seconds, share, busy, energy, holders[owner])
+
+
+def _within_budget(
+    tallies: Mapping[tuple[int, Owner], "_Tally"], gpu: int, holders: Mapping[Owner, int | None]
+) -> Mapping[Owner, int | None]:
+    """The owners, of whom those that would be one row too many are one together."""
+    room = MOST_ROWS - len(tallies)
+    if room >= len(holders):
+        return holders
+    kept: dict[Owner, int | None] = {}
+    for owner, held in holders.items():
+        if (gpu, owner) not in tallies:
+            room -= 1
+            owner = owner if room >= 0 else UNKNOWN
+        kept[owner] = plus(kept.get(owner, 0), held)
+    return kept
 
 
 def _unseen(gpu: GpuNote) -> Mapping[Owner, int | None]:

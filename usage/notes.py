@@ -115,7 +115,7 @@ def _add(holders: dict[Owner, int | None], process: Process) -> None:
         if len(holders) >= MOST_OWNERS:
             owner = UNKNOWN
         holders.setdefault(owner, 0)
-    holders[owner] = _plus(holders[owner], process.memory_used_bytes)
+    holders[owner] = plus(holders[owner], process.memory_used_bytes)
 
 
 def _name(text: str | None) -> str | None:
@@ -123,7 +123,7 @@ def _name(text: str | None) -> str | None:
     return cleaner.line(text or "", _LONGEST_NAME, unseen="").strip() or None
 
 
-def _plus(sum_: int | None, part: int | None) -> int | None:
+def plus(sum_: int | None, part: int | None) -> int | None:
     """A sum of which a part is not told is not told."""
     return None if sum_ is None or part is None else sum_ + part
 
