@@ -36,6 +36,7 @@ ACTIONS: dict[str, Role | Right] = {
     "site.enter": Right.ANYONE,
     "site.machine": Right.PERSON,
     "site.documents": Right.PERSON,
+    "site.status": Right.SUPERUSER,
     "self.view": Right.PERSON,
     "self.change": Right.PERSON,
     "admin.use": Right.STAFF,

@@ -23,6 +23,7 @@ _PAGES: dict[str, dict[str, str]] = {
     "favicon.ico": {"GET": "site.enter"},
     "csp-reports": {"POST": "site.enter"},
     "this-machine": {"GET": "site.machine"},
+    "status": {"GET": "site.status"},
     "compare/": {"GET": "connection.list"},
     "compare/csv": {"GET": "connection.list"},
     "setup/<str:token>": _ENTER,

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET
 from accounts import preferences, trail
 from accounts.authentication import caller_from_page
 from accounts.models import User
-from accounts.policy import Caller
+from accounts.policy import Caller, may
 from connections import pages
 from connections.models import Connection
+from dgxsite import status
 from jobs.models import Job
 from projects import pages as project_pages
 from projects.models import LONG_TEXTS, Project
@@ -115,6 +116,8 @@ def _pages(caller: Caller) -> list[dict[str, Any]]:
         items.append(_item("page", "New job", "", reverse("job_add"), "run start train command"))
     if trail.may_read(caller):
         items.append(_item("page", "Audit", "", reverse("audit"), "trail log who did what"))
+    if may(caller, status.ACTION):
+        items.append(_item("page", "Status", "", reverse("status"), "health trouble parts keeper"))
     if caller.user.is_staff:
         items.append(_item("page", "Administration", "", reverse("admin:index"), "admin users"))
     items.append(_item("page", "API", "", "/api/v1/docs", "documentation openapi"))

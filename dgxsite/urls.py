@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from dgxsite import csp_reports, pages
+from dgxsite import csp_reports, pages, status
 from dgxsite.palette import palette
 from dgxsite.version import version
 
@@ -25,6 +25,7 @@ urlpatterns = [
     path("csp-reports", csp_reports.view),
     path("palette", palette, name="palette"),
     path("version", version, name="version"),
+    path("status", status.view, name="status"),
     path("admin/", admin.site.urls),
     path("api/", include("dgxsite.api")),
 ]

@@ -6,16 +6,20 @@ curves, however it was cut on the way.
 """
 
 import re
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import orjson
 
 from jobs import scalars
 from jobs.scalars import Figures, Progress
 
 MOST_NAMES = 100
 MOST_POINTS = 5000
+_LEVEL = 3
 # A line that does not end is given up at this length.
 _LONGEST_OPEN = 64 * 1024
 _ENDS = re.compile(rb"[\r\n]")
@@ -63,6 +67,24 @@ class Curves:
 
     by_name: dict[str, Curve] = field(default_factory=dict)
     progress: Progress | None = None
+    # Bytes of the log that took too long to read, and are in no curve.
+    skipped: int = 0
+
+    @classmethod
+    def load(cls, kept: bytes) -> "Curves":
+        """From what `dump` made; of nothing, no curves."""
+        return cls.from_dict(orjson.loads(zlib.decompress(kept))) if kept else cls()
+
+    def dump(self) -> bytes:
+        return zlib.compress(orjson.dumps(self.as_dict()), _LEVEL)
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of the curves has to know."""
+        if not self.skipped:
+            return None
+        kib = -(-self.skipped // 1024)
+        return f"{kib} KiB of the log took too long to read and are in no curve."
 
     def read(self, data: bytes, offset: int, times: Times, *, is_end: bool) -> int:
         """Take in the whole lines of `data`, which begins at `offset`; how many bytes that was."""
@@ -96,7 +118,8 @@ class Curves:
             name: [curve.points, curve.seen, curve.stride, curve.last]
             for name, curve in self.by_name.items()
         }
-        return {"curves": kept, "progress": asdict(self.progress) if self.progress else None}
+        progress = asdict(self.progress) if self.progress else None
+        return {"curves": kept, "progress": progress, "skipped": self.skipped}
 
     @classmethod
     def from_dict(cls, kept: dict[str, Any]) -> "Curves":
@@ -105,7 +128,8 @@ class Curves:
             for name, (points, seen, stride, last) in kept["curves"].items()
         }
         progress = kept["progress"]
-        return cls(by_name, Progress(**progress) if progress else None)
+        skipped = kept.get("skipped", 0)
+        return cls(by_name, Progress(**progress) if progress else None, skipped)
 
 
 def _point(kept: Sequence[Any]) -> Point:

@@ -1,25 +1,28 @@
 """A job's curves kept up with its log: read on from where they end, a bounded piece at a time.
 
-A worker does so while the job runs, whoever asks does the rest. Both may do it at once: the row is
-locked, and who does not get it takes what is there.
+A worker does so while the job runs, whoever asks does the rest; the reading itself is done by a
+process of its own (`jobs/curve_reader.py`). Both may do it at once: who is second stores nothing.
 """
 
+import logging
 from datetime import timedelta
 
-from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.expressions import CombinedExpression, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs import logs
+from jobs.curve_process import Busy, Piece, TooCostly, reader
 from jobs.kept import JobScalars
 from jobs.models import Job, LogChunk
 from jobs.states import ACTIVE
 
+logger = logging.getLogger(__name__)
+
 # A second's work, if every line has figures.
 AT_ONCE_BYTES = 4 * 2**20
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**19
 _MOST_JOBS = 50
 # Later the rest of a log is read when somebody asks.
 _STILL_OF_INTEREST = timedelta(hours=1)
@@ -27,16 +30,11 @@ _STILL_OF_INTEREST = timedelta(hours=1)
 
 def catch_up(job: Job, most: int = AT_ONCE_BYTES) -> JobScalars:
     """Read at most about so many bytes on; the curves as they are then."""
-    JobScalars.objects.get_or_create(job=job)
-    with transaction.atomic():
-        rows = JobScalars.objects.select_for_update(skip_locked=True)
-        row = rows.filter(job=job).first()
-        if row is None:
-            return JobScalars.objects.get(job=job)
-        if _read_on(job, row, most):
-            row.save()
-            percent = row.curves.progress.percent if row.curves.progress else None
-            note(job, scalars=row.curves.last_values(), progress_percent=percent)
+    row, _ = JobScalars.objects.get_or_create(job=job)
+    job.refresh_from_db(fields=["log_bytes", "log_complete"])
+    begun, goes_on = row.offset, True
+    while goes_on and row.offset < min(job.log_bytes, begun + most):
+        goes_on = _read_piece(job, row)
     return row
 
 
@@ -60,21 +58,43 @@ def note(job: Job, **figures: object) -> None:
     job.metrics = {**job.metrics, **figures}
 
 
-def _read_on(job: Job, row: JobScalars, most: int) -> bool:
-    """Take in what follows `row.offset`; whether there was something."""
-    job.refresh_from_db(fields=["log_bytes", "log_complete"])
-    curves, begun = row.curves, row.offset
-    while row.offset < min(job.log_bytes, begun + most):
-        data = logs.read(job, row.offset, _PIECE_BYTES)
-        is_end = job.log_complete and row.offset + len(data) >= job.log_bytes
-        read = curves.read(data, row.offset, _times(job, row.offset), is_end=is_end)
-        if not data:  # no longer kept
-            read = job.log_bytes - row.offset
-        if not read:
-            break
-        row.offset += read
-    row.curves = curves
-    return row.offset > begun
+def _read_piece(job: Job, row: JobScalars) -> bool:
+    """Take in what follows `row.offset`; whether there may be more for this turn."""
+    data = logs.read(job, row.offset, _PIECE_BYTES)
+    if not data:  # no longer kept
+        return _advance(row, job.log_bytes - row.offset, row.data)
+    is_end = job.log_complete and row.offset + len(data) >= job.log_bytes
+    piece = Piece(bytes(row.data), data, row.offset, _times(job, row.offset), is_end)
+    try:
+        answer = reader.read(piece)
+    except Busy:
+        return False
+    except TooCostly:
+        _skip(job, row, len(data))
+        return False
+    if answer.read and _advance(row, answer.read, answer.curves):
+        note(job, scalars=answer.last, progress_percent=answer.percent)
+        return True
+    return False
+
+
+def _skip(job: Job, row: JobScalars, count: int) -> None:
+    """Go on behind a piece that took too long; said once with the curves."""
+    logger.warning("job=%s: %d bytes from %d on are in no curve", job.pk, count, row.offset)
+    curves = row.curves
+    curves.skipped += count
+    if _advance(row, count, curves.dump()):
+        note(job, scalars_note=curves.note)
+
+
+def _advance(row: JobScalars, count: int, data: bytes) -> bool:
+    """Store the curves as they are `count` bytes further, unless somebody else was faster."""
+    rows = JobScalars.objects.filter(pk=row.pk, offset=row.offset)
+    if rows.update(offset=row.offset + count, data=data):
+        row.offset, row.data = row.offset + count, data
+        return True
+    row.refresh_from_db()
+    return False
 
 
 def _times(job: Job, offset: int) -> list[list[int]]:

@@ -40,6 +40,7 @@ def printed(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
         "scalars": [
             (name, last[name]["step"], shown(last[name]["value"])) for name in told["names"]
         ],
+        "curves_note": told["note"],
         "drawn": chosen or printing.at_first(told["names"]),
         "run_start": iso(job.started_at),
         "run_end": iso(job.completed_at) or "",

@@ -50,6 +50,7 @@ def as_dict(job: Job, max_points: int = MOST_POINTS) -> dict[str, Any]:
     return {
         **told,
         **_curves(scalars.curves, max_points),
+        "scalars_note": scalars.curves.note,
         "scalars_complete": job.log_complete and scalars.offset >= job.log_bytes,
     }
 

@@ -3,17 +3,13 @@
 They have their own tables, so that a job's row stays small and nobody waits for its lock.
 """
 
-import zlib
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.db import models
 
 from connections.models import Connection
 from jobs.curves import Curves
-
-_LEVEL = 3
 
 
 class JobScalars(models.Model):
@@ -30,13 +26,11 @@ class JobScalars(models.Model):
 
     @property
     def curves(self) -> Curves:
-        if not self.data:
-            return Curves()
-        return Curves.from_dict(orjson.loads(zlib.decompress(self.data)))
+        return Curves.load(bytes(self.data))
 
     @curves.setter
     def curves(self, value: Curves) -> None:
-        self.data = zlib.compress(orjson.dumps(value.as_dict()), _LEVEL)
+        self.data = value.dump()
 
 
 class JobMeasure(models.Model):

@@ -23,6 +23,7 @@ def as_dict(job: Job, names: Sequence[str] | None, max_points: int) -> dict[str,
         "names": naming.in_order(curves.by_name),
         "last": {name: _last(curve) for name, curve in curves.by_name.items()},
         "scalars": _whole(curves, drawn, max_points),
+        "note": curves.note,
     }
 
 

@@ -294,6 +294,7 @@ class JobMetricsOut(Output):
     currency: str | None
     scalars: dict[str, CurveOut]
     scalars_complete: bool
+    scalars_note: str | None
     progress: ProgressOut | None
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -60,14 +60,20 @@ def start(
     address: str = "127.0.0.1",
     prefix: Sequence[str] = (),
     with_gpu: bool = False,
+    options: Mapping[str, str] | None = None,
 ) -> Machine:
-    """A machine at `address`, and a row in `team` that wishes it connected."""
+    """A machine at `address`, and a row in `team` that wishes it connected.
+
+    `options` are lines of its sshd's configuration.
+    """
     tools = directory / "bin"
     tools.mkdir(parents=True)
     if with_gpu:
         _install_gpu_tool(tools)
     environment = {"PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin"}
-    server = sshd.start(directory, environment=environment, address=address, prefix=prefix)
+    server = sshd.start(
+        directory, environment=environment, address=address, prefix=prefix, options=options
+    )
     row = factories.make_connection(
         team,
         hostname=address,
