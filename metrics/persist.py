@@ -86,8 +86,8 @@ def _remember_devices(windows: Sequence[tuple[int, Window]]) -> set[Device]:
             GpuIdentity(
                 machine_id=device[0],
                 index=device[1],
-                uuid=cleaner.line(device[2] or "", 100),
-                name=cleaner.line(names[device] or "", 200),
+                uuid=cleaner.line(device[2] or "", 100, unseen=""),
+                name=cleaner.line(names[device] or "", 200, unseen=""),
             )
             for device in sorted(news, key=str)  # two keepers in the same order cannot deadlock
         ],

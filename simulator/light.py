@@ -60,7 +60,8 @@ class LightFleet:
     def sessions(self) -> Counter[int]:
         """How many clients are logged in, by the machine's port."""
         open_now = [one for one in list(self.connections) if one.get_extra_info("username")]
-        return Counter(one.get_extra_info("sockname")[1] for one in open_now)
+        names = [one.get_extra_info("sockname") for one in open_now]
+        return Counter(name[1] for name in names if name is not None)  # None: it has just ended
 
     @property
     def private_key_path(self) -> Path:
