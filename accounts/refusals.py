@@ -25,7 +25,7 @@ from accounts import audit
 from accounts.authentication import is_by_header, person_of_session
 from accounts.models import ApiToken, AuditEvent, Refusal, User
 from accounts.policy import Caller
-from dgxsite import cleaner
+from dgxsite import cleaner, isolation
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,8 @@ def write_down(now: datetime | None = None) -> int:
             .filter(minute__lt=running)
             .order_by("minute", "pk")
         )
-        for row in rows:
-            _write(row)
+        # One that cannot be written is logged and forgotten: it would never become one that can.
+        isolation.each(rows, _write, name="writing down refusal", rests=False)
         Refusal.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
 

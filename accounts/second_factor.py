@@ -4,6 +4,7 @@ An authenticator app (TOTP) or a passkey counts; recovery codes alone do not. Se
 like every other secret of the site.
 """
 
+import logging
 from collections.abc import Collection
 
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -14,13 +15,15 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import Role, User
 from accounts.policy import roles_from
-from dgxsite import crypto
+from dgxsite import crypto, isolation
 from dgxsite.crypto import SecretUnreadable
 
 STRONG = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 # allauth's hooks do not say whose secret it is.
 _CONTEXT = "mfa.authenticator"
 _SECRETS = ("secret", "seed")
+
+logger = logging.getLogger(__name__)
 
 
 def lacking(user_ids: Collection[int]) -> set[int]:
@@ -58,6 +61,12 @@ def rotate_all() -> tuple[int, int]:
         try:
             rotated += _rotate(key)
         except SecretUnreadable:
+            unreadable += 1
+        except Exception as error:
+            # One row that cannot be rotated keeps no other from its new key.
+            if isolation.is_down(error):
+                raise
+            logger.exception("%s: its secrets were not rotated", key)
             unreadable += 1
     return rotated, unreadable
 

@@ -22,6 +22,7 @@ from alerts.evaluation import Phase, State
 from alerts.models import Alert, AlertRule
 from alerts.quantities import NOT_SEEN
 from connections.models import Connection, Status
+from dgxsite import isolation
 from metrics import live
 
 
@@ -36,14 +37,27 @@ def watch(now: datetime) -> int:
     machines = list(_wished(rules))
     seen = _last_seen(machines, now)
     with transaction.atomic():
-        tracks = _tracks(rules)
-        return transitions.write(list(_judge(rules, machines, seen, tracks, now)))
+        engine = Engine(_tracks(rules))
+        found: list[Transition] = []
+        isolation.each(
+            machines,
+            lambda machine: found.extend(_judge(rules, machine, seen.get(machine.pk), engine, now)),
+            name="judging the absence of",
+        )
+        # Together, so that what fires together is told together.
+        return transitions.apart_if_refused(found, transaction.atomic(transitions.write))
 
 
 def close_unwatched() -> int:
     """End what is open on machines that are let go, or outside of their rule by now."""
     rows = Alert.objects.open().select_related("rule", "connection")
-    strays = [row for row in rows if not _is_watched(row)]
+    strays: list[Alert] = []
+
+    def look(alert: Alert) -> None:
+        if not _is_watched(alert):
+            strays.append(alert)
+
+    isolation.each(rows, look, name="looking after alert")
     if not strays:
         return 0
     with transaction.atomic():
@@ -95,23 +109,23 @@ def _tracks(rules: Iterable[AlertRule]) -> dict[UUID, dict[Key, Track]]:
 
 def _judge(
     rules: Sequence[AlertRule],
-    machines: Iterable[Connection],
-    seen: Mapping[UUID, datetime],
-    tracks: dict[UUID, dict[Key, Track]],
+    machine: Connection,
+    seen: datetime | None,
+    engine: Engine,
     now: datetime,
-) -> Iterable[Transition]:
-    engine = Engine(tracks)
-    for machine in machines:
-        for rule in rules:
-            if not rule.covers(machine):
-                continue
-            key = Key(rule.pk, machine.pk, None)
-            track = tracks.get(machine.pk, {}).get(key)
-            is_firing = track is not None and track.state.phase is Phase.FIRING
-            value = _absence(machine, seen.get(machine.pk), now, is_firing=is_firing)
-            transition = engine.advance(key, Watched.of(rule), now, value)
-            if transition is not None:
-                yield transition
+) -> list[Transition]:
+    found: list[Transition] = []
+    for rule in rules:
+        if not rule.covers(machine):
+            continue
+        key = Key(rule.pk, machine.pk, None)
+        track = engine.tracks.get(machine.pk, {}).get(key)
+        is_firing = track is not None and track.state.phase is Phase.FIRING
+        value = _absence(machine, seen, now, is_firing=is_firing)
+        transition = engine.advance(key, Watched.of(rule), now, value)
+        if transition is not None:
+            found.append(transition)
+    return found
 
 
 def _absence(

@@ -16,6 +16,7 @@ from alerts.engine import Watched
 from alerts.models import AlertRule
 from alerts.quantities import MEMORY_LEFT, NOT_SEEN
 from connections.models import Connection
+from dgxsite import isolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,18 @@ def _read(held: Collection[UUID]) -> Mapping[UUID, Sequence[Watched]]:
     by_team: dict[UUID, list[AlertRule]] = defaultdict(list)
     for rule in AlertRule.objects.watching().exclude(metric=NOT_SEEN):
         by_team[rule.team_id].append(rule)
-    watched = {rule.pk: Watched.of(rule) for rules in by_team.values() for rule in rules}
+    watched: dict[UUID, Watched] = {}
+    isolation.each(
+        [rule for rules in by_team.values() for rule in rules],
+        lambda rule: watched.setdefault(rule.pk, Watched.of(rule)),
+        name="reading alert rule",
+    )
     machines = Connection.objects.filter(pk__in=held).only("pk", "team_id", "tags")
     return {
-        machine.pk: [watched[rule.pk] for rule in by_team[machine.team_id] if rule.covers(machine)]
+        machine.pk: [
+            watched[rule.pk]
+            for rule in by_team[machine.team_id]
+            if rule.pk in watched and rule.covers(machine)
+        ]
         for machine in machines
     }

@@ -18,7 +18,7 @@ from alerts import words
 from alerts.models import Alert, AlertRule
 from alerts.quantities import MEMORY_LEFT, NOT_SEEN
 from alerts.representation import alert_dict
-from dgxsite import live
+from dgxsite import isolation, live
 from notifications import events
 from notifications.kinds import Severity
 
@@ -87,7 +87,14 @@ def again(now: datetime) -> int:
     """Tell of what fires on and nobody attends to; how many notifications were sent."""
     with transaction.atomic():
         rows = Alert.objects.due(now - REPEAT).select_for_update(of=("self",), skip_locked=True)
-        return of_firing(list(rows.select_related(*RELATED)), now)
+        told: list[int] = []
+        isolation.each(
+            _by_rule(list(rows.select_related(*RELATED))),
+            lambda one: told.append(of_firing(one[1], now)),
+            name="telling again of rule",
+            key=lambda one: one[0].pk,
+        )
+        return sum(told)
 
 
 # What the words and the API's objects need of an alert.

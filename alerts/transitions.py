@@ -8,7 +8,7 @@ it happens in one transaction: what is not committed was not told.
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from alerts import telling
 from alerts.engine import Key, Transition
 from alerts.evaluation import Event
 from alerts.models import Alert, AlertRule, AlertState
+from dgxsite import isolation
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,21 @@ def write(transitions: Sequence[Transition]) -> int:
     for (_, event), group in groupby(_in_rounds(standing), key=lambda pair: pair[0]):
         _write_group(event, [one for _, one in group], teams)
     return len(standing)
+
+
+def apart_if_refused(
+    transitions: Sequence[Transition], write: Callable[[Sequence[Transition]], int]
+) -> int:
+    """`write` all at once; if one is refused (its machine was deleted for good), one by one."""
+    try:
+        return write(transitions)
+    except Exception as error:
+        if isolation.is_down(error):
+            raise
+        if len(transitions) == 1:
+            logger.exception("alert=%s: a change was refused", transitions[0].alert_id)
+            return 0
+    return sum(apart_if_refused([one], write) for one in transitions)
 
 
 def close(alerts: Iterable[Alert]) -> int:

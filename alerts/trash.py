@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts import audit
 from alerts.models import Alert, AlertRule, AlertState
+from dgxsite import isolation
 
 RULES = timedelta(days=30)
 ALERTS = timedelta(days=400)
@@ -15,8 +16,10 @@ def empty(now: datetime) -> int:
     """Remove for good; how many rules went."""
     Alert.objects.filter(state=AlertState.RESOLVED, resolved_at__lt=now - ALERTS).delete()
     rules = list(AlertRule.objects.filter(deleted_at__lt=now - RULES))
-    for rule in rules:
-        with transaction.atomic():
-            audit.record(None, "alert_rule.purge", rule)
-            rule.delete()
-    return len(rules)
+    return isolation.each(rules, _remove, name="removing alert rule")
+
+
+@transaction.atomic
+def _remove(rule: AlertRule) -> bool:
+    audit.record(None, "alert_rule.purge", rule)
+    return bool(rule.delete()[0])

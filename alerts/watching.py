@@ -12,16 +12,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db import (
-    DatabaseError,
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    close_old_connections,
-)
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from alerts import estimates, transitions
 from alerts.engine import Engine, Key, Track, Transition
@@ -32,6 +27,7 @@ from alerts.plan import Plan, refreshed
 from alerts.quantities import NOT_SEEN, Board
 from connections import keeper
 from connections.link import Link
+from dgxsite import isolation
 from metrics.collectors.readings import Sample
 
 logger = logging.getLogger(__name__)
@@ -87,7 +83,7 @@ class Watch:
         try:
             self._catch_up(holdings)
         except (DatabaseError, InterfaceError) as error:
-            logger.error("alert rules are as they were last read: %s", error)
+            _log(error, "alert rules are as they were last read")
         left: dict[UUID, float] = {}
         self._unwritten.extend(self._evaluate(noted, holdings, left))
         written = self._write(keeper_id, holdings)
@@ -139,20 +135,35 @@ class Watch:
     ) -> list[Transition]:
         """What the samples change; puts the guard's estimates into `left`."""
         found: list[Transition] = []
-        for connection_id, samples in noted.items():
-            epoch = holdings.get(connection_id)
-            if epoch is None or self._adopted.get(connection_id) != epoch:
+        isolation.each(
+            noted.items(),
+            lambda one: found.extend(self._look(*one, holdings.get(one[0]), left)),
+            name="judging the samples of",
+            key=lambda one: one[0],
+        )
+        return found
+
+    def _look(
+        self,
+        connection_id: UUID,
+        samples: Sequence[tuple[int, Sample]],
+        epoch: int | None,
+        left: dict[UUID, float],
+    ) -> list[Transition]:
+        """The same of one machine."""
+        found: list[Transition] = []
+        if epoch is None or self._adopted.get(connection_id) != epoch:
+            return found
+        rules = self._plan.rules.get(connection_id, ())
+        for sample_epoch, sample in samples:
+            if sample_epoch != epoch:
                 continue
-            rules = self._plan.rules.get(connection_id, ())
-            for sample_epoch, sample in samples:
-                if sample_epoch != epoch:
-                    continue
-                seconds = self._memory_left(connection_id, sample)
-                if seconds is not None:
-                    left[connection_id] = seconds
-                if rules:
-                    board = Board(sample, seconds)
-                    found += self._engine.look(connection_id, rules, sample.recorded_at, board)
+            seconds = self._memory_left(connection_id, sample)
+            if seconds is not None:
+                left[connection_id] = seconds
+            if rules:
+                board = Board(sample, seconds)
+                found += self._engine.look(connection_id, rules, sample.recorded_at, board)
         return found
 
     def _memory_left(self, connection_id: UUID, sample: Sample) -> float | None:
@@ -167,12 +178,14 @@ class Watch:
         self._judgements += 1
         waiting = list(self._unwritten)
         try:
-            written = _write(keeper_id, holdings, waiting)
+            written = transitions.apart_if_refused(
+                waiting, partial(transitions.write_held, keeper_id, holdings)
+            )
             self._unwritten.clear()
             if self._judgements % REFRESH_EVERY == 0:
                 transitions.refresh(self._still_open())
         except (DatabaseError, InterfaceError) as error:
-            logger.error("%d changes of alerts wait for the database: %s", len(waiting), error)
+            _log(error, f"{len(waiting)} changes of alerts wait for the database")
             return 0
         return written
 
@@ -184,17 +197,6 @@ class Watch:
         ]
 
 
-def _write(keeper_id: UUID, holdings: Mapping[UUID, int], waiting: Sequence[Transition]) -> int:
-    """All at once; if one is refused (its machine was deleted for good), one by one."""
-    try:
-        return transitions.write_held(keeper_id, holdings, waiting)
-    except (IntegrityError, DataError) as error:
-        if len(waiting) == 1:
-            logger.error("alert=%s: a change was refused: %s", waiting[0].alert_id, error)
-            return 0
-    return sum(_write(keeper_id, holdings, [one]) for one in waiting)
-
-
 def _open_tracks(ids: Iterable[UUID]) -> dict[UUID, dict[Key, Track]]:
     """What the database says is open on these machines, by machine."""
     found: dict[UUID, dict[Key, Track]] = {id: {} for id in ids}
@@ -204,6 +206,14 @@ def _open_tracks(ids: Iterable[UUID]) -> dict[UUID, dict[Key, Track]]:
         state = State(Phase(row.state), row.started_at, row.seen_at, row.value)
         found[row.connection_id][key] = Track(row.pk, row.rule.revision, state)
     return found
+
+
+def _log(error: Exception, what: str) -> None:
+    """The database being away is a line; anything else is a fault of ours."""
+    if isolation.is_down(error):
+        logger.error("%s: %s", what, error)
+    else:
+        logger.error(what, exc_info=error)
 
 
 # The watch of this process's keeper.

@@ -12,6 +12,7 @@ from django.db.models import ProtectedError
 
 from accounts import audit
 from connections.models import TRASH, Connection
+from dgxsite import isolation
 from dgxsite.times import iso
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ def empty_trash(now: datetime) -> int:
     A jump host stays until whatever is reached through it is gone.
     """
     due = Connection.objects.filter(deleted_at__lt=now - TRASH, reached_through=None)
-    return sum(_remove(key, now) for key in list(due.values_list("pk", flat=True)))
+    keys = list(due.values_list("pk", flat=True))
+    return isolation.each(keys, lambda key: _remove(key, now), name="removing connection")
 
 
 def _remove(key: UUID, now: datetime) -> bool:

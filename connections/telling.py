@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from connections.models import Connection, ConnectionEvent, Reason, Status
+from dgxsite import isolation
 from notifications import events
 from notifications.models import Event
 
@@ -27,13 +28,16 @@ def of_change(row: Connection, status: str, reason: str, detail: str) -> None:
 def of_absence(now: datetime) -> int:
     """Tell of every wished machine that has been away for `AWAY`, once; how many were new."""
     away = Connection.objects.living().filter(is_active=True, reason__in=_AWAY_REASONS)
-    told = 0
-    for row in away.exclude(status=Status.CONNECTED).select_related("team"):
-        loss = _loss(row)
-        if loss is not None and loss.at <= now - AWAY:
-            title = f"{row.name} is out of reach since {loss.at:%H:%M} UTC"
-            told += _tell(row, "unreachable", title, dedupe_key=_once("unreachable", loss))
-    return told
+    rows = away.exclude(status=Status.CONNECTED).select_related("team")
+    return isolation.each(rows, lambda row: _of_one(row, now), name="telling of the absence of")
+
+
+def _of_one(row: Connection, now: datetime) -> bool:
+    loss = _loss(row)
+    if loss is None or loss.at > now - AWAY:
+        return False
+    title = f"{row.name} is out of reach since {loss.at:%H:%M} UTC"
+    return _tell(row, "unreachable", title, dedupe_key=_once("unreachable", loss))
 
 
 def _tell_of_return(row: Connection) -> None:

@@ -7,12 +7,15 @@ machine that is off takes a quarter of a minute to say so.
 
 import logging
 import threading
+from collections.abc import Collection
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import given
+from dgxsite import isolation
 from exports import making, schedules
 from exports.models import SILENT, Export, State
 from notifications import events
@@ -21,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 HANDS = 3
 LOST = "The site was stopped while it was made."
+BROKEN = "The site failed to make it; the site's log says why."
 
 _hands = threading.BoundedSemaphore(HANDS)
 
@@ -46,15 +50,27 @@ def give_up_lost(now: datetime) -> int:
 
 
 def _make_waiting() -> int:
-    made = 0
-    while (export := _next()) is not None:
-        if not export.begin() or _is_refused(export):
-            continue
-        making.make(export)
-        made += 1
-        if export.schedule_id is not None:
-            _tell(export)
+    made, tried = 0, set[UUID]()
+    while (export := _next(tried)) is not None:
+        tried.add(export.pk)
+        made += isolation.each([export], _make, name="making export", failed=_say_failed)
     return made
+
+
+def _make(export: Export) -> bool:
+    if not export.begin() or _is_refused(export):
+        return False
+    making.make(export)
+    if export.schedule_id is not None:
+        _tell(export)
+    return True
+
+
+def _say_failed(export: Export, error: Exception) -> None:
+    unfinished = Export.objects.filter(pk=export.pk, state__in=(State.WAITING, State.RUNNING))
+    unfinished.update(
+        state=State.FAILED, finished_at=timezone.now(), local_ok=False, local_error=BROKEN
+    )
 
 
 def _is_refused(export: Export) -> bool:
@@ -71,8 +87,8 @@ def _is_refused(export: Export) -> bool:
     return True
 
 
-def _next() -> Export | None:
-    rows = Export.objects.filter(state=State.WAITING)
+def _next(tried: Collection[UUID]) -> Export | None:
+    rows = Export.objects.filter(state=State.WAITING).exclude(pk__in=tried)
     rows = rows.select_related("connection__team", "requested_by")
     found: Export | None = rows.order_by("created_at").first()
     return found

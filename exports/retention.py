@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from dgxsite import isolation
 from exports import storage
 from exports.models import TRASH, Export, ExportSchedule
 
@@ -23,37 +24,58 @@ _KINDS = ("dgx-metrics", "ranges")
 
 def tidy(now: datetime) -> None:
     """Apply every rule; one that fails is logged and leaves the others their turn."""
-    for rule in (_expire, _empty_trash, _remove_strays):
-        try:
-            rule(now)
-        except OSError:
-            logger.exception("exports: %s failed", rule.__name__)
+    isolation.each(
+        (_expire, _empty_trash, _remove_strays),
+        lambda rule: rule(now),
+        name="exports:",
+        key=lambda rule: rule.__name__,
+        rests=False,
+    )
 
 
 def _expire(now: datetime) -> None:
     for schedule in ExportSchedule.objects.all():
         kept = schedule.exports.filter(local_ok=True, expired_at=None).order_by("-created_at")
         youngest = now - timedelta(days=schedule.keep_days)
-        for place, export in enumerate(kept):
-            if place >= schedule.keep_count or export.created_at < youngest:
-                export.path.unlink(missing_ok=True)
-                Export.objects.filter(pk=export.pk).update(expired_at=now)
+        old = [
+            export
+            for place, export in enumerate(kept)
+            if place >= schedule.keep_count or export.created_at < youngest
+        ]
+        isolation.each(old, lambda export: _expire_one(export, now), name="removing file of export")
+
+
+def _expire_one(export: Export, now: datetime) -> None:
+    export.path.unlink(missing_ok=True)
+    Export.objects.filter(pk=export.pk).update(expired_at=now)
 
 
 def _empty_trash(now: datetime) -> None:
-    for export in Export.objects.filter(deleted_at__lt=now - TRASH):
-        if export.filename:
-            export.path.unlink(missing_ok=True)
-        export.delete()
-    for schedule in ExportSchedule.objects.filter(deleted_at__lt=now - TRASH):
-        schedule.periodic_task.delete()  # takes the schedule with it
+    exports = Export.objects.filter(deleted_at__lt=now - TRASH)
+    isolation.each(exports, _forget, name="forgetting export")
+    schedules = ExportSchedule.objects.filter(deleted_at__lt=now - TRASH)
+    # The task takes the schedule with it.
+    isolation.each(schedules, lambda row: row.periodic_task.delete(), name="forgetting schedule")
+
+
+def _forget(export: Export) -> None:
+    if export.filename:
+        export.path.unlink(missing_ok=True)
+    export.delete()
 
 
 def _remove_strays(now: datetime) -> None:
     known = {export.path for export in Export.objects.exclude(filename="").iterator()}
-    for path in _files():
-        if path not in known and _age(path, now) > _STRAY:
-            _remove(path)
+    isolation.each(
+        (path for path in _files() if path not in known),
+        lambda path: _remove_old(path, now),
+        name="looking at file",
+    )
+
+
+def _remove_old(path: Path, now: datetime) -> None:
+    if _age(path, now) > _STRAY:
+        _remove(path)
 
 
 def _files() -> Iterator[Path]:

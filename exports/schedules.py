@@ -18,6 +18,7 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from accounts import audit
 from accounts.policy import Caller, forbidden, may
 from connections import services as connections
+from dgxsite import isolation
 from dgxsite.errors import Invalid, NotFound
 from exports import cron
 from exports.models import Export, ExportSchedule, Kind
@@ -94,7 +95,8 @@ def queue_due(now: datetime) -> int:
     due = ExportSchedule.objects.living().filter(
         next_run_at__lte=now, periodic_task__enabled=True, connection__deleted_at=None
     )
-    return sum(_take_turn(row, now) for row in due.select_related(*_OF_A_TURN))
+    rows = due.select_related(*_OF_A_TURN)
+    return isolation.each(rows, lambda row: _take_turn(row, now), name="the turn of schedule")
 
 
 def run_one(schedule_id: UUID, now: datetime) -> bool:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import connection as database
 
 from connections import ssh
 from connections.link import Link
 from connections.models import Transport
+from dgxsite import isolation
 from dgxsite.loops import Loop
 from jobs import fencing, watching
 from jobs.devices import Device, Rules
@@ -79,11 +79,14 @@ class Hand(threading.Thread):
         except ssh.SessionLost as error:
             logger.info("%s: jobs wait for the next session: %s", self.link, error)
             return None
-        except (ssh.CommandTimeout, Unreadable, Overtaken, DatabaseError) as error:
+        except (ssh.CommandTimeout, Unreadable, Overtaken) as error:
             logger.warning("%s: jobs could not be looked after: %s", self.link, error)
             return TROUBLE_SECONDS * settings.TIME_SCALE
-        except Exception:
-            logger.exception("%s: looking after jobs failed", self.link)
+        except Exception as error:
+            if isolation.is_down(error):
+                logger.warning("%s: the database does not answer: %s", self.link, error)
+            else:
+                logger.exception("%s: looking after jobs failed", self.link)
             return TROUBLE_SECONDS * settings.TIME_SCALE
         finally:
             database.close()
@@ -169,11 +172,12 @@ class Crew:
             self._woken.clear()
             try:
                 self._look()
-            except DatabaseError as error:
-                logger.warning("jobs: the database does not answer: %s", error)
+            except Exception as error:
+                if isolation.is_down(error):
+                    logger.warning("jobs: the database does not answer: %s", error)
+                else:
+                    logger.exception("jobs: a look failed")
                 time.sleep(TROUBLE_SECONDS * settings.TIME_SCALE)
-            except Exception:
-                logger.exception("jobs: a look failed")
             finally:
                 database.close()
 
@@ -191,9 +195,11 @@ class Crew:
         wanting = Job.objects.filter(connection_id__in=ids, status__in=[*ACTIVE, Status.QUEUED])
         wanted = set(wanting.values_list("connection_id", flat=True))
         forgotten = watching.forgotten(ids)
-        for link in links:
-            if link.connection_id in wanted:
-                self._give_hand(link, forgotten.get(link.connection_id))
+        isolation.each(
+            [link for link in links if link.connection_id in wanted],
+            lambda link: self._give_hand(link, forgotten.get(link.connection_id)),
+            name="giving a hand to",
+        )
 
     def _living_links(self) -> list[Link]:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from connections.link import Link
+from dgxsite import isolation
 from jobs import fencing, masking, origin, tally
 from jobs.kept import JobOrigin
 from jobs.models import Job
@@ -43,13 +44,21 @@ class Beginnings:
 
     def keep(self, written: Mapping[UUID, bytes]) -> None:
         """Store what came. Raises `fencing.LeaseLost` and what the database raises."""
-        for job_id in written.keys() & self._awaited.keys():
-            job, _ = self._awaited[job_id]
-            found = origin.parse(masking.mask(written[job_id], secrets_of(job), is_end=True))
-            found["gpus"] = _gpus(job)
-            with fencing.held(self._link.connection_id, self._link.epoch):
-                JobOrigin.objects.get_or_create(job_id=job_id, defaults={"data": found})
-            self._settle(job_id)
+        isolation.each(
+            written.keys() & self._awaited.keys(),
+            lambda job_id: self._keep_one(job_id, written[job_id]),
+            name="keeping what a run began from, of job",
+            failed=lambda job_id, _: self._settle(job_id),  # it stays absent
+            passing=(fencing.LeaseLost,),
+        )
+
+    def _keep_one(self, job_id: UUID, written: bytes) -> None:
+        job, _ = self._awaited[job_id]
+        found = origin.parse(masking.mask(written, secrets_of(job), is_end=True))
+        found["gpus"] = _gpus(job)
+        with fencing.held(self._link.connection_id, self._link.epoch):
+            JobOrigin.objects.get_or_create(job_id=job_id, defaults={"data": found})
+        self._settle(job_id)
 
     def _is_new(self, job: Job) -> bool:
         return job.pk not in self._awaited and job.pk not in self._settled

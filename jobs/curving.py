@@ -12,6 +12,7 @@ from django.db.models.expressions import CombinedExpression, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from dgxsite import isolation
 from jobs import logs
 from jobs.curve_process import Busy, Piece, TooCostly, reader
 from jobs.kept import JobScalars
@@ -44,8 +45,7 @@ def catch_up_all() -> int:
     rows = Job.objects.annotate(read=Coalesce("scalars__offset", 0))
     rows = rows.filter(recent, log_bytes__gt=F("read"))
     jobs = list(rows.order_by("pk")[:_MOST_JOBS])
-    for job in jobs:
-        catch_up(job)
+    isolation.each(jobs, catch_up, name="reading on the curves of")
     return len(jobs)
 
 

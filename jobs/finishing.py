@@ -1,5 +1,6 @@
 """The end of a job, and what follows from it: another try, and those that come after it."""
 
+import logging
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -7,11 +8,18 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from dgxsite import cleaner
+from dgxsite.crypto import SecretUnreadable
 from jobs import logs
 from jobs.judging import Verdict
 from jobs.models import Job, JobChange
 from jobs.states import Reason, Status
 
+logger = logging.getLogger(__name__)
+
+_NOT_TRIED_AGAIN = (
+    "It is not tried again: its environment cannot be decrypted with the site's keys."
+)
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
 # A job that was too long, or that nobody could start, would only do so again.
@@ -64,7 +72,15 @@ def finish(job: Job, verdict: Verdict, ended_at: datetime) -> Job | None:
     logs.seal(job)
     # The row is ours until the end of the transaction: who wished a stop did so before.
     job.refresh_from_db(fields=["stop_requested_at"])
-    return _try_again(job) if is_tried_again(job) else None
+    if not is_tried_again(job):
+        return None
+    try:
+        return _try_again(job)
+    except SecretUnreadable:
+        # The end itself is written all the same.
+        logger.exception("job=%s is not tried again", job.pk)
+        _say_not_tried_again(job)
+        return None
 
 
 def is_tried_again(job: Job) -> bool:
@@ -91,6 +107,11 @@ def inherit_followers(before: Job, after: Job) -> None:
     """What waited for one try waits for the next."""
     waiting = Job.objects.filter(after=before, status__in=(Status.PENDING, Status.QUEUED))
     waiting.update(after=after)
+
+
+def _say_not_tried_again(job: Job) -> None:
+    job.detail = cleaner.line(f"{job.detail} {_NOT_TRIED_AGAIN}".strip(), 500)
+    Job.objects.filter(pk=job.pk).update(detail=job.detail)
 
 
 def _try_again(job: Job) -> Job:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from dgxsite import isolation
 from jobs.models import TRASH, Job, LogChunk
 from jobs.states import FINAL
 
@@ -19,12 +20,19 @@ def forget() -> tuple[int, int]:
     pieces = _forget_logs()
     jobs = Job.objects.filter(deleted_at__lt=timezone.now() - TRASH, status__in=FINAL)
     keys = list(jobs.values_list("pk", flat=True)[:_AT_ONCE])
-    Job.objects.filter(pk__in=keys).delete()
-    return pieces, len(keys)
+    gone = isolation.each(
+        keys, lambda key: Job.objects.filter(pk=key).delete()[0], name="forgetting job"
+    )
+    return pieces, gone
 
 
 def _forget_logs() -> int:
     old = Job.objects.filter(completed_at__lt=timezone.now() - KEEP_LOGS, chunks__isnull=False)
     keys = list(old.values_list("pk", flat=True).distinct()[:_AT_ONCE])
-    count, _ = LogChunk.objects.filter(job__in=keys).delete()
-    return count
+    counts: list[int] = []
+    isolation.each(
+        keys,
+        lambda key: counts.append(LogChunk.objects.filter(job=key).delete()[0]),
+        name="forgetting the log of job",
+    )
+    return sum(counts)

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from dgxsite import isolation
 from jobs import curving, tally
 from jobs.agent import crew
 from jobs.kept import JobMeasure
@@ -31,8 +32,11 @@ def measure_held(machines: Collection[UUID], now: datetime) -> int:
     wanted = Q(status__in=ACTIVE) | Q(completed_at__gt=now - _REACHED)
     rows = Job.objects.filter(wanted, connection_id__in=machines, started_at__isnull=False)
     jobs = list(rows.exclude(measure__is_closed=True))
-    for job in jobs:
-        measure(job, now, peak=crew.peak_of(job.connection_id, job.pk))
+    isolation.each(
+        jobs,
+        lambda job: measure(job, now, peak=crew.peak_of(job.connection_id, job.pk)),
+        name="measuring",
+    )
     return len(jobs)
 
 

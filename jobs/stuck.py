@@ -8,6 +8,7 @@ may be quite right, so it is a question to people and not a state.
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from dgxsite import isolation
 from jobs import tally, telling
 from jobs.models import Job, LogChunk
 from jobs.states import Status
@@ -29,7 +30,13 @@ def look(now: datetime) -> int:
     jobs = rows.select_related("connection__team", "project", "requested_by").iterator(
         chunk_size=100
     )
-    return sum(suspect(job, now) for job in list(jobs) for suspect in _SUSPICIONS)
+    asked = [(job, suspect) for job in list(jobs) for suspect in _SUSPICIONS]
+    return isolation.each(
+        asked,
+        lambda one: one[1](one[0], now),
+        name="looking whether a job is stuck:",
+        key=lambda one: f"{one[0].pk} {one[1].__name__}",
+    )
 
 
 def _is_silent(job: Job, now: datetime) -> bool:

@@ -6,7 +6,7 @@ piece that it was appended, a state that it is no news. So a keeper may die at a
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,8 +14,10 @@ from django.conf import settings
 from django.db import connection as database
 from django.utils import timezone
 
+from connections import ssh
 from connections.link import Link
-from jobs import announce, exchange, failpoints, granting, remote
+from dgxsite import isolation
+from jobs import announce, exchange, failpoints, fencing, granting, logs, remote
 from jobs.beginnings import Beginnings
 from jobs.history import History
 from jobs.launching import GRACE_SECONDS
@@ -31,6 +33,19 @@ STARTS_PER_ROUND = 4
 # Somebody waits for the first line of a job that has just begun: look this much more often.
 EAGERNESS = 5
 YOUNG = timedelta(seconds=5)
+
+# Errors of the session or the lease, which are no single job's.
+_OF_THE_MACHINE = (
+    fencing.LeaseLost,
+    ssh.SessionLost,
+    ssh.CommandTimeout,
+    remote.Unreadable,
+    logs.Overtaken,
+)
+_NOT_STARTED = "The site failed to start it and tries again; the site's log says why."
+_NOT_STOPPED = "The site failed to stop it and tries again; the site's log says why."
+_NOT_WRITTEN = "What the machine says of it cannot be written down; the site's log says why."
+_SAID = frozenset({_NOT_STARTED, _NOT_STOPPED, _NOT_WRITTEN})
 
 
 class Tender:
@@ -49,10 +64,10 @@ class Tender:
 
         Raises `fencing.LeaseLost` and what `connections.ssh` and the database raise.
         """
-        for job in granting.grant(
-            self._link.connection_id, self._link.epoch, self._history.devices
-        ):
-            announce.job(job)
+        # A queue that cannot be decided keeps nobody from those that run.
+        isolation.each(
+            [self._link.connection_id], self._grant, name="the queue of", passing=_OF_THE_MACHINE
+        )
         jobs = self._jobs()
         active = [job for job in jobs if job.status != Status.QUEUED]
         self._history.hold({key: job.pk for job in active for key in job.granted or ()})
@@ -76,18 +91,40 @@ class Tender:
         # Both are chosen before anything is done: a last try is given up in a later round.
         to_stop = [job for job in jobs if self._is_to_stop(job)]
         to_start = [job for job in jobs if self._starter.is_due(job)]
-        for job in to_start[:STARTS_PER_ROUND]:
-            self._starter.start(job)
-        for job in to_stop:
-            self._stop(job)
+        self._each(to_start[:STARTS_PER_ROUND], self._starter.start, "starting", _say_not_started)
+        self._each(to_stop, self._stop, "stopping", _say_not_stopped)
         share = exchange.LOG_BYTES_PER_REPORT // max(1, len(jobs))
         asks = [remote.Ask(job.pk, job.log_bytes, share) for job in jobs]
         report = exchange.report(self._link, asks, self._history.unknown_pids(), origins)
         MachineQueue(pk=self._link.connection_id).note_seen()
         self._history.learn_owners(report.owners)
         self._beginnings.keep(report.origins)
-        rests = [self._writer.write(job, report) for job in jobs]
-        return any(rests)
+        written = self._each(
+            jobs, lambda job: self._write(job, report), "writing down", _say_not_written
+        )
+        return written > 0
+
+    def _grant(self, connection_id: UUID) -> None:
+        for job in granting.grant(connection_id, self._link.epoch, self._history.devices):
+            announce.job(job)
+
+    def _each(
+        self,
+        jobs: Sequence[Job],
+        work: Callable[[Job], object],
+        doing: str,
+        say: isolation.Failed[Job],
+    ) -> int:
+        """One job that fails is told so and leaves the others their turn."""
+        return isolation.each(
+            jobs, work, name=f"{doing} a job of {self._link}:", failed=say, passing=_OF_THE_MACHINE
+        )
+
+    def _write(self, job: Job, report: remote.Report) -> bool:
+        is_more = self._writer.write(job, report)
+        if job.detail in _SAID:  # it is no longer so
+            _say(job, "")
+        return is_more
 
     def _is_to_stop(self, job: Job) -> bool:
         if job.stop_requested_at is None and not self._starter.is_given_up(job):
@@ -106,6 +143,25 @@ class Tender:
     def _forget_all_but(self, living: set[UUID]) -> None:
         self._stops = {id: at for id, at in self._stops.items() if id in living}
         self._writer.forget_all_but(living)
+
+
+def _say_not_started(job: Job, error: Exception) -> None:
+    _say(job, _NOT_STARTED)
+
+
+def _say_not_stopped(job: Job, error: Exception) -> None:
+    _say(job, _NOT_STOPPED)
+
+
+def _say_not_written(job: Job, error: Exception) -> None:
+    _say(job, _NOT_WRITTEN)
+
+
+def _say(job: Job, detail: str) -> None:
+    rows = Job.objects.filter(pk=job.pk).exclude(status__in=FINAL).exclude(detail=detail)
+    if rows.update(detail=detail):
+        job.refresh_from_db()
+        announce.job(job)
 
 
 def _is_awaited(job: Job) -> bool:

@@ -15,6 +15,7 @@ from accounts import audit
 from accounts.policy import Caller
 from connections import services as connections
 from connections.models import Connection
+from dgxsite import isolation
 from dgxsite.errors import Conflict
 from jobs.agent import crew
 from jobs.devices import Device
@@ -65,7 +66,13 @@ def look(machines: Collection[UUID]) -> int:
     """Fulfil the wishes on these machines that can be; how many."""
     wanted = GpuWish.objects.filter(connection_id__in=machines)
     ids = wanted.order_by("connection_id").values_list("connection_id", flat=True).distinct()
-    return sum(fulfil(id, partial(crew.devices_of, id)) for id in list(ids))
+    told: list[int] = []
+    isolation.each(
+        list(ids),
+        lambda id_: told.append(fulfil(id_, partial(crew.devices_of, id_))),
+        name="wishes for the GPUs of",
+    )
+    return sum(told)
 
 
 def fulfil(connection_id: UUID, devices: DeviceReader) -> int:
@@ -76,7 +83,7 @@ def fulfil(connection_id: UUID, devices: DeviceReader) -> int:
     with transaction.atomic():
         rows = GpuWish.objects.select_for_update(of=("self",), skip_locked=True)
         wishes = rows.filter(connection_id=connection_id).select_related("connection__team", "user")
-        return sum(_tell(wish, free) for wish in wishes)
+        return isolation.each(wishes, lambda wish: _tell(wish, free), name="wish for a GPU")
 
 
 def _free(connection_id: UUID, devices: Sequence[Device]) -> list[int]:

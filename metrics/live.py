@@ -154,10 +154,13 @@ def unsaved_readings(ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
     }
 
 
-def unsaved_samples(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
-    """The same as whole samples; newest first, otherwise as `unsaved_readings`."""
+def unsaved_samples(ids: Sequence[UUID]) -> dict[UUID, Iterable[dict[str, Any]]]:
+    """The same as whole samples; newest first, otherwise as `unsaved_readings`.
+
+    Each machine's are read from JSON when they are asked for: what is none fails for it alone.
+    """
     rings = _rings("recent", ids)
-    return {id: [orjson.loads(text) for text in texts] for id, texts in rings.items()}
+    return {id: map(orjson.loads, texts) for id, texts in rings.items()}
 
 
 def _rings(kind: str, ids: Sequence[UUID]) -> dict[UUID, list[bytes]]:

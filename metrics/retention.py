@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.models import Q
 from psycopg import sql
 
+from dgxsite import isolation
 from metrics import partitions
 from metrics.models import Machine, Retention
 from metrics.partitions import Table
@@ -97,8 +98,16 @@ def _clean_up(tier: Tier, now: datetime, removed: Removed, *, dry_run: bool) -> 
         removed.partitions += act(table, oldest.date())
     less = {machine: limit for machine, limit in limits.items() if limit > oldest}
     less |= dict.fromkeys(_gone(tier.machine), now + tier.resolution)
-    for machine, limit in less.items():
-        removed.rows += _delete(tier, machine, limit, dry_run=dry_run)
+    isolation.each(
+        less.items(),
+        lambda one: _shorten(tier, *one, removed, dry_run=dry_run),
+        name=f"cleaning up the {tier.name} rows of machine",
+        key=lambda one: one[0],
+    )
+
+
+def _shorten(tier: Tier, machine: int, limit: datetime, removed: Removed, *, dry_run: bool) -> None:
+    removed.rows += _delete(tier, machine, limit, dry_run=dry_run)
 
 
 def _say_what_goes(tier: Tier, limits: dict[int, datetime]) -> None:

@@ -11,10 +11,12 @@ better than what could be made of the rest.
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import connection, transaction
 from psycopg import sql
 
+from dgxsite import isolation
 from metrics import partitions, pending, rows
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, STATISTICS
 from metrics.partitions import Table
@@ -66,12 +68,26 @@ def _ensure_partitions(tier: Tier, now: datetime) -> None:
 def _batch(tier: Tier, now: datetime, most: int) -> int:
     with transaction.atomic():
         due = pending.take(tier, now, most)
-        if due:
-            _store(tier, due)
-            if tier is HOURLY:
-                pending.note(DAILY, {(machine, DAILY.start_of(at)) for machine, at in due})
-            pending.done(tier, due)
+        try:
+            with transaction.atomic():
+                _compute(tier, due)
+        except Exception as error:
+            if isolation.is_down(error):
+                raise
+            logger.exception("%s: a batch was refused, each is computed alone", tier.name)
+            for one in due:
+                isolation.each([[one]], partial(_compute, tier), name=tier.name, key=str)
+        # What failed alone is not noted again: its rows below would only fail once more.
+        pending.done(tier, due)
     return len(due)
+
+
+def _compute(tier: Tier, due: Sequence[Due]) -> None:
+    if not due:
+        return
+    _store(tier, due)
+    if tier is HOURLY:
+        pending.note(DAILY, {(machine, DAILY.start_of(at)) for machine, at in due})
 
 
 def _store(tier: Tier, due: Sequence[Due]) -> None:

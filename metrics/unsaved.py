@@ -82,10 +82,11 @@ class Windows(Generic[R, W]):
 
     def adopt(self, connection_id: UUID, epoch: int, readings: Iterable[R]) -> None:
         """Add what a predecessor left; a reading that is already here counts once."""
+        left = list(readings)  # may fail, and then nothing has changed
         with self._lock:
             self._adopted[connection_id] = epoch
             own = self._open.pop(connection_id, None)
-            for reading in sorted([*readings, *_readings(own)], key=lambda reading: reading.at):
+            for reading in sorted([*left, *_readings(own)], key=lambda reading: reading.at):
                 self._put(connection_id, reading)
 
     def ended(self, before: datetime, held: Collection[UUID]) -> list[tuple[UUID, W]]:

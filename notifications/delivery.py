@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import Membership
-from dgxsite import cleaner
+from dgxsite import cleaner, isolation
 from dgxsite.crypto import SecretUnreadable
 from notifications import apprise_door, claiming, mails, resting, webhooks
 from notifications.claiming import CLAIM_SECONDS
@@ -38,7 +38,7 @@ def run() -> int:
     """Send what is due, one after the other, on this thread; how many were tried."""
     tried = 0
     while (row := claim(timezone.now())) is not None:
-        work(row)
+        isolation.each([row], work, name="sending delivery", rests=False)
         tried += 1
     return tried
 
@@ -120,9 +120,12 @@ def _note(channel: Channel, outcome: Outcome) -> None:
 def _give_up(now: datetime) -> None:
     """One whose every try ended with the death of a worker is not given to another."""
     rows = Delivery.objects.filter(claiming.abandoned(now), attempts__gt=len(RETRY_SECONDS))
-    for row in rows:
-        logger.error("delivery=%s event=%s given up: its workers died", row.pk, row.event_id)
-        _finish(row, DeliveryStatus.FAILED, "The sending was interrupted each time.")
+    isolation.each(rows, _give_up_one, name="giving up delivery")
+
+
+def _give_up_one(row: Delivery) -> None:
+    logger.error("delivery=%s event=%s given up: its workers died", row.pk, row.event_id)
+    _finish(row, DeliveryStatus.FAILED, "The sending was interrupted each time.")
 
 
 def _finish(row: Delivery, status: DeliveryStatus, detail: str) -> bool:

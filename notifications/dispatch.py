@@ -12,11 +12,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.utils import timezone
 
-from dgxsite import own_connection
+from dgxsite import isolation, own_connection
 from dgxsite.loops import Loop
 from notifications import claiming, delivery
 from notifications.models import Delivery
@@ -82,27 +81,42 @@ class Dispatcher:
         try:
             self._write_down()
             self._send_what_is_due()
-        except DatabaseError as error:  # the clock wakes us again in a few seconds
-            logger.error("deliveries: the database does not answer: %s", error)
-        except Exception:
-            logger.exception("deliveries could not be looked after")
+        except Exception as error:  # the clock wakes us again in a few seconds
+            if isolation.is_down(error):
+                logger.error("deliveries: the database does not answer: %s", error)
+            else:
+                logger.exception("deliveries could not be looked after")
         finally:
             close_old_connections()
 
     def _write_down(self) -> None:
         while self._unwritten:
-            sent = self._unwritten[0]
-            delivery.record(sent.row, sent.outcome, duration_ms=sent.duration_ms)
+            isolation.each(
+                [self._unwritten[0]],
+                self._record,
+                name="writing down delivery",
+                key=lambda sent: sent.row.pk,
+                failed=lambda sent, _: delivery.record(
+                    sent.row, delivery.BROKEN, duration_ms=sent.duration_ms
+                ),
+                rests=False,
+            )
             self._unwritten.popleft()
+
+    def _record(self, sent: Sent) -> None:
+        delivery.record(sent.row, sent.outcome, duration_ms=sent.duration_ms)
 
     def _send_what_is_due(self) -> None:
         while self._under_way < SENDERS and not self._is_stopping:
             row = delivery.claim(timezone.now())
             if row is None:
                 return
-            if delivery.is_wanted(row):
-                self._under_way += 1
-                self._senders.submit(self._send, row)
+            isolation.each([row], self._begin, name="beginning delivery", rests=False)
+
+    def _begin(self, row: Delivery) -> None:
+        if delivery.is_wanted(row):
+            self._under_way += 1
+            self._senders.submit(self._send, row)
 
     def _send(self, row: Delivery) -> None:
         """One try, on a thread without a database."""

@@ -1,11 +1,15 @@
 """Bring the channels' addresses and secrets under the newest encryption key."""
 
+import logging
 from uuid import UUID
 
 from django.db import transaction
 
+from dgxsite import isolation
 from dgxsite.crypto import SecretUnreadable
 from notifications.models import Channel
+
+logger = logging.getLogger(__name__)
 
 
 def rotate_all() -> tuple[int, int]:
@@ -15,6 +19,12 @@ def rotate_all() -> tuple[int, int]:
         try:
             rotated += _rotate(key)
         except SecretUnreadable:
+            unreadable += 1
+        except Exception as error:
+            # One row that cannot be rotated keeps no other from its new key.
+            if isolation.is_down(error):
+                raise
+            logger.exception("%s: its secrets were not rotated", key)
             unreadable += 1
     return rotated, unreadable
 

@@ -50,4 +50,4 @@ def save(
 def _left(ids: Sequence[UUID]) -> Mapping[UUID, Iterable[Note]]:
     """What previous keepers of these machines saw in the last two minutes; raises as redis-py."""
     rings = live.unsaved_samples(ids)
-    return {id: [note_from(sample) for sample in samples] for id, samples in rings.items()}
+    return {id: map(note_from, samples) for id, samples in rings.items()}
