@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from django.db import connection as database
@@ -28,7 +29,7 @@ class Poison:
 
 
 def kill_deciding(keeper: Keeper) -> None:
-    keeper._report(Poison())
+    keeper._report(uuid4(), Poison())
 
 
 def kill_reading(keeper: Keeper) -> None:

@@ -47,7 +47,6 @@ from tests.metrics.machines import (
     MOMENT,
     held_machine,
     holdings_of,
-    make_gpu,
     make_keeper,
     make_sample,
 )
@@ -62,6 +61,7 @@ Done = Sequence[bool]
 
 NOW = timezone.now()
 LONG_AGO = NOW - timedelta(days=1000)
+RUNNING = (JobStatus.STARTING, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,15 @@ def trial(where: str) -> Callable[[Trial], Trial]:
     return note
 
 
-def three_jobs(**fields: Any) -> list[Job]:
-    return [make_job(**fields) for _ in range(3)]
+def three_jobs(*steps: JobStatus, **fields: Any) -> list[Job]:
+    """Queued, then moved through these states; `fields` are as they are in the end."""
+    jobs = [make_job() for _ in range(3)]
+    for job in jobs:
+        for step in steps:
+            job.move(step, "test")
+        Job.objects.filter(pk=job.pk).update(**fields)
+        job.refresh_from_db()
+    return jobs
 
 
 def three_machines(**fields: Any) -> list[Connection]:
@@ -107,7 +114,7 @@ def gone(rows: Sequence[Any]) -> Done:
 
 @trial("jobs.watching.mark_unseen")
 def _() -> Outcome:
-    jobs = three_jobs(status=JobStatus.RUNNING, started_at=LONG_AGO, granted=[])
+    jobs = three_jobs(*RUNNING, started_at=LONG_AGO, granted=[])
     Job.objects.update(updated_at=LONG_AGO)
     poison("jobs_job", jobs[1].pk)
     watching.mark_unseen()
@@ -125,7 +132,7 @@ def _() -> Outcome:
 
 
 def jobs_with_logs(**fields: Any) -> list[Job]:
-    jobs = three_jobs(status=JobStatus.RUNNING, started_at=LONG_AGO, granted=["0"], **fields)
+    jobs = three_jobs(*RUNNING, started_at=LONG_AGO, granted=["0"], **fields)
     for job in jobs:
         logs.append(job, b"loss=1\n", LONG_AGO)
     return jobs
@@ -142,7 +149,7 @@ def _() -> Outcome:
 
 @trial("jobs.measuring.measure_held")
 def _() -> Outcome:
-    jobs = three_jobs(status=JobStatus.RUNNING, started_at=NOW, granted=["0"])
+    jobs = three_jobs(*RUNNING, started_at=NOW, granted=["0"])
     poison("jobs_jobmeasure", jobs[1].pk, "job_id")
     measuring.measure_held([job.connection_id for job in jobs], NOW)
     measured = set(JobMeasure.objects.values_list("job_id", flat=True))
@@ -160,7 +167,7 @@ def _() -> Outcome:
 
 @trial("jobs.forgetting.forget")
 def _() -> Outcome:
-    jobs = three_jobs(status=JobStatus.STOPPED, completed_at=NOW, deleted_at=LONG_AGO)
+    jobs = three_jobs(JobStatus.STOPPED, deleted_at=LONG_AGO)
     poison("jobs_job", jobs[1].pk, on="DELETE")
     forgetting.forget()
     return Outcome(gone(jobs), jobs[1].pk)
@@ -198,7 +205,7 @@ def _() -> Outcome:
 
 @trial("jobs.rotation.rotate_all")
 def _() -> Outcome:
-    jobs = three_jobs(environment={"WORD": "x"})
+    jobs = [make_job(environment={"WORD": "x"}) for _ in range(3)]
     before = {job.pk: job.environment_encrypted for job in jobs}
     poison("jobs_job", jobs[1].pk)
     assert jobs_rotation.rotate_all() == (2, 1)
@@ -497,8 +504,7 @@ def _() -> Outcome:
 
     windows: Any = Windows(20.0, add_up)
     for number, machine in enumerate(machines):
-        gpus = (make_gpu(),) if number == 1 else ()
-        windows.add(machine.pk, reading_of(make_sample(MOMENT, gpus=gpus)))
+        windows.add(machine.pk, reading_of(make_sample(MOMENT, gpus=int(number == 1))))
     ended = windows.ended(MOMENT + timedelta(minutes=1), [row.pk for row in machines])
     found = {key for key, _ in ended}
     return Outcome([row.pk in found for row in machines], machines[1].pk)
@@ -525,7 +531,7 @@ def _() -> Outcome:
     keys = three_with_hours()
     Connection.objects.all().delete()
     poison("metrics_raw_machine", keys[1], "machine", on="DELETE")
-    metrics_retention.clean_up(MOMENT + timedelta(minutes=1))
+    metrics_retention.clean_up(MOMENT + timedelta(hours=1))
     return Outcome([not there for there in _written("metrics_raw_machine", keys)], keys[1])
 
 
