@@ -1,6 +1,6 @@
 """Jobs on light machines: what `report.sh` and `start.sh` answer, said by a function.
 
-A job that was started runs for ever; nothing runs. The records are those of `jobs/report.sh`.
+A job that was started has printed a line and runs for ever; nothing runs. The records are those of `jobs/report.sh`.
 """
 
 import re
@@ -10,7 +10,8 @@ from simulator import light
 
 _BOOT = "6f1c2b1e-0000-4000-8000-000000000001"
 _MARKER = re.compile(rb"^m=([0-9a-f]{32})$", re.MULTILINE)
-_ASKED = re.compile(rb"^job ([0-9a-f-]{36}) \d+ \d+$", re.MULTILINE)
+_ASKED = re.compile(rb"^job ([0-9a-f-]{36}) (\d+) \d+", re.MULTILINE)
+_LOG = "It runs.\n"
 _LAUNCHED = re.compile(rb"^launch ([0-9a-f-]{36})$", re.MULTILINE)
 
 
@@ -31,11 +32,14 @@ class Jobs:
         if found is None:
             return b""
         marker = found[1].decode()
-        jobs = dict.fromkeys(job.decode() for job in _ASKED.findall(stdin))
-        lines = [f"{marker} B {_BOOT} 1000", *(self._record(marker, job) for job in jobs)]
+        asked = {job.decode(): int(offset) for job, offset in _ASKED.findall(stdin)}
+        records = (self._record(marker, job, offset) for job, offset in asked.items())
+        lines = [f"{marker} B {_BOOT} 1000", *records]
         return "".join(f"{line}\n" for line in [*lines, f"{marker} E"]).encode()
 
-    def _record(self, marker: str, job: str) -> str:
+    def _record(self, marker: str, job: str, offset: int) -> str:
         if job not in self.starts:
             return f"{marker} J {job} 0 0 0 - - - - - - - - 0 0\n"
-        return f"{marker} J {job} 1 1 1 4711 100 {_BOOT} 1000 - - - - 0 0\n"
+        new = _LOG[offset:]
+        fields = f"1 1 1 4711 100 {_BOOT} 1000 - - - - {len(_LOG)} {len(new)}"
+        return f"{marker} J {job} {fields}\n{new}"

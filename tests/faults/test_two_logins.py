@@ -5,6 +5,8 @@ starts there. Done with fifty machines, with `DGX_CHAOS` with a thousand.
 """
 
 import random
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from pytest_django import Settings
 
 from accounts.models import ApiToken, Role, Scope
 from connections import keeper as keeping
+from connections.link import Link
 from connections.models import Connection, ConnectionEvent, Status
 from jobs import agent
 from jobs.models import Job, JobChange
@@ -25,7 +28,6 @@ from jobs.states import Status as JobStatus
 from simulator import light, recording
 from tests import factories
 from tests.api.client import Api
-from tests.connections.conftest import show_life
 from tests.faults import CHAOS, PATIENCE
 from tests.faults.light_jobs import Jobs
 from tests.jobs.rows import make_job, make_project
@@ -39,6 +41,25 @@ SLOWEST_LOGIN_SECONDS = 6.0
 PROMISED_START_SECONDS = 10.0 * PATIENCE
 
 RUNNING: list[keeping.Keeper] = []
+
+
+class Life:
+    """Every session shows life twice a second, by one thread for all."""
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+        threading.Thread(target=self._go_on, daemon=True).start()
+
+    def attach(self, link: Link) -> None:
+        self._links.append(link)
+        link.progress()
+
+    def _go_on(self) -> None:
+        while True:
+            time.sleep(0.5)
+            self._links = [link for link in self._links if not link.closed.is_set()]
+            for link in self._links:
+                link.progress()
 
 
 @pytest.fixture
@@ -60,8 +81,8 @@ def fleet(tmp_path: Path) -> Iterator[tuple[light.LightFleet, Jobs]]:
 def crew(settings: Settings, transactional_db: None) -> Iterator[agent.Crew]:
     """A keeper's crew; the keeper runs at the product's pace."""
     settings.ALLOW_LOOPBACK = True
-    crew = agent.Crew()
-    keeping._attachments[:] = [show_life, crew.attach]
+    crew, life = agent.Crew(), Life()
+    keeping._attachments[:] = [life.attach, crew.attach]
     keeper = keeping.Keeper()
     RUNNING.append(keeper)
     keeper.start()
@@ -151,6 +172,7 @@ def _queue(connection_id: UUID) -> UUID:
 
 
 def _all(model: type[Job], ids: Sequence[UUID], status: str) -> bool:
+    time.sleep(0.25)  # what is looked for is in the rows, with its time
     return model.objects.filter(pk__in=ids, status=status).count() == len(ids)
 
 
