@@ -27,6 +27,7 @@ from psycopg_pool import PoolTimeout
 
 from connections import leases
 from connections.models import Keeper
+from dgxsite import own_connection
 from dgxsite.pulse import BEAT_KEY, WORKER_KEY, WORKER_TROUBLE_KEY
 
 OK = "ok"

@@ -26,6 +26,7 @@ def report(
     marker = _marker()
     launch = remote.report(marker, asks, pids, origins)
     limit = LOG_BYTES_PER_REPORT + len(origins) * remote.ORIGIN_BYTES + _HEADERS_BYTES
+    limit += len(asks) * remote.HEADER_BYTES
     result = _run(link, launch, REPORT_SECONDS, limit)
     return remote.parse(result.stdout, marker)
 
@@ -38,9 +39,10 @@ def start(link: Link, job_id: UUID, files: dict[str, bytes]) -> str | None:
     return _last_line(result.stderr) or "The machine did not take the job's files."
 
 
-def stop(link: Link, job_id: UUID, *, kill: bool) -> None:
-    """End a job, politely or at once."""
-    _run(link, remote.stop(_marker(), job_id, [], kill=kill), REPORT_SECONDS, _HEADERS_BYTES)
+def stop(link: Link, job_id: UUID, *, kill: bool, known: remote.Known | None = None) -> None:
+    """End a job, politely or at once; `known` is its first process, if that was seen alive."""
+    launch = remote.stop(_marker(), job_id, [], kill=kill, known=known)
+    _run(link, launch, REPORT_SECONDS, _HEADERS_BYTES)
 
 
 def _run(link: Link, launch: remote.Launch, seconds: float, limit: int) -> ssh.CommandResult:

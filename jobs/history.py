@@ -8,7 +8,7 @@ watches for as long as the queue's hold time before it calls a GPU free.
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -32,6 +32,7 @@ class History:
         self._lock = threading.Lock()
         self._noted: deque[Noted] = deque(maxlen=MOST_SAMPLES)
         self._held: dict[str, UUID] = {}
+        self._active: set[UUID] = set()
         self._left: dict[str, float] = {}
         self._owners: dict[int, UUID | None] = {}
         self._peaks: dict[UUID, int] = {}
@@ -55,13 +56,14 @@ class History:
         while room < 0 and len(self._noted) > 1:
             room += len(self._noted.popleft().sample.processes)
 
-    def hold(self, held: Mapping[str, UUID]) -> None:
-        """Say which devices our jobs hold now."""
+    def hold(self, held: Mapping[str, UUID], active: Collection[UUID] = ()) -> None:
+        """Say which devices our jobs hold now, and which jobs are there at all."""
         with self._lock:
             now = time.monotonic()
             self._left |= dict.fromkeys(self._held.keys() - held.keys(), now)
             self._left = {key: at for key, at in self._left.items() if key not in held}
             self._held = dict(held)
+            self._active = {*active, *held.values()}
 
     def unknown_pids(self) -> list[int]:
         """Processes of the newest sample of which nobody has said whose they are."""
@@ -97,7 +99,11 @@ class History:
     def devices(self, rules: Rules) -> Sequence[Device] | None:
         """Which devices are free now; None while none has been seen."""
         with self._lock:
-            noted, owners = list(self._noted), dict(self._owners)
+            noted = list(self._noted)
+            owners = dict(self._owners)
+            if noted and not noted[-1].settling:
+                # What a job leaves behind at its end is somebody else's use from then on.
+                owners |= {pid: None for pid, job in owners.items() if job not in self._active}
         now = time.monotonic()
         return devices(View(noted, owners, now, settings.SAMPLE_SECONDS, rules))
 

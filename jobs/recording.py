@@ -13,11 +13,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from connections.link import Link
-from dgxsite import cleaner
 from dgxsite.crypto import SecretUnreadable
 from jobs import announce, failpoints, fencing, finishing, logs, masking, remote
-from jobs.judging import Verdict, judge
-from jobs.models import Job
+from jobs.judging import Verdict, judge, unread
+from jobs.models import Job, Kind
 from jobs.starting import Starter
 from jobs.states import FINAL, Reason, Status
 
@@ -37,6 +36,9 @@ class Writer:
 
     def write(self, job: Job, report: remote.Report) -> bool:
         """Keep what was read of one job; whether more of its log is waiting."""
+        if job.pk in report.unread:
+            self._note_unread(job, report.unread[job.pk])
+            return False
         seen = report.jobs.get(job.pk)
         if seen is None:
             return False
@@ -45,7 +47,8 @@ class Writer:
         verdict = self._verdict(job, seen, report.boot_id)
         before, offset = job.status, job.log_bytes
         rest = logs.awaited(job, seen.log_size) - len(seen.log)
-        is_whole = seen.exit_code is not None and rest <= 0
+        is_over = verdict is not None and verdict.status in FINAL
+        is_whole = is_over and rest <= 0
         data = masking.mask(seen.log, self._secrets_of(job), is_end=is_whole)
         if not data and _is_no_news(job, seen, verdict):
             return rest > 0
@@ -53,9 +56,9 @@ class Writer:
         with fencing.held(self._link.connection_id, self._link.epoch):
             data = self._append(job, data)
             # The end is written with the last of the log.
-            if verdict is not None and not (rest > 0 and verdict.status in FINAL):
+            if verdict is not None and not (rest > 0 and is_over):
                 _note_process(job, seen)
-                _move(job, verdict, seen)
+                _move(job, verdict, seen.ended_ago)
         failpoints.reach("post_commit")
         if data:
             announce.log(job, offset, data)
@@ -86,13 +89,32 @@ class Writer:
                 memory.pop(gone)
         self._starter.abandoned &= set(living)
 
+    def _note_unread(self, job: Job, why: str) -> None:
+        """Its record could not be read: nothing is known of it until it can."""
+        verdict = self._lasting(job, unread(why))
+        if verdict is None or _is_told(job, verdict):
+            return
+        with fencing.held(self._link.connection_id, self._link.epoch):
+            _move(job, verdict)
+        announce.job(job)
+
     def _verdict(self, job: Job, seen: remote.Seen, boot_id: str) -> Verdict | None:
         """What the report means; None while it may still mean something else."""
         is_ended = seen.exit_code is not None or not seen.is_here
         if job.pk in self._starter.abandoned and seen.pid is None and is_ended:
             return Verdict(Status.FAILED, Reason.START_REFUSED, self._starter.refusal_of(job))
-        is_stopping = job.stop_requested_at is not None
-        verdict = judge(seen, boot_id, is_stopping=is_stopping, was_there=job.pid is not None)
+        verdict = judge(
+            seen,
+            boot_id,
+            is_stopping=job.stop_requested_at is not None,
+            was_there=job.pid is not None,
+            was_alone=job.reason == Reason.UNSUPERVISED,
+            began_under=job.boot_id or None,
+        )
+        return self._lasting(job, verdict)
+
+    def _lasting(self, job: Job, verdict: Verdict) -> Verdict | None:
+        """None while what is in doubt has not been seen for long enough."""
         if not verdict.doubt_seconds:
             self._doubts.pop(job.pk, None)
             return verdict
@@ -122,21 +144,37 @@ def _is_no_news(job: Job, seen: remote.Seen, verdict: Verdict | None) -> bool:
     is_known = (seen.pid is None or job.pid is not None) and (
         not seen.container_id or bool(job.container_id)
     )
-    return is_known and (verdict.status, verdict.reason) == (job.status, job.reason)
+    return is_known and _is_told(job, verdict)
+
+
+def _is_told(job: Job, verdict: Verdict) -> bool:
+    """Whether the row says so already, also why it cannot say more."""
+    is_same = (verdict.status, verdict.reason) == (job.status, job.reason)
+    return is_same and (verdict.status != Status.UNKNOWN or verdict.detail == job.detail)
+
+
+def known(job: Job) -> remote.Known | None:
+    """The process by which the machine is asked for a job; None while none was seen alive."""
+    if job.pid is None or job.start_ticks is None:
+        return None
+    return remote.Known(job.pid, job.start_ticks, job.boot_id)
 
 
 def _note_process(job: Job, seen: remote.Seen) -> None:
-    """Which process and container it is, once the machine says so."""
+    """Which process and container it is, once the machine says so.
+
+    A process that was not seen alive has no start: what a job writes of one makes it nobody's.
+    """
     changes: dict[str, object] = {}
     if seen.pid is not None and job.pid is None:
         changes = {
             "pid": seen.pid,
-            "start_ticks": seen.start,
-            "boot_id": cleaner.line(seen.boot_id or "", 64),
+            "start_ticks": seen.start if seen.is_first_alive else None,
+            "boot_id": seen.boot_id or "",
             "started_at": _moment(seen.began_ago, job.queued_at),
         }
-    if seen.container_id and not job.container_id:
-        changes["container_id"] = cleaner.line(seen.container_id, 64)
+    if seen.container_id and not job.container_id and job.kind == Kind.CONTAINER:
+        changes["container_id"] = seen.container_id
     if changes:
         Job.objects.filter(pk=job.pk).update(**changes)
         for name, value in changes.items():
@@ -151,17 +189,17 @@ def _moment(ago: int | None, earliest: datetime | None) -> datetime:
     return then if earliest is None else min(now, max(then, earliest))
 
 
-def _move(job: Job, verdict: Verdict, seen: remote.Seen) -> None:
+def _move(job: Job, verdict: Verdict, ended_ago: int | None = None) -> None:
     if verdict.status in FINAL:
-        finishing.finish(job, verdict, _moment(seen.ended_ago, job.started_at or job.queued_at))
+        finishing.finish(job, verdict, _moment(ended_ago, job.started_at or job.queued_at))
     elif verdict.status != job.status:
         job.move(
             verdict.status,
             settings.SITE_ACTOR,
-            "The machine says so.",
+            verdict.detail or "The machine says so.",
             reason=verdict.reason,
             detail=verdict.detail,
         )
-    elif verdict.reason != job.reason:
-        job.reason = verdict.reason
-        job.save(update_fields=["reason"])
+    elif not _is_told(job, verdict):
+        job.reason, job.detail = verdict.reason, verdict.detail
+        job.save(update_fields=["reason", "detail"])

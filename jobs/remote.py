@@ -3,12 +3,17 @@
 Everything of a person – command, environment, folder – travels as a file whose length is named,
 never as part of a command line. What stands in the programs' own text is made here: ids, numbers,
 and names of files. The programs are `start.sh`, `report.sh`, `supervisor.sh` and `origin.sh` beside
-this file.
+this file; what they share is `living.sh`.
+
+A job can write into its own record, so each record is read for itself: one that is nonsense, cut or
+too slow says so of its job, in `Seen.spoilt` or `Report.unread`, and the others are read on.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -20,13 +25,26 @@ _HERE = Path(__file__).resolve().parent
 _MARKER = re.compile(r"[0-9a-f]{32}")
 # What runs in a job's folder.
 _PROGRAMS = ("supervisor.sh", "origin.sh")
+# Those that begin with what they share.
+_SHARING = ("supervisor.sh", "report.sh")
 _FILE_NAME = re.compile(r"[a-z_.]{1,40}")
 # `ulimit -f` counts in these.
 LOG_BLOCK_BYTES = 512
 # What `origin.sh` may write: 64 KiB of packages and a few lines.
 ORIGIN_BYTES = 96 * 1024
-# What a column of the database holds.
-_LARGEST, _LARGEST_LONG = 2**31 - 1, 2**62
+_LONGEST_AGO = 10 * 366 * 86_400
+_BOOT_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+# What the files of a job hold, as far as it is told; numbers fit the columns of the database.
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_STARTED = re.compile(r"[0-9]{1,9} [0-9]{1,18} [0-9A-Za-z_-]{1,64} ([0-9]{1,18}|-)")
+_CODE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})"
+_EXIT = re.compile(rf"({_CODE}|-) (stop|kill|time_limit|-) ([0-9]{{1,18}}|-)")
+_CONTAINER = re.compile(r"[0-9a-f]{12,64}")
+_FILES = frozenset({"folder", "supervisor", "started", "exit", "reason", "container", "log"})
+# The line of one job, most of which are words of its own files.
+HEADER_BYTES = 1024
+TOO_SLOW = "Reading its record took too long."
+CUT = "Its record changed while it was read."
 _LONGEST_AGO = 10 * 366 * 86_400
 _LONGEST_WORDS = 300
 
@@ -43,17 +61,37 @@ class Launch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """The first process of a job as it was seen alive, whatever its files say later."""
+
+    pid: int
+    start: int
+    boot_id: str
+
+    @property
+    def words(self) -> str:
+        """As the programs take it; a boot id that is none of a kernel's is not passed on."""
+        boot_id = self.boot_id if _BOOT_ID.fullmatch(self.boot_id) else "-"
+        return f"{int(self.pid)} {int(self.start)} {boot_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One job to report on, with at most `limit` bytes of its log from `offset` on."""
 
     job_id: UUID
     offset: int = 0
     limit: int = 0
+    known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the machine knows of one job; None for what it has not written down."""
+    """What the machine knows of one job; None for what it has not written down.
+
+    `is_alive`: its first process or others of it live; `is_first_alive`: the first one, of which
+    that is certain. `spoilt` names what cannot be read as its supervisor wrote it.
+    """
 
     is_here: bool
     is_supervised: bool
@@ -69,18 +107,21 @@ class Seen:
     # Seconds before the report, by the machine's own clock, whatever the site's says.
     began_ago: int | None = None
     ended_ago: int | None = None
+    is_first_alive: bool = False
+    spoilt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One answer: the machine's boot, its jobs, whose the asked processes are, and what runs began
-    from, as far as it is written down.
+    from, as far as it is written down. `unread`: why nothing is known of a job this time.
     """
 
     boot_id: str
     jobs: dict[UUID, Seen]
     owners: dict[int, UUID | None]
     origins: dict[UUID, bytes]
+    unread: dict[UUID, str] = field(default_factory=dict)
 
 
 def report(
@@ -92,10 +133,20 @@ def report(
     return _program(marker, lines)
 
 
-def stop(marker: str, job_id: UUID, asks: Iterable[Ask], *, kill: bool = False) -> Launch:
+def stop(
+    marker: str,
+    job_id: UUID,
+    asks: Iterable[Ask],
+    *,
+    kill: bool = False,
+    known: Known | None = None,
+) -> Launch:
     """End a job, politely or at once, and report."""
-    reason = "kill" if kill else "stop"
-    return _program(marker, [f"stop {UUID(str(job_id))} {reason}", *_asks(asks)])
+    words = ["stop", str(UUID(str(job_id))), "kill" if kill else "stop"]
+    if known is not None:
+        words.append(known.words)
+    ending = f"ending={shlex.quote(_source('supervisor.sh'))}"
+    return _program(marker, [ending, " ".join(words), *_asks(asks)])
 
 
 def start(marker: str, job_id: UUID, files: Mapping[str, bytes]) -> Launch:
@@ -127,7 +178,11 @@ def parse(output: bytes, marker: str) -> Report:
 
 
 def _asks(asks: Iterable[Ask]) -> list[str]:
-    return [f"job {ask.job_id} {int(ask.offset)} {int(ask.limit)}" for ask in asks]
+    return [
+        f"job {ask.job_id} {int(ask.offset)} {int(ask.limit)} "
+        f"{ask.known.words if ask.known is not None else ''}".rstrip()
+        for ask in asks
+    ]
 
 
 def _program(marker: str, calls: Iterable[str]) -> Launch:
@@ -148,84 +203,105 @@ def _checked(marker: str) -> str:
 @lru_cache
 def _source(name: str) -> str:
     """One of the programs without its comments."""
+    shared = _source("living.sh") if name in _SHARING else ""
     lines = (_HERE / name).read_text("ascii").splitlines()
-    return "".join(f"{line}\n" for line in lines if not line.startswith("#"))
+    return shared + "".join(f"{line}\n" for line in lines if not line.startswith("#"))
 
 
 class _Reader:
+    """Reads an answer record by record; what is wrong with one of them ends with it."""
+
     def __init__(self, output: bytes, marker: str) -> None:
         self._output = output
         self._marker = _checked(marker).encode()
-        self._at = output.find(self._marker)
+        # What a log that shrank while it was read would make part of itself.
+        self._swallowed = re.compile(b"\n" + self._marker + b" [JXPO] ")
+        self._at = 0
+        self._boot_id: str | None = None
         self._now: int | None = None
+        self._report = Report("", {}, {}, {})
 
     def report(self) -> Report:
-        boot_id: str | None = None
-        jobs: dict[UUID, Seen] = {}
-        owners: dict[int, UUID | None] = {}
-        origins: dict[UUID, bytes] = {}
-        while True:
-            kind, fields = self._record()
-            if kind == "E":
-                break
+        while (record := self._record())[0] != "E":
+            kind, fields = record
+            begun = self._at
             try:
-                if kind == "B":
-                    boot_id, self._now = fields[0], _number(fields[1], _LARGEST_LONG)
-                elif kind == "P":
-                    owners[int(fields[0])] = None if fields[1] == "-" else UUID(fields[1])
-                elif kind == "O":
-                    origins[UUID(fields[0])] = self._bytes(int(fields[1]))
-                else:
-                    jobs[UUID(fields[0])] = self._seen(fields[1:])
-            except (ValueError, IndexError) as error:
-                raise self._unreadable() from error
-        if not boot_id:
+                self._take(kind, fields)
+            except (ValueError, IndexError):
+                self._at = begun
+                self._note_unread(fields, CUT)
+        if not self._boot_id:
             raise self._unreadable()
-        return Report(boot_id, jobs, owners, origins)
+        return replace(self._report, boot_id=self._boot_id)
 
     def _record(self) -> tuple[str, list[str]]:
-        end = self._output.find(b"\n", self._at)
-        if self._at < 0 or end < 0:
+        """The kind and the words of the next line of ours; the rest of a cut record is skipped."""
+        at = self._output.find(self._marker, self._at)
+        end = self._output.find(b"\n", at)
+        if at < 0 or end < 0:
             raise self._unreadable()
-        marker, *fields = self._output[self._at : end].decode("ascii", "replace").split(" ")
-        if marker.encode() != self._marker or not fields or fields[0] not in "BJPOE":
-            raise self._unreadable()
+        _, *fields = self._output[at:end].decode("ascii", "replace").split(" ")
         self._at = end + 1
-        return fields[0], fields[1:]
+        return (fields[0] if fields else ""), fields[1:]
+
+    def _take(self, kind: str, fields: list[str]) -> None:
+        if kind == "B":
+            self._boot_id, self._now = fields[0], _number(fields[1])
+        elif kind == "P":
+            self._report.owners[int(fields[0])] = None if fields[1] == "-" else UUID(fields[1])
+        elif kind == "O":
+            self._report.origins[UUID(fields[0])] = self._bytes(int(fields[1]))
+        elif kind == "J":
+            self._report.jobs[UUID(fields[0])] = self._seen(fields[1:])
+        elif kind == "X":
+            self._note_unread(fields, TOO_SLOW)
+        else:
+            raise ValueError("no record of ours")
+
+    def _note_unread(self, fields: list[str], why: str) -> None:
+        """Whose record it was, if that was a job's; a process that cannot be asked is nobody's."""
+        with suppress(ValueError, IndexError):
+            self._report.unread[UUID(fields[0])] = why
 
     def _seen(self, fields: list[str]) -> Seen:
-        here, supervised, alive, pid, start, boot, began, *fields = fields
-        code, reason, ended, container, size, n = fields
+        here, supervised, alive, *files, names, size, n = fields
         log = self._bytes(int(n))
+        spoilt = set(names.split(",")) & _FILES
+        pid, start, boot_id, began = _words("started", _STARTED, files[:4], spoilt)
+        # An ending without a code is that of a job which is being ended.
+        code, ending, ended = _words("exit", _EXIT, files[4:7], spoilt)
+        (container_id,) = _words("container", _CONTAINER, files[7:], spoilt)
         return Seen(
-            here == "1",
-            supervised == "1",
-            alive == "1",
-            _number(pid, _LARGEST),
-            _number(start, _LARGEST_LONG),
-            _word(boot),
-            _number(code, _LARGEST),
-            _word(reason),
-            _word(container),
-            _number(size, _LARGEST_LONG) or 0,
-            log,
-            self._ago(began),
-            self._ago(ended),
+            is_here=here == "1",
+            is_supervised=supervised == "1",
+            is_alive=alive != "0",
+            pid=_number(pid),
+            start=_number(start),
+            boot_id=boot_id,
+            exit_code=_number(code),
+            ending=ending,
+            container_id=container_id,
+            log_size=_number(size) or 0,
+            log=log,
+            began_ago=self._ago(_number(began)),
+            ended_ago=self._ago(_number(ended)),
+            is_first_alive=alive == "1",
+            spoilt=tuple(sorted(spoilt)),
         )
 
-    def _ago(self, field: str) -> int | None:
+    def _ago(self, then: int | None) -> int | None:
         """None for what is not told, and where the clock was set since."""
-        then = _number(field, _LARGEST_LONG)
         if then is None or self._now is None:
             return None
         ago = self._now - then
         return ago if 0 <= ago <= _LONGEST_AGO else None
 
     def _bytes(self, count: int) -> bytes:
-        """So many bytes and the end of their line."""
+        """So many bytes and the end of their line; `ValueError` if the record was cut."""
         found = self._output[self._at : self._at + count]
         self._at += count + 1
-        if len(found) != count or self._output[self._at - 1 : self._at] != b"\n":
+        is_whole = len(found) == count and self._output[self._at - 1 : self._at] == b"\n"
+        if count < 0 or not is_whole or self._swallowed.search(found):
             raise ValueError("what was read was cut")
         return found
 
@@ -233,15 +309,21 @@ class _Reader:
         return Unreadable(cleaner.words(self._output, _LONGEST_WORDS))
 
 
-def _word(field: str) -> str | None:
-    return None if field == "-" else field
+def _words(
+    name: str, pattern: re.Pattern[str], words: Sequence[str], spoilt: set[str]
+) -> list[str | None]:
+    """The words of one file, None for "-"; none at all, and the file is spoilt, for nonsense."""
+    is_absent = set(words) == {"-"}
+    if not is_absent and not pattern.fullmatch(" ".join(words)):
+        spoilt.add(name)
+        is_absent = True
+    return [None if is_absent or word == "-" else word for word in words]
 
 
-def _number(field: str, largest: int) -> int | None:
-    """None for "-"; `ValueError` for what no column can hold."""
-    if field == "-":
+def _number(word: str | None) -> int | None:
+    """`ValueError` for what no column can hold."""
+    if word is None:
         return None
-    number = int(field)
-    if not 0 <= number <= largest:
+    if not _NUMBER.fullmatch(word):
         raise ValueError("a number that no machine has")
-    return number
+    return int(word)

@@ -58,6 +58,7 @@ class Reason(models.TextChoices):
     RECORD_GONE = "record_gone"
     UNSUPERVISED = "unsupervised"
     UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
 
 
 class IllegalStep(Exception):

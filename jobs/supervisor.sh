@@ -1,33 +1,21 @@
 # Runs one job on its machine; needs neither the site, nor the network, nor the log-in. POSIX sh.
 #   watch ID NEW    claim the folder ID with what lies in NEW, run the job, keep its log
-#   end ID REASON   TERM to the job's process group, a pause, KILL
-# Reads: command folder environment umask virtualenv conda limits (log blocks, seconds, grace).
-# Writes: supervisor ("pid start boot"), started (time too), log, drained, reason, exit ("code reason time").
+#   end ID REASON [PID START BOOT]    TERM to the job's process group, a pause, KILL
+# Begins with `living.sh`. Reads: command folder environment umask virtualenv conda limits (log
+# blocks, seconds, grace). Writes: supervisor ("pid start boot"), started (time too), log, drained,
+# reason, exit ("code reason time"). The job can write there too: an end is what is written last.
 umask 077
-boot=$(cat "${DGXSITE_BOOT_ID:-/proc/sys/kernel/random/boot_id}")
-[ ! -e limits ] || read -r blocks seconds grace <limits
+leader= tick=
+[ ! -f limits ] || read -r blocks seconds grace <limits
 
-# start PID: the tick at which it began, nothing for what is gone: a pid alone is used again.
-start() {
-s=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
-set -- ${s##*) }
-case $1 in [ZX]) ;; *) echo "${20}" ;; esac
-}
-# write FILE TEXT: whole or not at all.
-write() { printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"; }
 # members: every process that this job started, also in sessions of their own.
-members() {
-for f in $(grep -lzF "DGXSITE_JOB=$id" /proc/[0-9]*/environ 2>/dev/null); do
-f=${f#/proc/} f=${f%/environ}
-[ -n "$(start "$f")" ] && echo "$f"
-done
-}
+members() { marked "$id"; session "$leader" "$tick"; }
 # finish SECONDS: wait for the last of them, then KILL. A container outlives its client.
 finish() {
 n=$1
 while m=$(members) && [ -n "$m" ] && [ "$n" -gt 0 ]; do sleep 1; n=$((n-1)); done
 [ -n "$m" ] && kill -KILL $m
-[ -s container ] && docker kill "$(cat container)"
+[ -e container ] && docker kill "dgxsite-$id"
 }
 watch() {
 mkdir "$id" || { rm -rf "$1"; exit; }
@@ -42,21 +30,23 @@ trap '' XFSZ
 }
 supervise() {
 write supervisor "$$ $(start $$) $boot"
-setsid sh ./supervisor.sh run "$id" & job=$!
+DGXSITE_JOB="$id" DGXSITE_PATH="$PATH" setsid sh ./supervisor.sh run "$id" & leader=$!
+tick=$(start $leader)
 exec >/dev/null 2>&1
-(t=; trap 'kill $t' TERM; sleep "$seconds" & t=$!; wait $t && setsid sh ./supervisor.sh end "$id" time_limit) &
+(t=; trap 'kill $t' TERM; sleep "$seconds" & t=$!; wait $t && trap '' TERM && end time_limit) &
 timer=$!
-wait $job
+wait $leader
 code=$? n=0
 kill $timer
 if [ -e reason ]; then finish "$grace"; else m=$(members); [ -n "$m" ] && kill $m; finish 2; fi
 until [ -e drained ] || [ $n -ge 20 ]; do sleep 0.1; n=$((n+1)); done
-until n=$(cat reason); write exit "$code ${n:--} $(date +%s)"; do sleep 5; done
+words reason
+n=$w1
+until write exit "$code $n $(date +%s)" || [ ! -d "../$id" ]; do sleep 5; done
 }
 # run, inner: the job's own process, before it becomes the command.
 run() {
 write started "$$ $(start $$) $boot $(date +%s)" && [ ! -e reason ] || exit 126
-export DGXSITE_JOB="$id" DGXSITE_PATH="$PATH"
 shell=$(command -v bash) && exec "$shell" -l "$PWD/supervisor.sh" inner "$id"
 exec sh "$PWD/supervisor.sh" inner "$id"
 }
@@ -68,13 +58,20 @@ while IFS= read -r line; do export "$line"; done <"$here/environment"
 [ ! -s "$here/conda" ] || { eval "$(conda shell.posix hook)"; conda activate "$(cat "$here/conda")" || exit 126; }
 exec "$(command -v bash || command -v sh)" "$here/command"
 }
+# end: of processes that a record names only those that carry the job's mark.
 end() {
-read -r p s b _ <started && [ "$(start "$p") $boot" != "$s $b" ] && exit
-[ ! -e exit ] && { (set -C; echo "$1" >reason) || [ "$1" = kill ]; } || exit
+if [ -n "${2-}" ]; then leader=$2 tick=$3
+elif [ -z "$leader" ]; then words started && own "$id" "$w1" && leader=$w1 tick=$w2; fi
+[ "${4:-$boot}" = "$boot" ] || leader=
+[ ! -e started ] || [ -n "$(members)" ] || exit
+[ -f reason ] && [ ! -L reason ] || rm -rf reason
+(set -C; echo "$1" >reason) || [ "$1" = kill ] || exit
 [ "$1" != kill ] || grace=0
-read -r p s b _ <started && kill -TERM "-$p"
-[ -s container ] && docker stop -t "$grace" "$(cat container)" &
+[ -n "$leader" ] && is "$leader" "${tick:-$(start "$leader")}" "$boot" && kill -TERM "-$leader"
+[ -e container ] && docker stop -t "$grace" "dgxsite-$id" &
 finish "$grace"
 }
-id=$2
-"$1" "${3-}"
+call=$1 id=$2
+shift 2
+"$call" "$@"
+exit

@@ -22,7 +22,7 @@ from jobs.beginnings import Beginnings
 from jobs.history import History
 from jobs.launching import GRACE_SECONDS
 from jobs.models import Job, MachineQueue
-from jobs.recording import Writer
+from jobs.recording import Writer, known
 from jobs.starting import Starter
 from jobs.states import FINAL, Status
 
@@ -30,6 +30,8 @@ from jobs.states import FINAL, Status
 STOP_PATIENCE_SECONDS = 15.0
 # Each takes a moment, in which the others are not looked at.
 STARTS_PER_ROUND = 4
+# Whose record takes long to read holds all others of its machine up: not more often than this.
+SLOW_PAUSE_SECONDS = 10.0
 # Somebody waits for the first line of a job that has just begun: look this much more often.
 EAGERNESS = 5
 YOUNG = timedelta(seconds=5)
@@ -58,6 +60,7 @@ class Tender:
         self._writer = Writer(link, self._starter)
         self._beginnings = Beginnings(link)
         self._stops: dict[UUID, float] = {}
+        self._slow: dict[UUID, float] = {}
 
     def round(self) -> float | None:
         """Do what is to be done now; seconds until the next round, None when there is no job.
@@ -70,8 +73,9 @@ class Tender:
         )
         jobs = self._jobs()
         active = [job for job in jobs if job.status != Status.QUEUED]
-        self._history.hold({key: job.pk for job in active for key in job.granted or ()})
-        self._forget_all_but({job.pk for job in active})
+        living = {job.pk for job in active}
+        self._history.hold({key: job.pk for job in active for key in job.granted or ()}, living)
+        self._forget_all_but(living)
         origins = self._beginnings.awaited(active)
         if not active and not origins:
             return settings.JOBS_IDLE_SECONDS if jobs else None
@@ -94,9 +98,12 @@ class Tender:
         self._each(to_start[:STARTS_PER_ROUND], self._starter.start, "starting", _say_not_started)
         self._each(to_stop, self._stop, "stopping", _say_not_stopped)
         share = exchange.LOG_BYTES_PER_REPORT // max(1, len(jobs))
-        asks = [remote.Ask(job.pk, job.log_bytes, share) for job in jobs]
+        asks = [
+            remote.Ask(job.pk, job.log_bytes, share, known(job)) for job in self._readable(jobs)
+        ]
         report = exchange.report(self._link, asks, self._history.unknown_pids(), origins)
         MachineQueue(pk=self._link.connection_id).note_seen()
+        self._slow |= dict.fromkeys(report.unread, time.monotonic() + SLOW_PAUSE_SECONDS)
         self._history.learn_owners(report.owners)
         self._beginnings.keep(report.origins)
         written = self._each(
@@ -126,6 +133,13 @@ class Tender:
             _say(job, "")
         return is_more
 
+    def _readable(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those to ask for now; what could not be read in time comes last, and not every round."""
+        now = time.monotonic()
+        return [job for job in jobs if job.pk not in self._slow] + [
+            job for job in jobs if self._slow.get(job.pk, now) < now
+        ]
+
     def _is_to_stop(self, job: Job) -> bool:
         if job.stop_requested_at is None and not self._starter.is_given_up(job):
             return False
@@ -134,7 +148,7 @@ class Tender:
         return sent is None or time.monotonic() - sent > patience
 
     def _stop(self, job: Job) -> None:
-        exchange.stop(self._link, job.pk, kill=job.pk in self._stops)
+        exchange.stop(self._link, job.pk, kill=job.pk in self._stops, known=known(job))
         self._stops[job.pk] = time.monotonic()
         if self._starter.is_given_up(job):
             self._starter.abandoned.add(job.pk)
@@ -142,6 +156,7 @@ class Tender:
 
     def _forget_all_but(self, living: set[UUID]) -> None:
         self._stops = {id: at for id, at in self._stops.items() if id in living}
+        self._slow = {id: until for id, until in self._slow.items() if id in living}
         self._writer.forget_all_but(living)
 
 

@@ -111,7 +111,7 @@ async def test_who_goes_while_waiting_leaves_the_line() -> None:
 
 
 async def test_too_many_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MOST_WAITING", 2)
+    monkeypatch.setattr(request_turns, "MOST_WAITING", 2)
     kitchen = Kitchen()
     asked = [kitchen.ask(f"{n}", "me") for n in range(AT_ONCE + 3)]
     await settled()

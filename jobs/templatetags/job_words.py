@@ -19,6 +19,7 @@ _WORDS: dict[str, str] = {
     Reason.RECORD_GONE: "Its folder on the machine is gone.",
     Reason.UNSUPERVISED: "Nothing watches over it on the machine any more.",
     Reason.UNREACHABLE: "The machine cannot be seen at the moment.",
+    Reason.UNREADABLE: "What the machine holds of it cannot be read.",
 }
 
 

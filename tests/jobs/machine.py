@@ -23,6 +23,8 @@ class Machine:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    # The first process of each job, once it was seen alive, as the site keeps it in a row.
+    known: dict[uuid.UUID, remote.Known] = field(default_factory=dict)
 
     @property
     def jobs(self) -> Path:
@@ -65,12 +67,17 @@ class Machine:
 
     def see(self, job_id: uuid.UUID, offset: int = 0, limit: int = 1_000_000) -> remote.Seen:
         marker = secrets.token_hex(16)
-        launch = remote.report(marker, [remote.Ask(job_id, offset, limit)])
-        return self.run(launch, marker).jobs[job_id]
+        ask = remote.Ask(job_id, offset, limit, self.known.get(job_id))
+        seen = self.run(remote.report(marker, [ask]), marker).jobs[job_id]
+        if seen.is_first_alive and seen.pid and seen.start and seen.boot_id:
+            self.known.setdefault(job_id, remote.Known(seen.pid, seen.start, seen.boot_id))
+        return seen
 
     def stop(self, job_id: uuid.UUID, *, kill: bool = False) -> remote.Seen:
         marker = secrets.token_hex(16)
-        launch = remote.stop(marker, job_id, [remote.Ask(job_id, 0, 1_000_000)], kill=kill)
+        known = self.known.get(job_id)
+        asks = [remote.Ask(job_id, 0, 1_000_000, known)]
+        launch = remote.stop(marker, job_id, asks, kill=kill, known=known)
         return self.run(launch, marker).jobs[job_id]
 
     def ended(self, job_id: uuid.UUID) -> remote.Seen:

@@ -169,4 +169,4 @@ def test_a_stop_stops_the_container_as_well(machine: Machine) -> None:
     seen = machine.ended(JOB)
     assert (seen.ending, seen.exit_code) == ("stop", 143)
     calls = (machine.home / "docker.calls").read_text()
-    assert f"stop\n-t\n3\n{7:064d}\n" in calls
+    assert f"stop\n-t\n3\ndgxsite-{JOB}\n" in calls

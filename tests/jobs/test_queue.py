@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jobs import granting, queue
 from jobs.devices import Device, Noted, Rules, View, devices
+from jobs.history import History
 from jobs.models import Job
 from jobs.queue import Asked, Machine, decide
 from jobs.states import Status
@@ -111,6 +112,18 @@ def test_our_own_jobs_are_no_foreign_use() -> None:
     noted = history(sample(processes=(process(),)), held=frozenset({"0"}))
     assert look(noted, {99: mine})[0].use is None
     assert look(history(sample(processes=(process(container=f"dgxsite-{mine}"),))))[0].use is None
+
+
+def test_a_process_of_a_job_that_has_ended_is_a_foreign_use() -> None:
+    """It got away from its supervisor: whoever comes next would share the GPU with it."""
+    kept, job = History(), uuid.uuid4()
+    kept.note(sample(processes=(process(),)))
+    kept.learn_owners({99: job})
+    rules = Rules(hold_seconds=0.0)
+    kept.hold({}, [job])
+    assert [d.use for d in kept.devices(rules) or ()] == [None]
+    kept.hold({}, [])
+    assert [d.use for d in kept.devices(rules) or ()] == ["GPU 0 is used by user ml: python, 41 GB"]
 
 
 def test_what_a_job_leaves_behind_is_waited_for() -> None:
