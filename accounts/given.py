@@ -64,7 +64,11 @@ def withdraw_invitations(caller: Caller | None, person: User, team: Team | None 
 
 
 def end_sessions(person: User) -> None:
-    """Log somebody out everywhere, for good: a login does not come back with the account."""
+    """Log somebody out everywhere, for good: no login comes back with the account.
+
+    Nor does a link by mail that would have made one.
+    """
     listed = UserSession.objects.filter(user=person)
     Session.objects.filter(session_key__in=listed.values("session_key")).delete()
     listed.delete()
+    User.objects.filter(pk=person.pk).update(links_from=timezone.now())

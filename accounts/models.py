@@ -14,6 +14,9 @@ from django.utils import timezone
 class User(AbstractUser):
     """A person. `is_superuser` sees and may do everything in every team."""
 
+    # Links by mail that reset the password and were made before count no more.
+    links_from = models.DateTimeField(default=timezone.now, editable=False)
+
 
 class Role(models.TextChoices):
     """What a member may do, from least to most; `accounts.policy` says what exactly."""

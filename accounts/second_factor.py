@@ -1,29 +1,44 @@
 """Second factors: who has to have one, how their secrets are kept, and what may be taken away.
 
 An authenticator app (TOTP) or a passkey counts; recovery codes alone do not. Seeds are encrypted
-like every other secret of the site.
+and bound to their person: a row that was moved to somebody else opens for nobody.
+
+allauth's hooks for encrypting know the text alone, not whose it is. So a seed leaves the hook
+"unbound", is bound when its row is saved, and remembers its person when its row is read.
 """
 
-import logging
 from collections.abc import Collection
+from typing import Any
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.signals import post_init, pre_save
 
 from accounts.models import Role, User
 from accounts.policy import roles_from
-from dgxsite import crypto, isolation
-from dgxsite.crypto import SecretUnreadable
+from dgxsite import crypto
+from dgxsite.rotation import Rotated, every, note, rotate_each
 
 STRONG = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-# allauth's hooks do not say whose secret it is.
-_CONTEXT = "mfa.authenticator"
+_UNBOUND = "mfa.authenticator/unbound"
 _SECRETS = ("secret", "seed")
 
-logger = logging.getLogger(__name__)
+
+class Seed(str):
+    """A ciphertext out of a row, with what it has to be bound to."""
+
+    __slots__ = ("context",)
+
+    context: str
+
+    @classmethod
+    def of(cls, row: Authenticator, name: str) -> "Seed":
+        seed = cls(row.data[name])
+        seed.context = context_of(row.user_id, row.type, name)
+        return seed
 
 
 def lacking(user_ids: Collection[int]) -> set[int]:
@@ -44,41 +59,70 @@ class SecondFactors(DefaultMFAAdapter):
         return f"dgxsite {self._get_site_name()}"
 
     def encrypt(self, text: str) -> str:
-        return crypto.encrypt(text, _CONTEXT)
+        """For a row that is about to be saved: `bind` then binds it to the row's person."""
+        return crypto.encrypt(text, _UNBOUND)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return crypto.decrypt(encrypted_text, _CONTEXT)
+        """`SecretUnreadable` for what stands in another person's row."""
+        context = encrypted_text.context if isinstance(encrypted_text, Seed) else _UNBOUND
+        return crypto.decrypt(encrypted_text, context)
 
     def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002
         number = Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1
         return "Passkey" if number == 1 else f"Passkey {number}"
 
 
-def rotate_all() -> tuple[int, int]:
-    """Bring the seeds under the newest key; how many were rotated, how many no key opens."""
-    rotated = unreadable = 0
-    for key in list(Authenticator.objects.values_list("pk", flat=True)):
-        try:
-            rotated += _rotate(key)
-        except SecretUnreadable:
-            unreadable += 1
-        except Exception as error:
-            # One row that cannot be rotated keeps no other from its new key.
-            if isolation.is_down(error):
-                raise
-            logger.exception("%s: its secrets were not rotated", key)
-            unreadable += 1
-    return rotated, unreadable
+def context_of(user_id: int, kind: str, name: str) -> str:
+    """To what a seed is bound: the person, the kind of factor and the field."""
+    return f"mfa.authenticator/{user_id}/{kind}/{name}"
 
 
-def _rotate(key: int) -> int:
-    with transaction.atomic():
-        row = Authenticator.objects.select_for_update().filter(pk=key).first()
-        if row is None:
-            return 0
-        found = [name for name in _SECRETS if isinstance(row.data.get(name), str)]
-        for name in found:
-            row.data[name] = crypto.rotate(row.data[name], _CONTEXT)
-        if found:
-            row.save(update_fields=["data"])
-        return len(found)
+def connect() -> None:
+    """Listen to rows being read and saved; called once when the apps are ready."""
+    post_init.connect(_remember, sender=Authenticator, dispatch_uid="second_factor.remember")
+    pre_save.connect(_bind, sender=Authenticator, dispatch_uid="second_factor.bind")
+
+
+def _remember(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
+    """A row without a key is new: what was just encrypted for it is not its person's yet."""
+    is_read = {"data", "user_id", "type"} <= instance.__dict__.keys()
+    if is_read and instance.pk is not None:
+        _mark(instance)
+
+
+def _bind(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
+    """Bind what comes from the hook; what was bound to somebody stays bound to them."""
+    for name in _names(instance):
+        if not isinstance(instance.data[name], Seed):
+            text = crypto.decrypt(instance.data[name], _UNBOUND)
+            context = context_of(instance.user_id, instance.type, name)
+            instance.data[name] = crypto.encrypt(text, context)
+    _mark(instance)
+
+
+def _mark(row: Authenticator) -> None:
+    for name in _names(row):
+        row.data[name] = Seed.of(row, name)
+
+
+def _names(row: Authenticator) -> list[str]:
+    return [name for name in _SECRETS if isinstance(row.data.get(name), str)]
+
+
+def rotate_all() -> Rotated:
+    """Bring the seeds under the newest key."""
+    found = Rotated()
+
+    def rotate(key: int) -> None:
+        with transaction.atomic():
+            row = Authenticator.objects.select_for_update().filter(pk=key).first()
+            if row is None:
+                return
+            contexts = {name: context_of(row.user_id, row.type, name) for name in _names(row)}
+            changed, lost = rotate_each({name: row.data[name] for name in contexts}, contexts)
+            if changed:
+                Authenticator.objects.filter(pk=key).update(data=row.data | changed)
+        note(found, key, Authenticator, len(changed), lost)
+
+    every(Authenticator.objects.all(), rotate, found)
+    return found

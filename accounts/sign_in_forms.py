@@ -1,5 +1,6 @@
 """allauth's forms in the words of this site."""
 
+import logging
 from typing import Any
 
 from allauth.account.forms import (
@@ -14,10 +15,14 @@ from allauth.account.forms import (
 from allauth.account.forms import (
     ReauthenticateForm as PasswordAgainForm,
 )
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 
 from accounts.models import User
+from dgxsite.crypto import SecretUnreadable
+
+logger = logging.getLogger(__name__)
 
 
 class _Plain:
@@ -84,6 +89,14 @@ class _Code:
         code.label = "Code from the app, or a recovery code"
         code.widget.attrs.pop("placeholder", None)
         code.widget.attrs |= {"inputmode": "numeric", "autofocus": True}
+
+    def clean_code(self) -> str:
+        """A seed that no key opens takes no code; the log says whose."""
+        try:
+            return str(super().clean_code())  # type: ignore[misc]
+        except SecretUnreadable as error:
+            logger.error("a second factor cannot be read: %s", error)
+            raise get_adapter().validation_error("incorrect_code") from error
 
 
 class SecondStep(_Code, AuthenticateForm):

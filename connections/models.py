@@ -204,15 +204,9 @@ class Connection(models.Model):
         token = getattr(self, f"{field}_encrypted")
         return crypto.decrypt(token, self._context(field, place)) if token else None
 
-    def rotate_secrets(self) -> list[str]:
-        """Re-encrypt each secret under the newest key; the changed column names."""
-        changed = []
-        for field in self.SECRETS:
-            column = f"{field}_encrypted"
-            if token := getattr(self, column):
-                setattr(self, column, crypto.rotate(token, self._context(field)))
-                changed.append(column)
-        return changed
+    def secret_contexts(self) -> dict[str, str]:
+        """To what the ciphertext in each of its columns is bound."""
+        return {f"{name}_encrypted": self._context(name) for name in self.SECRETS}
 
     @property
     def uptime_seconds(self) -> int | None:

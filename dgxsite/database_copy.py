@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from accounts import audit
 from connections.models import Connection, Keeper, Status
-from dgxsite import servers, site
+from dgxsite import restored, servers, site
 from dgxsite.console import Console
 from dgxsite.occupancy import Occupancy, Occupied
 from dgxsite.supervisor import Supervisor
@@ -71,8 +71,10 @@ def write(target: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def read(source: Path) -> None:
+def read(source: Path) -> dict[str, int]:
     """Replace everything by the file's content, in one transaction; then nobody holds a machine.
+
+    Nor is anybody logged in: how much was ended of each kind (`dgxsite.restored`).
 
     Raises `KeepersAlive` while a keeper's heartbeat is fresh, `CopyFailed` when the file is no
     backup; the database is unchanged then.
@@ -86,7 +88,9 @@ def read(source: Path) -> None:
             _run("psql", ["-X", "-q", "-1", "-v", "ON_ERROR_STOP=1"], source=text.fileno())
     finally:
         script.unlink()
-    forget_leases()
+    with transaction.atomic():
+        forget_leases()
+        return restored.end_all()
 
 
 def living_keepers() -> list[str]:

@@ -206,6 +206,7 @@ ACCOUNT_FORMS = {
     "set_password": "accounts.sign_in_forms.FirstPassword",
     "user_token": "accounts.sign_in_forms.ResetLink",
 }
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetLinks"  # noqa: S105 (a class)
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 # Addresses are verified when they change; see accounts/email_address.py.

@@ -190,12 +190,9 @@ class Job(models.Model):
         text = json.dumps(value)
         self.environment_encrypted = crypto.encrypt(text, self._context) if value else ""
 
-    def rotate_secrets(self) -> list[str]:
-        """Re-encrypt under the newest key; the changed column names."""
-        if not self.environment_encrypted:
-            return []
-        self.environment_encrypted = crypto.rotate(self.environment_encrypted, self._context)
-        return ["environment_encrypted"]
+    def secret_contexts(self) -> dict[str, str]:
+        """To what the ciphertext in its column is bound."""
+        return {"environment_encrypted": self._context}
 
     def move(self, to: Status, who: str, why: str = "", **columns: Any) -> bool:
         """Go to `to` and write `columns` with it, if the row still is where this object is.

@@ -74,15 +74,9 @@ class Channel(models.Model):
         token = getattr(self, f"{field}_encrypted")
         return crypto.decrypt(token, self._context(field)) if token else ""
 
-    def rotate_secrets(self) -> list[str]:
-        """Re-encrypt what there is under the newest key; the changed column names."""
-        changed = []
-        for field in self.SECRETS:
-            column = f"{field}_encrypted"
-            if token := getattr(self, column):
-                setattr(self, column, crypto.rotate(token, self._context(field)))
-                changed.append(column)
-        return changed
+    def secret_contexts(self) -> dict[str, str]:
+        """To what the ciphertext in each of its columns is bound."""
+        return {f"{name}_encrypted": self._context(name) for name in self.SECRETS}
 
 
 class Event(models.Model):

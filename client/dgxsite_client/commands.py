@@ -6,12 +6,13 @@ The command ends with 0, with the job's own exit code where one was waited for, 
 
 import argparse
 import getpass
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dgxsite_client import finding, following, settings, tables
+from dgxsite_client import finding, following, settings, tables, terminal
 from dgxsite_client.api import Api
 from dgxsite_client.errors import Failure, Misuse, Refused
 from dgxsite_client.parser import job_body, parser
@@ -24,6 +25,9 @@ _LONGEST_REASON = 60
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what this terminal has no letter for
     try:
         return _COMMANDS[options.command](options)
     except Failure as error:
@@ -38,11 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    """One line for the person, whoever wrote the words."""
+    print(terminal.line(words), file=sys.stderr, flush=True)
 
 
 def tell(words: str) -> None:
-    print(words, flush=True)
+    """One line of the result."""
+    print(terminal.line(words), flush=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         tell(job["id"])
         return 0
     say(f"job {job['id']}")
-    return _to_the_end(api, job, with_log=not options.quiet)
+    return _to_the_end(api, job, with_log=not options.quiet, raw=options.raw)
 
 
 def logs(options: argparse.Namespace) -> int:
@@ -65,8 +71,8 @@ def logs(options: argparse.Namespace) -> int:
     api = _api()
     job = finding.job(api, options.job)
     if options.follow:
-        return _to_the_end(api, job, with_log=True)
-    following.show(api, job["id"])
+        return _to_the_end(api, job, with_log=True, raw=options.raw)
+    following.show(api, job["id"], raw=options.raw)
     return 0
 
 
@@ -91,7 +97,7 @@ def ps(options: argparse.Namespace) -> int:
     rows = [row for one in wanted for row in api.get("/jobs", status=one, limit=most)["items"]]
     machines = {row["id"]: row["name"] for row in api.every("/connections")}
     titles = ("ID", "NAME", "STATUS", "MACHINE", "GPUS", "TIME", "BY", "WHY")
-    tell(tables.table(titles, [_job_line(row, machines) for row in rows[:most]]))
+    _show(titles, [_job_line(row, machines) for row in rows[:most]])
     return 0
 
 
@@ -109,8 +115,13 @@ def gpus(options: argparse.Namespace) -> int:
     api = _api()
     lines = [line for machine in api.every("/connections") for line in _machine(api, machine)]
     titles = ("MACHINE", "GPU", "NAME", "BUSY", "MEMORY", "TEMP", "POWER", "USED BY")
-    tell(tables.table(titles, lines))
+    _show(titles, lines)
     return 0
+
+
+def _show(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    for one in tables.lines(titles, rows):
+        tell(one)
 
 
 def _machine(api: Api, machine: dict[str, Any]) -> list[Sequence[object]]:
@@ -152,11 +163,12 @@ def login(options: argparse.Namespace) -> int:
     return 0
 
 
-def _to_the_end(api: Api, job: dict[str, Any], *, with_log: bool) -> int:
+def _to_the_end(api: Api, job: dict[str, Any], *, with_log: bool, raw: bool) -> int:
     try:
-        ended = following.follow(api, job["id"], say, with_log=with_log)
+        ended = following.follow(api, job["id"], say, with_log=with_log, raw=raw)
     except KeyboardInterrupt:
-        say(f"\nThe job goes on. Its log: dgxsite logs -f {job['id']}")
+        say("")
+        say(f"The job goes on. Its log: dgxsite logs -f {job['id']}")
         return _INTERRUPTED
     say(following.ending(ended))
     return following.exit_code_of(ended)

@@ -3,8 +3,9 @@
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
+from dgxsite_client import terminal
 from dgxsite_client.api import Api
 
 FINAL = frozenset({"completed", "failed", "stopped", "lost"})
@@ -15,20 +16,22 @@ Row = dict[str, Any]
 Say = Callable[[str], None]
 
 
-def show(api: Api, job_id: str, offset: int = 0, out: TextIO = sys.stdout) -> int:
-    """Print what is there of the log from a byte on; the offset of what would follow."""
+def show(api: Api, job_id: str, offset: int = 0, *, raw: bool = False) -> int:
+    """Print what is there of the log from a byte on; the offset of what would follow.
+
+    A terminal gets it without what would steer it, unless `raw`.
+    """
+    out = sys.stdout
     while True:
         piece = api.get(f"/jobs/{job_id}/log", offset=offset, limit=_PIECE_BYTES)
         if piece["next_offset"] == offset:
             return offset
-        out.write(piece["text"])
+        out.write(terminal.for_stream(piece["text"], out, is_raw=raw))
         out.flush()
         offset = piece["next_offset"]
 
 
-def follow(
-    api: Api, job_id: str, say: Say, *, with_log: bool = True, out: TextIO = sys.stdout
-) -> Row:
+def follow(api: Api, job_id: str, say: Say, *, with_log: bool = True, raw: bool = False) -> Row:
     """Print the log until the job has ended; the job as it is then. `say` hears why it waits."""
     offset, said = 0, ""
     while True:
@@ -38,7 +41,7 @@ def follow(
             said = words
             say(words)
         if with_log:
-            offset = show(api, job_id, offset, out)
+            offset = show(api, job_id, offset, raw=raw)
         if row["status"] in FINAL:
             return row
         time.sleep(PAUSE_SECONDS)

@@ -13,6 +13,7 @@ from typing import Any
 from dgxsite_client.errors import Misuse
 
 _DAY = timedelta(days=1)
+_RAW = "to a terminal too, pass on what steers it (colours, cursor); a pipe always gets it"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help="print a job's log")
     logs.add_argument("job", help="its id, the beginning of it, or its name (the newest)")
     logs.add_argument("-f", "--follow", action="store_true", help="until the job has ended")
+    logs.add_argument("--raw", action="store_true", help=_RAW)
     stop = commands.add_parser("stop", help="end jobs")
     stop.add_argument("jobs", nargs="+", metavar="job")
     ps = commands.add_parser("ps", help="the jobs that wait or run")
@@ -56,6 +58,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--retries", type=int, default=0)
     run.add_argument("-w", "--wait", action="store_true", help="follow the log to the end")
     run.add_argument("-q", "--quiet", action="store_true", help="with --wait: without the log")
+    run.add_argument("--raw", action="store_true", help=_RAW)
     run.add_argument("line", nargs=argparse.REMAINDER, metavar="-- COMMAND")
 
 

@@ -4,24 +4,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from dgxsite_client import terminal
+
 ABSENT = "–"
 _GIB = 2**30
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Text with one line per row, the titles first."""
+def lines(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """One line per row, the titles first."""
     cells = [[_cell(cell) for cell in row] for row in [titles, *rows]]
     widths = [max(len(row[number]) for row in cells) for number in range(len(titles))]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
-    )
+    ]
 
 
 def _cell(value: object) -> str:
-    """Without control characters: a name could otherwise repaint the terminal."""
-    text = ABSENT if value is None or value == "" else str(value)
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """On its line, and as wide as it looks: cleaned before the columns are measured."""
+    return ABSENT if value is None or value == "" else terminal.line(str(value))
 
 
 def percent(value: float | None) -> str | None:

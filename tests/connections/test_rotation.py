@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 
 from accounts.models import IdempotentAnswer
 from connections.models import Connection
 from dgxsite.crypto import SecretUnreadable
+from jobs.models import Job
+from notifications.models import Channel
 from tests import factories
+from tests.jobs.rows import make_job, make_project
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
@@ -85,3 +89,50 @@ def test_a_change_during_rotation_is_not_lost(settings: Any) -> None:
     assert not failures
     passwords = {row.secret("password") for row in Connection.objects.all()}
     assert passwords == {"after"}
+
+
+@pytest.mark.django_db
+def test_one_secret_that_no_key_opens_stops_neither_its_row_nor_others(settings: Any) -> None:
+    """Each kind of row, each of its secrets; what stays shut is named by model, id and field."""
+    settings.ENCRYPTION_KEYS = [OLD]
+    rows = [machine("first"), machine("second"), machine("third")]
+    team = rows[0].team
+    channel = Channel(team=team, name="hook", kind="webhook", shown_url="http://192.0.2.9")
+    for name in Channel.SECRETS:
+        channel.set_secret(name, f"http://192.0.2.9/{name}")
+    channel.save()
+    jobs = [make_job(make_project(rows[0]), environment={"A": str(number)}) for number in range(2)]
+    nonsense = "gAAAAA-no-key-opens-this"
+    for row in rows[:2]:
+        Connection.objects.filter(pk=row.pk).update(private_key_encrypted=nonsense)
+    Channel.objects.update(url_encrypted=nonsense)
+    Job.objects.filter(pk=jobs[0].pk).update(environment_encrypted=nonsense)
+    settings.ENCRYPTION_KEYS = [NEW, OLD]
+    with pytest.raises(CommandError) as told:
+        rotate()
+    assert set(str(told.value).splitlines()[1:]) == {
+        f"connections.connection {rows[0].pk} private_key",
+        f"connections.connection {rows[1].pk} private_key",
+        f"notifications.channel {channel.pk} url",
+        f"jobs.job {jobs[0].pk} environment",
+    }
+    assert told.value.returncode == 1
+    settings.ENCRYPTION_KEYS = [NEW]
+    for row, password in zip(rows, ("first", "second", "third"), strict=True):
+        assert Connection.objects.get(pk=row.pk).secret("password") == password
+    assert Connection.objects.get(pk=rows[2].pk).secret("private_key") == "key of third"
+    assert Channel.objects.get().reveal("secret") == "http://192.0.2.9/secret"
+    assert Job.objects.get(pk=jobs[1].pk).environment == {"A": "1"}
+
+
+def test_every_encrypted_column_is_rotated() -> None:
+    """A new one fails here until a rotation knows it."""
+    columns = {
+        (model, field.name)
+        for model in apps.get_models()
+        for field in model._meta.concrete_fields
+        if field.name.endswith("_encrypted")
+    }
+    known = {(Connection, f"{name}_encrypted") for name in Connection.SECRETS}
+    known |= {(Channel, f"{name}_encrypted") for name in Channel.SECRETS}
+    assert columns == known | {(Job, "environment_encrypted")}

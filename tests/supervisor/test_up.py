@@ -133,6 +133,7 @@ def test_backup_comes_back_on_a_stopped_site_only(
     shutil.copytree(site.data_dir / "keys", elsewhere / "keys")
     restored = manage(elsewhere, "restore", str(backup))
     assert restored.returncode == 0, restored.stderr
+    assert "Everybody logs in again and makes new tokens." in restored.stdout
     again = RunningSite(elsewhere)
     starts.append(again)
     again.wait_until_ready()

@@ -11,6 +11,11 @@ from dgxsite.console import Console
 from dgxsite.servers import CannotStart
 from dgxsite.supervisor import Failed
 
+_WHAT_IS_BACK = (
+    "Everybody logs in again and makes new tokens. Passwords, roles, second factors and machines' "
+    "credentials are those of the backup: look whether somebody is back who was removed since."
+)
+
 
 class Command(BaseCommand):
     help = "Replace the whole database by what FILE holds. The site must not be running."
@@ -25,9 +30,12 @@ class Command(BaseCommand):
             raise CommandError(f"{source}: no such file")
         try:
             with database_copy.database(Console(descriptor=2)):
-                database_copy.read(source)
+                ended = database_copy.read(source)
         except (CannotStart, Failed, OSError) as error:
             raise CommandError(str(error)) from error
         except (database_copy.CopyFailed, database_copy.KeepersAlive) as error:
             raise CommandError(str(error)) from error
         self.stdout.write("restored; the next start brings the tables up to date")
+        found = ", ".join(f"{count} {words}" for words, count in ended.items() if count)
+        self.stdout.write(f"ended with it: {found or 'nothing'}")
+        self.stdout.write(_WHAT_IS_BACK)

@@ -1,13 +1,22 @@
 """`manage.py rotate_keys`: re-encrypt stored secrets under the first of DGX_ENCRYPTION_KEYS."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import idempotency, second_factor
-from connections import rotation
+from connections import rotation as connections
+from dgxsite.rotation import Rotated
 from jobs import rotation as jobs
 from notifications import rotation as channels
+
+_PARTS: dict[str, Callable[[], Rotated]] = {
+    "machines": connections.rotate_all,
+    "second factors": second_factor.rotate_all,
+    "channels": channels.rotate_all,
+    "jobs": jobs.rotate_all,
+}
 
 
 class Command(BaseCommand):
@@ -17,15 +26,14 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rotated, unreadable = rotation.rotate_all()
-        seeds, lost = second_factor.rotate_all()
-        addresses, closed = channels.rotate_all()
-        variables, shut = jobs.rotate_all()
+        """Whatever a key opens is rotated; what none opens is named, and the status is 1."""
+        found = {words: rotate() for words, rotate in _PARTS.items()}
         dropped = idempotency.forget_all()
-        total = rotated + seeds + addresses + variables
+        total = sum(one.count for one in found.values())
         self.stdout.write(f"{total} secrets rotated, {dropped} kept answers dropped")
-        if unreadable or lost or closed or shut:
-            raise CommandError(
-                f"{unreadable} machines, {lost} second factors, {closed} channels and {shut} jobs "
-                "have a secret that no key opens"
-            )
+        lost = [line for one in found.values() for line in one.lines()]
+        if lost:
+            counts = [f"{len(one.unreadable)} {words}" for words, one in found.items()]
+            named = ", ".join(counts[:-1]) + f" and {counts[-1]}"
+            lines = "\n".join(lost)
+            raise CommandError(f"{named} have a secret that no key opens:\n{lines}")
