@@ -59,7 +59,7 @@ def create(caller: Caller, team_id: UUID, role: str, email: str = "") -> tuple[I
         expires_at=ends,
     )
     with transaction.atomic():
-        audit.take_turn()
+        services.in_turn(team)
         quotas.spend(caller, "invitation.create")
         quotas.spend_of_team(team, "invitation.create")
         if open_ones(team).count() >= MOST_OPEN:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit, given, quotas, superusers
@@ -52,6 +52,7 @@ def rename_team(caller: Caller, team_id: UUID, name: str) -> Team:
     team = find_team(caller, team_id, "team.change")
     before, team.name = team.name, name
     with _unique_team(), transaction.atomic():
+        in_turn(team)
         audit.record(caller, "team.rename", team, before=before)
         team.save(update_fields=["name"])
         return team
@@ -67,9 +68,7 @@ def delete_team(caller: Caller, team_id: UUID, name: str) -> None:
         raise Invalid.field("name", "That is not the name of this team.")
     try:
         with transaction.atomic():
-            audit.take_turn()
-            # Whoever adds a machine meanwhile waits here, and then finds no team.
-            Team.objects.select_for_update().get(pk=team.pk)
+            in_turn(team)
             audit.record(caller, "team.delete", team, members=team.memberships.count())
             team.delete()
     except ProtectedError as error:
@@ -78,13 +77,27 @@ def delete_team(caller: Caller, team_id: UUID, name: str) -> None:
             f"The team still has {count} machine{'' if count == 1 else 's'}, counting those in the "
             "trash. Move them to another team, or wait until the trash is emptied."
         ) from error
+    except IntegrityError as error:
+        raise Conflict("Something was added to the team meanwhile; try again.") from error
+
+
+def in_turn(team: Team) -> None:
+    """Be the only one who changes a team until the transaction ends, or find that it is gone.
+
+    All changes to a team and its people begin here, so they come one after the other: the turn of
+    the audit first, then the team's row. `NotFound` if somebody has deleted it meanwhile. Whoever
+    adds a machine meanwhile waits for the row, and then finds no team.
+    """
+    audit.take_turn()
+    if Team.objects.select_for_update().filter(pk=team.pk).first() is None:
+        raise NotFound("The team was deleted meanwhile.")
 
 
 def leave_team(caller: Caller, team_id: UUID) -> Team:
     """Go; the last administrator cannot, and who is no member has nothing to leave."""
     team = find_team(caller, team_id, "team.leave")
     with transaction.atomic():
-        audit.take_turn()
+        in_turn(team)
         membership = _locked_member(team, caller.user.pk)
         _keep_an_administrator(team, membership)
         audit.record(caller, "member.leave", caller.user, team=team, role=membership.role)
@@ -106,6 +119,7 @@ def add_member(
         conflict("one_membership_per_team", "This person is already a member."),
         transaction.atomic(),
     ):
+        in_turn(team)
         audit.record(caller, "member.add", user, team=team, role=role)
         return Membership.objects.create(team=team, user=user, role=role)
 
@@ -113,7 +127,7 @@ def add_member(
 def change_member(caller: Caller, team_id: UUID, user_id: int, role: str) -> Membership:
     team = find_team(caller, team_id, "member.change")
     with transaction.atomic():
-        audit.take_turn()
+        in_turn(team)
         membership = _locked_member(team, user_id)
         if role != Role.ADMINISTRATOR:
             _keep_an_administrator(team, membership)
@@ -130,7 +144,7 @@ def change_member(caller: Caller, team_id: UUID, user_id: int, role: str) -> Mem
 def remove_member(caller: Caller, team_id: UUID, user_id: int) -> None:
     team = find_team(caller, team_id, "member.change")
     with transaction.atomic():
-        audit.take_turn()
+        in_turn(team)
         membership = _locked_member(team, user_id)
         _keep_an_administrator(team, membership)
         audit.record(caller, "member.remove", membership.user, team=team, role=membership.role)

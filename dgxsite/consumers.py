@@ -12,7 +12,6 @@ one that is too large, 1008 too many frames, 1013 no room or no database: try ag
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID
@@ -25,6 +24,7 @@ from accounts.policy import ACTIONS
 from accounts.routes import action_of_topic
 from dgxsite import live, states
 from dgxsite.access import Principal, admit, header, is_welcome, refused
+from dgxsite.allowance import Allowance
 from dgxsite.hub import Delivery, hub
 from dgxsite.outbox import Outbox, StateUnreadable
 from dgxsite.own_machine import sampler
@@ -42,10 +42,23 @@ MAX_TOPICS_EVER = 4 * MAX_TOPICS
 MAX_SOCKETS_PER_PERSON = 500
 # A page sends a frame when the user does something; this is far above it.
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 20.0, 100.0
+# Of all of a person's sockets together; their frames are counted by the watch.
+MAX_TOPICS_PER_PERSON = 10_000
 _CLOSE_SECONDS = 3.0
 
 _REFUSED = '{"code":"not_found","detail":"There is no such topic, or you may not see it."}'
 _TOO_MANY = '{"code":"too_many_topics","detail":"A socket follows at most 1000 topics."}'
+_TOO_MANY_OF_PERSON = (
+    '{"code":"too_many_topics","detail":"All your sockets together follow at most 10000 topics."}'
+)
+
+
+def _has_room(user_id: int) -> bool:
+    """Whether a person may open one more socket; opening one counts as a frame."""
+    mine = watch()
+    if mine.count(user_id) >= MAX_SOCKETS_PER_PERSON:
+        return False
+    return mine.allowance(user_id).take()
 
 
 class NotUnderstood(Exception):
@@ -74,14 +87,14 @@ class Socket(AsyncWebsocketConsumer):
             if header(self.scope, b"authorization") is not None:
                 await states.read(refused, self.scope, 401)
             await self.close(NO_LOGIN)
-        elif watch().count(admitted[0].user_id) >= MAX_SOCKETS_PER_PERSON:
+        elif not _has_room(admitted[0].user_id):
             await self.close(TRY_LATER)
         else:
             self._begin(*admitted)
 
     def _begin(self, principal: Principal, teams: frozenset[UUID]) -> None:
         self.principal = principal
-        self._allowance, self._refilled = FRAMES_AT_ONCE, time.monotonic()
+        self._allowance = Allowance(FRAMES_PER_SECOND, FRAMES_AT_ONCE)
         self.opened(teams)
         self._sending = asyncio.create_task(self._send_all())
         self._is_open = True
@@ -92,7 +105,7 @@ class Socket(AsyncWebsocketConsumer):
             return  # what comes before the client has seen our close
         if len(bytes_data or (text_data or "").encode()) > MAX_FRAME_BYTES:
             await self._end(TOO_LARGE)
-        elif not self._has_allowance():
+        elif not (self._allowance.take() and watch().allowance(self.principal.user_id).take()):
             await self._end(TOO_MANY_FRAMES)
         else:
             try:
@@ -110,6 +123,9 @@ class Socket(AsyncWebsocketConsumer):
 
     async def set_teams(self, teams: frozenset[UUID]) -> None:
         """Nothing to do where teams do not matter."""
+
+    def topics_followed(self) -> int:
+        return 0
 
     # --- What the two differ in -----------------------------------------------------------------
 
@@ -131,13 +147,6 @@ class Socket(AsyncWebsocketConsumer):
         except Exception:
             logger.exception("a socket could not be served")
             await self._end(1011)
-
-    def _has_allowance(self) -> bool:
-        now = time.monotonic()
-        refill = (now - self._refilled) * FRAMES_PER_SECOND
-        self._allowance = min(FRAMES_AT_ONCE, self._allowance + refill) - 1
-        self._refilled = now
-        return self._allowance >= 0
 
     async def _end(self, code: int) -> None:
         """Send nothing more, then close; a client that does not read does not delay it for long."""
@@ -213,11 +222,21 @@ class LiveConsumer(Socket):
     def _subscribe(self, topic: str, granted: dict[str, UUID | None]) -> None:
         if topic not in granted:
             self._outbox.put(topic[:100], "error", _REFUSED)
-        elif topic not in self._topics and len(self._topics) >= MAX_TOPICS:
-            self._outbox.put(topic, "error", _TOO_MANY)
+        elif topic not in self._topics and (why := self._no_room()):
+            self._outbox.put(topic, "error", why)
         else:
             self._topics[topic] = granted[topic]
             self._outbox.put_state(topic)
+
+    def _no_room(self) -> str | None:
+        """What is said of one topic more; None where there is room."""
+        if len(self._topics) >= MAX_TOPICS:
+            return _TOO_MANY
+        together = watch().topics_of(self.principal.user_id)
+        return _TOO_MANY_OF_PERSON if together >= MAX_TOPICS_PER_PERSON else None
+
+    def topics_followed(self) -> int:
+        return len(self._topics)
 
     async def _granted(self, topics: list[str]) -> dict[str, UUID | None]:
         """The topics that the person may follow, each with whose it is."""

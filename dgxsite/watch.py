@@ -7,12 +7,17 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from dgxsite.access import Principal, standing
+from dgxsite.allowance import Allowance
 from dgxsite.outbox import StateUnreadable
 from dgxsite.states import read
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0
+# Frames of all sockets of one person: far above what many open pages send.
+PERSON_PER_SECOND, PERSON_AT_ONCE = 100.0, 1_000.0
+# People whose allowance is remembered.
+MOST_KEPT = 10_000
 
 
 class Guarded(Protocol):
@@ -26,12 +31,18 @@ class Guarded(Protocol):
     async def set_teams(self, teams: frozenset[UUID]) -> None:
         """The teams that the person belongs to now."""
 
+    def topics_followed(self) -> int:
+        """How many topics it has subscribed to."""
+
 
 class Watch:
     """The sockets of one event loop."""
 
     def __init__(self) -> None:
         self._sockets: set[Guarded] = set()
+        # Of each person's sockets together; kept for a while after the last one, or who opens
+        # and closes would begin anew.
+        self._allowances: dict[int, Allowance] = {}
         self._task: asyncio.Task[None] | None = None
 
     def add(self, socket: Guarded) -> None:
@@ -45,6 +56,19 @@ class Watch:
     def count(self, user_id: int) -> int:
         """How many sockets this person has open here."""
         return sum(1 for socket in self._sockets if socket.principal.user_id == user_id)
+
+    def topics_of(self, user_id: int) -> int:
+        """How many topics this person's sockets follow here."""
+        mine = (socket for socket in self._sockets if socket.principal.user_id == user_id)
+        return sum(socket.topics_followed() for socket in mine)
+
+    def allowance(self, user_id: int) -> Allowance:
+        """What is left to a person of frames from all their sockets here."""
+        if user_id not in self._allowances:
+            if len(self._allowances) >= MOST_KEPT:
+                self._allowances.clear()
+            self._allowances[user_id] = Allowance(PERSON_PER_SECOND, PERSON_AT_ONCE)
+        return self._allowances[user_id]
 
     async def _run(self) -> None:
         while self._sockets:

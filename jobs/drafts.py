@@ -11,7 +11,7 @@ from connections.models import Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
 from jobs.models import MASK, Job, Kind
 from jobs.states import FINAL
-from projects import config
+from projects import config, schema_checks
 from projects import services as projects
 from projects.models import Project
 from projects.models import Status as ProjectStatus
@@ -48,7 +48,7 @@ def new(caller: Caller, fields: Fields) -> Job:
     row = Job(pk=uuid4(), project=project, connection=project.connection, requested_by=caller.user)
     row.config = project.config
     fill(caller, row, fields)
-    check_config(project, fields)
+    check_config(caller, project, fields)
     return row
 
 
@@ -69,13 +69,14 @@ def fill(caller: Caller, row: Job, fields: Fields) -> None:
     _check_kind(row)
 
 
-def check_config(project: Project, fields: Fields) -> None:
+def check_config(caller: Caller, project: Project, fields: Fields) -> None:
     """`Broken` for a configuration that was sent and breaks the project's schema.
 
     May start a child process: never call it inside a transaction.
     """
     if "config" in fields:
-        config.check(config.as_text("config", fields["config"]), project.schema_text)
+        text = config.as_text("config", fields["config"])
+        schema_checks.check(caller, text, project.schema_text)
 
 
 def check_project(project: Project) -> None:

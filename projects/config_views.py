@@ -17,9 +17,10 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import caller_from_page
-from dgxsite.errors import Conflict, SiteError, TooLarge
+from accounts.policy import Caller
+from dgxsite.errors import Conflict, SiteError, TooLarge, TooMany
 from dgxsite.numbers import whole
-from projects import config, differences, pages, services
+from projects import config, differences, pages, schema_checks, services
 from projects.json_lines import Problem
 from projects.models import Project
 
@@ -58,7 +59,7 @@ def save(request: HttpRequest, project_id: UUID) -> HttpResponseBase:
             fields = {"config_text": sent.config_text, "schema_text": sent.schema_text}
             services.change(caller, project_id, fields, revision=sent.revision)
             return _saved(request, row)
-        outcome |= _review(row, sent)
+        outcome |= _review(caller, row, sent)
     except config.Broken as error:
         status, outcome = 422, outcome | _problems(error)
     except TooLarge as error:
@@ -67,6 +68,8 @@ def save(request: HttpRequest, project_id: UUID) -> HttpResponseBase:
         if error.code != "changed_meanwhile":
             raise
         status, outcome = 409, _conflict(services.find(caller, project_id), sent)
+    except TooMany:
+        raise
     except SiteError as error:
         status, outcome = 422, outcome | {"problems": [(Problem(1, (), error.detail), "")]}
     return _answer(request, pages.project_context(caller, row), sent, outcome, status)
@@ -79,10 +82,10 @@ def _read(request: HttpRequest) -> Sent:
     return Sent(texts[0], texts[1], whole(revision, 10**9 - 1))
 
 
-def _review(row: Project, sent: Sent) -> dict[str, Any]:
+def _review(caller: Caller, row: Project, sent: Sent) -> dict[str, Any]:
     if sent.revision is not None and sent.revision != row.revision:
         raise Conflict(code="changed_meanwhile")
-    written = config.check(sent.config_text, sent.schema_text)
+    written = schema_checks.check(caller, sent.config_text, sent.schema_text)
     return {
         "is_reviewed": True,
         "config_lines": differences.between(row.config_text, written.config_text),

@@ -15,7 +15,7 @@ from dgxsite import consumers, hub, live, watch
 from metrics.live import Recorder, latest
 from metrics.unsaved import Unsaved
 from tests.factories import join, make_connection, make_team, make_token, make_user
-from tests.live.people import Client, in_database, log_in, with_session, with_token
+from tests.live.people import Client, eventually, in_database, log_in, with_session, with_token
 from tests.metrics.machines import MOMENT, every_two_seconds, make_sample
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -396,3 +396,40 @@ async def test_no_person_takes_all_the_room(stage, monkeypatch):
         async with Client(with_token(token)) as other:
             await other.subscribe("notifications")
             assert (await other.hear())["event"] == "state"
+
+
+async def test_all_sockets_of_a_person_share_their_frames(stage, monkeypatch):
+    monkeypatch.setattr(watch, "PERSON_PER_SECOND", 0.0)
+    monkeypatch.setattr(watch, "PERSON_AT_ONCE", 6.0)
+    headers = with_token(stage.token)
+    async with Client(headers) as first, Client(headers) as second:
+        for _ in range(2):  # two for the handshakes, four for these
+            for client in (first, second):
+                await client.subscribe("notifications")
+                await client.hear()
+        await first.subscribe("notifications")
+        assert await first.closed_with() == 1008
+        async with Client(headers) as third:
+            assert await third.closed_with() == 1013
+        token = await in_database(make_token, stage.stranger)
+        async with Client(with_token(token)) as other:
+            await other.subscribe("notifications")
+            assert (await other.hear())["event"] == "state"
+
+
+async def test_all_sockets_of_a_person_share_their_topics(stage, monkeypatch):
+    monkeypatch.setattr(consumers, "MAX_TOPICS_PER_PERSON", 2)
+    headers = with_token(stage.token)
+    async with Client(headers) as first, Client(headers) as second:
+        await first.subscribe("notifications")
+        await second.subscribe("fleet")
+        await first.hear_until(lambda message: message["topic"] == "notifications")
+        await second.hear_until(lambda message: message["topic"] == "fleet")
+        await second.subscribe(stage.topic)
+        told = await second.hear_until(lambda message: message["event"] == "error")
+        assert told["data"]["code"] == "too_many_topics"
+        assert "All your sockets together" in told["data"]["detail"]
+        await first.say({"action": "unsubscribe", "topics": ["notifications"]})
+        await eventually(lambda: watch.watch().topics_of(stage.viewer.pk) == 1)
+        await second.subscribe(stage.topic)
+        assert await second.hear_until(lambda m: (m["topic"], m["event"]) == (stage.topic, "state"))
