@@ -42,4 +42,4 @@ CMD ["python", "-m", "uvicorn", "dgxsite.asgi:application", "--host", "0.0.0.0",
      "--lifespan", "off", "--ws", "websockets-sansio", \
      "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--no-access-log", \
      "--no-server-header", "--log-level", "warning", "--timeout-graceful-shutdown", "2", \
-     "--proxy-headers"]
+     "--no-proxy-headers"]

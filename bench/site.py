@@ -118,7 +118,7 @@ def keeping(site: Site, machines: int) -> Iterator[Keeping]:
 @contextlib.contextmanager
 def web(site: Site, port: int) -> Iterator[int]:
     """Pages and sockets on loopback, once they answer; the process id."""
-    with _program(site, programs.web("127.0.0.1", port, behind_proxy=False)) as process:
+    with _program(site, programs.web("127.0.0.1", port)) as process:
         wait_until(lambda: _answers(port), 60, "the web process does not answer", site.log("web"))
         yield process.pid
 

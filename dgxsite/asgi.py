@@ -15,9 +15,12 @@ django.setup(set_prefix=False)
 
 from dgxsite.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
 from dgxsite.handler import OneThread  # noqa: E402
+from dgxsite.proxies import BehindProxies  # noqa: E402
 from dgxsite.request_turns import Turns  # noqa: E402
 from dgxsite.routing import websocket_urlpatterns  # noqa: E402
 from dgxsite.streaming import Closing  # noqa: E402
 
 pages = Closing(BodyLimit(Turns(cast("App", OneThread()))))
-application = ProtocolTypeRouter({"http": pages, "websocket": URLRouter(websocket_urlpatterns)})
+application = BehindProxies(
+    ProtocolTypeRouter({"http": pages, "websocket": URLRouter(websocket_urlpatterns)})
+)

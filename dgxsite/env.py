@@ -43,6 +43,6 @@ def env_int(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name}: {value!r} is not a whole number") from error
 
 
-def env_list(name: str) -> list[str]:
-    """The comma-separated parts of NAME, blanks removed."""
-    return [part.strip() for part in env_str(name).split(",") if part.strip()]
+def env_list(name: str, default: str = "") -> list[str]:
+    """The comma-separated parts of NAME, blanks removed; set to nothing it is empty."""
+    return [part.strip() for part in env_str(name, default).split(",") if part.strip()]

@@ -23,6 +23,8 @@ WEB_OPTIONS = (
     *("--http", "dgxsite.http_protocol:BoundedH11", "--timeout-keep-alive", "5"),
     *("--lifespan", "off", "--ws", "websockets-sansio", "--ws-max-size", "65536"),
     *("--ws-per-message-deflate", "false"),
+    # Whose word is taken for who called is for dgxsite/proxies.py.
+    "--no-proxy-headers",
     *("--no-access-log", "--no-server-header", "--log-level", "warning"),
     *("--timeout-graceful-shutdown", "2"),
 )
@@ -54,15 +56,10 @@ def server(embedded: Server) -> Program:
     )
 
 
-def web(host: str, port: int, *, behind_proxy: bool) -> Program:
-    """Pages, API and sockets.
-
-    Only where a proxy stands in front is its word taken for who called; otherwise any local
-    program could choose its own address.
-    """
-    proxy = "--proxy-headers" if behind_proxy else "--no-proxy-headers"
+def web(host: str, port: int) -> Program:
+    """Pages, API and sockets."""
     argv: tuple[str, ...] = (sys.executable, "-m", "uvicorn", "dgxsite.asgi:application")
-    argv += ("--host", host, "--port", str(port), proxy, *WEB_OPTIONS)
+    argv += ("--host", host, "--port", str(port), *WEB_OPTIONS)
     return Program("web", argv, stage=_SITE, patience_seconds=3)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dgxsite import embedded
+from dgxsite import embedded, proxies
 from dgxsite.addresses import celery_broker, database_settings, redis_database
 from dgxsite.env import env_bool, env_int, env_list, env_str
 from dgxsite.mail import mail_settings
@@ -79,6 +79,10 @@ ALLOWED_HOSTS = env_list("DGX_ALLOWED_HOSTS") or [
 if BASE_URL:
     ALLOWED_HOSTS.append(urlsplit(BASE_URL).hostname or "")
     CSRF_TRUSTED_ORIGINS = [BASE_URL]
+# Whose word is taken for who called; with an address of its own the site has a proxy on its host.
+TRUSTED_PROXIES = proxies.networks(
+    env_list("DGX_TRUSTED_PROXIES", "127.0.0.1,::1" if BASE_URL else "")
+)
 CORS_ORIGINS = env_list("DGX_CORS_ORIGINS")
 # Connections may point at loopback only in tests and the demo.
 ALLOW_LOOPBACK = env_bool("DGX_ALLOW_LOOPBACK")
@@ -217,6 +221,9 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# Five failures lock a name from one address; the address itself only what no office or lab behind
+# one address comes near to.
+ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "60/m/ip,5/300s/key"}
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
@@ -275,8 +282,6 @@ SILENCED_SYSTEM_CHECKS = ["security.W008"]  # asks for the line above to be othe
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-if HTTPS:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

@@ -55,7 +55,7 @@ def run(place: Place, console: Console, occupancy: Occupancy) -> None:
         start_servers(supervisor)
         _prepare(supervisor, place, console)
         for program in (
-            programs.web(place.host, place.port, behind_proxy=bool(settings.BASE_URL)),
+            programs.web(place.host, place.port),
             programs.keeper(),
             programs.beat(),
         ):

@@ -98,7 +98,7 @@ class Site:
     def web(self) -> Program:
         """Start pages and API, and wait until they answer."""
         self._port = free_port()
-        program = programs.web("127.0.0.1", self._port, behind_proxy=False)
+        program = programs.web("127.0.0.1", self._port)
         running = self._start("web", program.argv, program.environment)
         until(self._answers, "the web process answers", seconds=_START_SECONDS)
         return running

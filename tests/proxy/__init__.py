@@ -1,0 +1,1 @@
+"""The site behind proxies: who called, over what, and whose word for it counts."""
