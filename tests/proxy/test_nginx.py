@@ -17,10 +17,11 @@ import pytest
 import requests
 import websockets
 from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
 from requests.adapters import HTTPAdapter
 
-from accounts.models import AuditEvent, Refusal
+from accounts.models import AuditEvent, Refusal, User
 from dgxsite import children
 from dgxsite.programs import WEB_OPTIONS
 from tests import factories
@@ -28,6 +29,8 @@ from tests.browser.tls import _certificate
 from tests.metrics.private import psycopg_address
 from tests.programs import require_program
 from tests.waiting import until
+
+_HASHER = Argon2PasswordHasher()
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -141,6 +144,14 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _make_person() -> User:
+    """Somebody whose password the product's own settings can check."""
+    user = factories.make_user("ada")
+    user.password = _HASHER.encode("password", _HASHER.salt())
+    user.save()
+    return user
+
+
 def _browser(place: Place, source: str) -> requests.Session:
     browser = requests.Session()
     browser.verify = str(place.certificate)
@@ -166,7 +177,7 @@ def _log_in(
 
 def test_two_clients_of_one_proxy_are_two_callers(place: Place) -> None:
     """Locked apart, named apart in the audit, whatever they write into the header."""
-    factories.make_user("ada")
+    _make_person()
     forger = _browser(place, "127.0.0.2")
     for number in range(6):
         forged = {"X-Forwarded-For": f"203.0.113.{number}", "X-Forwarded-Host": "evil.example"}
@@ -201,8 +212,7 @@ def test_who_goes_past_the_proxy_is_who_they_are(place: Place) -> None:
 
 
 def test_sockets_come_through_with_their_origin(place: Place) -> None:
-    user = factories.make_user("ada")
-    factories.join(user, factories.make_team())
+    factories.join(_make_person(), factories.make_team())
     browser = _browser(place, "127.0.0.2")
     assert _log_in(browser, place.address, "ada", "password").status_code == 302
     cookies = "; ".join(f"{one.name}={one.value}" for one in browser.cookies)
