@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psycopg
 from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
@@ -95,7 +96,11 @@ Translate = Callable[[Exception, str], errors.SiteError | None]
 
 # A subclass stands before its base.
 _TABLE: tuple[tuple[tuple[type[Exception], ...], Translate], ...] = (
-    ((OperationalError, InterfaceError, RedisError), _dependency_down),
+    # psycopg's own come from what streams outside of Django's connections.
+    (
+        (OperationalError, InterfaceError, RedisError, psycopg.OperationalError),
+        _dependency_down,
+    ),
     ((RequestDataTooBig,), _too_large),
     (
         (SuspiciousOperation, DjangoBadRequest, MultiPartParserError, UnreadablePostError),

@@ -4,13 +4,18 @@ What an answer holds meanwhile – places, its connection, a scratch file – is
 `dgxsite.streaming`, also when the body raises: Django itself does not close such an answer.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from pathlib import Path
 
 from django.http import StreamingHttpResponse
 from psycopg import sql
 
+from connections.files import NotStored
 from dgxsite import streaming
+from dgxsite.errors import NoRoom
+from dgxsite.waiting import outside_database
 from exports import copying, formats
 from exports.models import Export
 from exports.plan import CONTENT_TYPES, Plan
@@ -18,9 +23,23 @@ from exports.storage import PIECE_BYTES
 
 
 def response(plan: Plan, rows: sql.Composed, person: int) -> StreamingHttpResponse:
-    """A range as it comes out of the database; `TooMany` when all places are taken."""
-    places = copying.places(person)
-    return _attachment(formats.body(plan, rows), places, plan.filename, plan.format)
+    """A range as it comes out of the database.
+
+    `TooMany` when all places are taken, `NoRoom` when the disk does not take the file that SQLite
+    needs: that is built before the first byte, for afterwards nothing could be told any more.
+    """
+    with copying.places(person) as owned:
+        body = _built(plan, rows, owned) if plan.format == "sqlite" else formats.body(plan, rows)
+        return _attachment(body, owned.pop_all(), plan.filename, plan.format)
+
+
+def _built(plan: Plan, rows: sql.Composed, owned: ExitStack) -> formats.Body:
+    try:
+        with outside_database():
+            file = owned.enter_context(asyncio.run(formats.built(plan, rows)))
+    except NotStored as error:
+        raise NoRoom(str(error)) from error
+    return formats.of_file(file)
 
 
 def stored(export: Export, person: int) -> StreamingHttpResponse:

@@ -2,13 +2,15 @@
 
 CSV and JSON are made by PostgreSQL and only passed on. Parquet is written in row groups to a buffer
 that is emptied after each. SQLite needs a file: it is built in the exports folder and removed as
-soon as it is open for sending. Memory stays flat in all of them. A database that fails is a
+soon as it is open for sending; an answer has it `built` before its first byte, while what goes
+wrong can still be told. Memory stays flat in all of them. A database that fails is a
 `psycopg.Error`, a disk that is full a `NotStored`; what went out by then is no whole file.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, closing
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 from psycopg import sql
@@ -77,13 +79,24 @@ async def _parquet(plan: Plan, rows: sql.Composed) -> Body:
     yield await streaming.in_thread(writer.end)
 
 
-async def _sqlite(plan: Plan, rows: sql.Composed) -> Body:
+async def built(plan: Plan, rows: sql.Composed) -> BinaryIO:
+    """The whole SQLite file; its name is gone already, and the file goes when it is closed."""
     with storage.scratch() as directory:
         path = directory / "metrics.sqlite"
         await _fill(path, plan, rows)
-        file = path.open("rb")
-    with file:  # the name is gone, the file goes when it is closed
+        return path.open("rb")
+
+
+async def of_file(file: BinaryIO) -> Body:
+    """What `built` has made."""
+    with file:
         while piece := await streaming.in_thread(file.read, storage.PIECE_BYTES):
+            yield piece
+
+
+async def _sqlite(plan: Plan, rows: sql.Composed) -> Body:
+    async with aclosing(of_file(await built(plan, rows))) as pieces:
+        async for piece in pieces:
             yield piece
 
 

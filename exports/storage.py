@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ PIECE_BYTES = 256 * 1024
 SCRATCH = ".scratch-"
 PART = ".part"
 
+# SQLite's own words for a disk that takes no more; it does not say which of errno's.
+_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _SENTENCES = {
     errno.ENOSPC: "The disk of the site is full.",
     errno.EDQUOT: "The quota of the site is used up.",
@@ -76,12 +79,22 @@ def _writing(final: Path, expected_bytes: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for a file that is only built to be sent; it is gone afterwards."""
+    """A folder for a file that is only built to be sent; it is gone afterwards.
+
+    What the disk refuses meanwhile is a `NotStored`, also where SQLite was told.
+    """
     parent = folder()
-    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    check_room(parent, 0)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=SCRATCH) as directory:
-        yield Path(directory)
+    try:
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_room(parent, 0)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=SCRATCH) as directory:
+            yield Path(directory)
+    except OSError as error:
+        raise NotStored(sentence(error, parent)) from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _OF_THE_DISK:
+            raise
+        raise NotStored(_SENTENCES[errno.ENOSPC]) from error
 
 
 def check_room(directory: Path, wanted_bytes: int) -> None:
