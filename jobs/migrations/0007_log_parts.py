@@ -55,7 +55,7 @@ FOR EACH ROW EXECUTE FUNCTION jobs_note_step();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0005_queue_paused_by")]
+    dependencies = [("jobs", "0006_unreadable_records")]
 
     operations = [
         migrations.AddField(
