@@ -45,6 +45,8 @@ DATABASES = {
 REDIS_SAMPLES_URL = redis_database(REDIS_URL, 2)
 # A Redis that hangs costs a request at most this long.
 REDIS_TIMEOUT_SECONDS = 2.0
+# And what a log-in waits for its rate limits, beside the password that it checks.
+CACHE_TIMEOUT_SECONDS = 1.0
 
 # --- Keys -----------------------------------------------------------------------------------
 
@@ -265,8 +267,8 @@ CACHES = {
         "BACKEND": "dgxsite.cache.PatientRedisCache",
         "LOCATION": REDIS_SAMPLES_URL,
         "OPTIONS": {
-            "socket_timeout": REDIS_TIMEOUT_SECONDS,
-            "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+            "socket_timeout": CACHE_TIMEOUT_SECONDS,
+            "socket_connect_timeout": CACHE_TIMEOUT_SECONDS,
             "retry": ONCE,
         },
     }
