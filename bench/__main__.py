@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import history, parts, site
+from bench import history, journal, parts, site
 from bench.figures import GOAL_MACHINES, Figures, Peer, Scale
 from bench.gpustat_web import Installation
 from bench.processes import Broken
 from bench.report import report
 
-PARTS = ("scale", "exec", "latency", "peer", "history")
+PARTS = ("scale", "exec", "latency", "peer", "history", "log")
 _MACHINES = (50, 200, 500)
 _FEW = 50
 _SOCKETS = 50
@@ -102,7 +102,11 @@ def _measure(plan: Plan, directory: Path) -> Figures:
         if "history" in plan.parts:
             parts.say(f"a year of history: {plan.days} days of windows")
             year = history.measure(place, directory / "history", days=plan.days)
-        return Figures(scales, ages, peer, year)
+        cost = None
+        if "log" in plan.parts:
+            parts.say("logs, line by line, and what the database writes of them")
+            cost = journal.measure(place)
+        return Figures(scales, ages, peer, year, cost)
 
 
 def _scales(plan: Plan, place: site.Site, directory: Path, recording: Path) -> list[Scale]:

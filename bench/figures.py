@@ -84,6 +84,16 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """Bytes of WAL for each byte of log: of lines and of single dots, now and as it was before."""
+
+    lines: float
+    lines_before: float
+    dots: float
+    dots_before: float
+
+
+@dataclass(frozen=True, slots=True)
 class Goal:
     """A figure beside its limit; absent when it was not measured."""
 
@@ -106,6 +116,7 @@ class Figures:
     ages: Ages | None = None
     peer: Peer | None = None
     history: History | None = None
+    journal: Journal | None = None
 
 
 def per_sample_ms(cpu_seconds: float, samples: int) -> float:

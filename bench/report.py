@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import history
+from bench import history, journal
 from bench.figures import Ages, Figures, Peer, Scale, goals, percentile
 
 _PACKAGES = ("django", "celery", "paramiko", "asyncssh", "redis", "psycopg", "orjson", "uvicorn")
@@ -45,6 +45,8 @@ def report(figures: Figures) -> str:
         parts.append(_peer(figures.peer))
     if figures.history is not None:
         parts.append("\n".join(_row(*line) for line in history.lines(figures.history)))
+    if figures.journal is not None:
+        parts.append("\n".join(_row(*line) for line in journal.lines(figures.journal)))
     parts.append(_goals(figures))
     return "\n\n".join(parts) + "\n"
 
@@ -108,7 +110,11 @@ def _goals(figures: Figures) -> str:
             f"{goal.text} (at most {goal.limit:g})",
             [_number(goal.figure, ".2f"), goal.verdict],
         )
-        for goal in [*goals(figures), *history.goals(figures.history)]
+        for goal in [
+            *goals(figures),
+            *history.goals(figures.history),
+            *journal.goals(figures.journal),
+        ]
     )
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from connections.link import Link
 from dgxsite.crypto import SecretUnreadable
-from jobs import announce, failpoints, fencing, finishing, logs, masking, remote
+from jobs import announce, failpoints, fencing, finishing, log_budget, logs, masking, remote
 from jobs.judging import Verdict, judge, unread
 from jobs.models import Job, Kind
 from jobs.starting import Starter
@@ -78,10 +78,12 @@ class Writer:
 
     def _append(self, job: Job, data: bytes) -> bytes:
         try:
-            return logs.append(job, data, timezone.now())
+            kept = logs.append(job, data, timezone.now())
         except logs.Overtaken:
             self._whole_until.pop(job.pk, None)
             raise
+        log_budget.of(self._link.connection_id).spend(len(kept))
+        return kept
 
     def forget_all_but(self, living: Collection[UUID]) -> None:
         for memory in (self._doubts, self._secrets, self._whole_until, self._starter.refusals):

@@ -17,7 +17,7 @@ from django.utils import timezone
 from connections import ssh
 from connections.link import Link
 from dgxsite import isolation
-from jobs import announce, exchange, failpoints, fencing, granting, logs, remote
+from jobs import announce, exchange, failpoints, fencing, granting, log_budget, logs, remote
 from jobs.beginnings import Beginnings
 from jobs.history import History
 from jobs.launching import GRACE_SECONDS
@@ -59,6 +59,7 @@ class Tender:
         self._starter = Starter(link)
         self._writer = Writer(link, self._starter)
         self._beginnings = Beginnings(link)
+        self._budget = log_budget.of(link.connection_id)
         self._stops: dict[UUID, float] = {}
         self._slow: dict[UUID, float] = {}
 
@@ -97,9 +98,10 @@ class Tender:
         to_start = [job for job in jobs if self._starter.is_due(job)]
         self._each(to_start[:STARTS_PER_ROUND], self._starter.start, "starting", _say_not_started)
         self._each(to_stop, self._stop, "stopping", _say_not_stopped)
-        share = exchange.LOG_BYTES_PER_REPORT // max(1, len(jobs))
+        share = self._log_share(len(jobs))
         asks = [
-            remote.Ask(job.pk, job.log_bytes, share, known(job)) for job in self._readable(jobs)
+            remote.Ask(job.pk, job.log_bytes, 0 if logs.is_full(job) else share, known(job))
+            for job in self._readable(jobs)
         ]
         report = exchange.report(self._link, asks, self._history.unknown_pids(), origins)
         MachineQueue(pk=self._link.connection_id).note_seen()
@@ -109,7 +111,11 @@ class Tender:
         written = self._each(
             jobs, lambda job: self._write(job, report), "writing down", _say_not_written
         )
-        return written > 0
+        return written > 0 and self._budget.left() > 0
+
+    def _log_share(self, count: int) -> int:
+        """How many bytes of log each of so many jobs may send now."""
+        return min(exchange.LOG_BYTES_PER_REPORT, self._budget.left()) // max(1, count)
 
     def _grant(self, connection_id: UUID) -> None:
         for job in granting.grant(connection_id, self._link.epoch, self._history.devices):

@@ -50,6 +50,17 @@ def test_measures_five_machines_and_leaves_nothing_behind(short_directory: Path)
     assert living_in(short_directory) == []
 
 
+def test_counts_what_a_log_costs_in_the_journal(short_directory: Path) -> None:
+    bench = start(short_directory, "--only", "log")
+    output, errors = bench.communicate(timeout=220)
+    assert bench.returncode == 0, errors
+    label = "bytes per byte of log printed line by line"
+    found = re.search(rf"^{label} +(\d+\.\d\d) +(\d+\.\d\d) +\d+$", output, re.MULTILINE)
+    assert found, output
+    assert 0 < float(found[1]) <= 4.0
+    assert float(found[2]) > 10 * float(found[1])
+
+
 def test_writes_and_asks_for_three_days(short_directory: Path) -> None:
     bench = start(short_directory, "--days", "3", "--only", "history")
     output, errors = bench.communicate(timeout=220)

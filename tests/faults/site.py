@@ -91,6 +91,10 @@ class Site:
         """Start a worker for the short tasks."""
         return self._start("worker", (*_CELERY, *_WORKER, "-n", "worker@%h"))
 
+    def keeper_and_worker(self) -> Program:
+        """Start both in one process, as `manage.py up` does."""
+        return self._start("both", programs.keeper().argv)
+
     def beat(self) -> Program:
         """Start the clock."""
         return self._start("beat", programs.beat().argv)
