@@ -13,6 +13,8 @@ from metrics.collectors.readings import Health, Sample
 # Three times what was asked for; and after a pause so many at once.
 FASTEST = 3.0
 AT_ONCE = 20.0
+# So long after the last one was left out it is still said.
+SAID_SECONDS = 60.0
 MAX_SAMPLE_BYTES = 128 * 1024
 SOURCE = "proc"
 
@@ -25,19 +27,22 @@ class Pace:
         self._room = AT_ONCE
         self._at = now
         self._left_out = 0
+        self._say_until = now
 
     def taken(self, sample: Sample, now: float) -> Sample | None:
-        """The sample, which says how many were left out before it; None for one too many."""
+        """The sample, which says how many were lately left out; None for one too many."""
         self._room = min(AT_ONCE, self._room + self._per_second * (now - self._at))
         self._at = now
+        if now >= self._say_until:
+            self._left_out = 0
         if self._room < 1:
             self._left_out += 1
+            self._say_until = now + SAID_SECONDS
             return None
         self._room -= 1
-        left_out, self._left_out = self._left_out, 0
-        if not left_out:
+        if not self._left_out:
             return sample
-        return said(sample, f"{left_out} samples more than were asked for are left out")
+        return said(sample, f"{self._left_out} samples more than were asked for are left out")
 
 
 def said(sample: Sample, detail: str) -> Sample:
