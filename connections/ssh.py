@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import paramiko
 
@@ -59,6 +59,23 @@ _ALL_HOST_KEYS = tuple(name for family in HOST_KEY_FAMILIES.values() for name in
 WINDOW_BYTES = 4 * 1024 * 1024
 PACKET_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 1024 * 1024
+# What a peer may send before anybody has logged in: greeting, keys and a banner take a tenth.
+LOGIN_BYTES = 256 * 1024
+# The longest packet that we allow, with what goes around it.
+LONGEST_MESSAGE_BYTES = PACKET_BYTES + 4096
+# Reads beyond the end of one message: old servers leave out the last fields.
+MOST_MISSED = 16
+# Messages without content in so many seconds; a keep-alive is one in fifteen.
+MOST_IDLE_MESSAGES, IDLE_MESSAGES_SECONDS = 1_000, 10.0
+_TOO_MUCH = "The SSH server sends more than a log-in takes; it was hung up on."
+_SAYS_NOTHING = frozenset(
+    {
+        paramiko.common.MSG_IGNORE,
+        paramiko.common.MSG_DEBUG,
+        paramiko.common.MSG_UNIMPLEMENTED,
+        paramiko.common.MSG_GLOBAL_REQUEST,
+    }
+)
 # How often is looked for what no event tells: words on the second output, the deadline.
 QUIET_SECONDS = 0.02
 # Characters of a sentence, and of a fingerprint or the name of an algorithm.
@@ -318,6 +335,110 @@ class Session:
             raise SessionLost(f"no channel: {error}") from error
 
 
+class TooMuch(paramiko.SSHException):
+    """The machine sends what no server has to send; the session is over."""
+
+
+class _Message(paramiko.Message):
+    """One message of a peer, which may end too early a few times, as old servers' do.
+
+    Paramiko reads zeros beyond the end for ever, so that a count of four thousand million in a
+    short message is a loop of hours.
+    """
+
+    _missed = 0
+
+    @classmethod
+    def of(cls, message: paramiko.Message) -> Self:
+        own = cls()
+        own.packet, own.seqno = message.packet, message.seqno
+        return own
+
+    def get_bytes(self, n: int) -> bytes:
+        if n > LONGEST_MESSAGE_BYTES:
+            raise TooMuch("a text longer than any message")
+        found = self.packet.read(n)
+        if len(found) < n:
+            self._missed += 1
+            if self._missed > MOST_MISSED:
+                raise TooMuch("a message that ends long before it says")
+        return found + b"\0" * (n - len(found))
+
+
+class _Packets(paramiko.packet.Packetizer):
+    """What a peer may make us keep: short packets, few before the log-in, few that say nothing."""
+
+    def __init__(self, socket: Any) -> None:
+        super().__init__(socket)
+        self._left: int | None = LOGIN_BYTES
+        self._idle, self._since = 0, time.monotonic()
+
+    def logged_in(self) -> None:
+        """From now on the windows of the channels are what bounds it."""
+        self._left = None
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > LONGEST_MESSAGE_BYTES:
+            raise TooMuch(f"a packet of {n} bytes")
+        self._spend(n)
+        return super().read_all(n, check_rekey)
+
+    def read_message(self) -> tuple[int, paramiko.Message]:
+        kind, message = super().read_message()
+        if kind in _SAYS_NOTHING:
+            self._count_idle()
+        return kind, _Message.of(message)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """A piece of a line before the key exchange, which may have no end."""
+        found: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
+        self._spend(len(found))
+        return found
+
+    def _spend(self, count: int) -> None:
+        if self._left is not None:
+            self._left -= count
+            if self._left < 0:
+                raise TooMuch("more bytes than a log-in takes")
+
+    def _count_idle(self) -> None:
+        self._idle += 1
+        if self._idle > MOST_IDLE_MESSAGES:
+            if time.monotonic() - self._since < IDLE_MESSAGES_SECONDS:
+                raise TooMuch("a flood of messages that say nothing")
+            self._idle, self._since = 0, time.monotonic()
+
+
+def _within_window(feed: Callable[[paramiko.Channel, Any], None]) -> Any:
+    """Paramiko keeps what comes beyond the window that it gave; no server has to send that."""
+
+    def fed(channel: paramiko.Channel, message: Any) -> None:
+        if len(channel.in_buffer) + len(channel.in_stderr_buffer) > WINDOW_BYTES + PACKET_BYTES:
+            raise TooMuch("more than the window of a channel")
+        feed(channel, message)
+
+    return fed
+
+
+class _Transport(paramiko.Transport):
+    """Paramiko's, with bounds on what the peer may make us keep."""
+
+    packetizer: _Packets
+    _channel_handler_table: ClassVar[dict[int, Any]] = {
+        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        paramiko.common.MSG_CHANNEL_DATA: _within_window(
+            paramiko.Channel._feed  # type: ignore[attr-defined]
+        ),
+        paramiko.common.MSG_CHANNEL_EXTENDED_DATA: _within_window(
+            paramiko.Channel._feed_extended  # type: ignore[attr-defined]
+        ),
+    }
+
+
+# SFTP's answers are read by this name there; the same bounds count.
+paramiko.sftp_client.Message = _Message  # type: ignore[attr-defined]
+
+
 class Sftp(paramiko.SFTPClient):
     """Paramiko's client, and two requests of OpenSSH's that it does not know."""
 
@@ -414,6 +535,7 @@ def open_session(
         if jump is not None:
             jump.close()
         raise
+    transport.packetizer.logged_in()
     transport.set_keepalive(KEEPALIVE_SECONDS)
     transport.sock.settimeout(IDLE_WAKE_SECONDS)
     key = transport.get_remote_server_key()
@@ -450,7 +572,7 @@ def fingerprint(blob: bytes) -> str:
 
 def _verified(
     target: Target, deadline: float, hang_up: HangUp
-) -> tuple[paramiko.Transport, Session | None]:
+) -> tuple[_Transport, Session | None]:
     """A transport whose host key is the pinned one.
 
     A fingerprint alone does not say which of the server's keys it belongs to: if the first one
@@ -492,12 +614,15 @@ def _verified(
 
 def _handshake(
     target: Target, deadline: float, host_keys: tuple[str, ...], hang_up: HangUp
-) -> tuple[paramiko.Transport, Session | None]:
+) -> tuple[_Transport, Session | None]:
     """Key exchange with the machine, before any log-in."""
     sock, jump = _connect(target, deadline, hang_up)
     try:
-        transport = paramiko.Transport(
-            sock, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES
+        transport = _Transport(
+            sock,
+            default_window_size=WINDOW_BYTES,
+            default_max_packet_size=PACKET_BYTES,
+            packetizer_class=_Packets,
         )
     except BaseException:
         sock.close()
@@ -525,6 +650,8 @@ def _handshake(
 
 def _handshake_detail(error: Exception) -> str:
     """A sentence that repeats none of the peer's bytes, which need not be SSH at all."""
+    if isinstance(error, TooMuch):
+        return _TOO_MUCH
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return "The SSH server offers no algorithm that is still considered safe."
     if "banner" in str(error):
@@ -596,7 +723,7 @@ def _network_detail(error: OSError) -> str:
     return "No answer from this address and port."
 
 
-def _authenticate(transport: paramiko.Transport, target: Target, deadline: float) -> None:
+def _authenticate(transport: _Transport, target: Target, deadline: float) -> None:
     transport.auth_timeout = max(0.5, deadline - time.monotonic())
     credentials = target.credentials
     try:
@@ -607,6 +734,8 @@ def _authenticate(transport: paramiko.Transport, target: Target, deadline: float
                 _authenticate_with_agent(transport, target.username)
             else:
                 transport.auth_publickey(target.username, load_key(credentials))
+    except TooMuch as error:
+        raise ConnectError("ssh_unresponsive", _TOO_MUCH) from error
     except paramiko.AuthenticationException as error:
         raise _auth_error(error) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
