@@ -193,7 +193,7 @@ class Crew:
         links = self._living_links()
         ids = {link.connection_id for link in links}
         wanting = Job.objects.filter(connection_id__in=ids, status__in=[*ACTIVE, Status.QUEUED])
-        wanted = set(wanting.values_list("connection_id", flat=True))
+        wanted = set(wanting.order_by().values_list("connection_id", flat=True).distinct())
         forgotten = watching.forgotten(ids)
         isolation.each(
             [link for link in links if link.connection_id in wanted],

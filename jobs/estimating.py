@@ -5,8 +5,8 @@ has no limit, or somebody else uses the GPU, nothing is said.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from jobs.queue import Asked, Gpus
@@ -15,8 +15,7 @@ from jobs.queue import Asked, Gpus
 Times = dict[str, datetime | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A job in the queue's order and the time that it may take."""
 
     asked: Asked
@@ -30,6 +29,8 @@ def estimate(
     times: Times = dict(free_at)
     found: dict[UUID, datetime] = {}
     for one in waiting:
+        if _is_hopeless(one.asked.gpus, times):
+            continue
         keys = _keys(one.asked.gpus, times)
         start = _start(one.asked, keys, times, now)
         if start is not None:
@@ -37,6 +38,11 @@ def estimate(
         ends = start + one.limit if start is not None and one.limit is not None else None
         times |= dict.fromkeys(keys, ends)
     return found
+
+
+def _is_hopeless(gpus: Gpus, times: Times) -> bool:
+    """Whether nothing is known of any device: of a long queue all but the first."""
+    return gpus not in (0, ()) and not any(times.values())
 
 
 def _keys(gpus: Gpus, times: Times) -> list[str]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from jobs.devices import Device
@@ -19,8 +20,7 @@ _NAMED = 3
 Gpus = int | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A job in the queue. `gpus`: a count, or the keys of devices; `blocked` says what it waits
     for beside GPUs.
     """
@@ -46,8 +46,7 @@ class Machine:
     per_person: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """`granted` None: it waits, for the reason in words."""
 
     job_id: UUID
@@ -69,6 +68,10 @@ class _Round:
         self._gone: dict[str, str] = {
             key: f"is granted to the job “{name}”" for key, name in machine.granted.items()
         }
+        # Why jobs that ask for the same wait, as long as nothing more is gone: of a long queue
+        # most do.
+        self._known: dict[tuple[Gpus, bool], str] = {}
+        self._known_at = 0
 
     def decide(self, asked: Sequence[Asked]) -> list[Decision]:
         return [self._one(job) for job in asked]
@@ -76,15 +79,27 @@ class _Round:
     def _one(self, job: Asked) -> Decision:
         if reason := self._other_reason(job):
             return Decision(job.job_id, None, reason)
+        kind = (job.gpus, job.wait_for_gpu)
+        if kind in self._known:
+            return Decision(job.job_id, None, self._known[kind])
         wanted, reason = self._choose(job)
         if wanted is None:
             self._keep(job)
+            self._note(kind, reason)
             return Decision(job.job_id, None, reason)
         for key in wanted:
             self._gone[key] = "is granted to a job before it"
+        self._note(None, "")
         if job.person is not None:
             self._running[job.person] += 1
         return Decision(job.job_id, wanted)
+
+    def _note(self, kind: tuple[Gpus, bool] | None, reason: str) -> None:
+        """Remember a reason, unless more is gone since it was found: then all are found anew."""
+        if len(self._gone) != self._known_at:
+            self._known, self._known_at = {}, len(self._gone)
+        elif kind is not None:
+            self._known[kind] = reason
 
     def _other_reason(self, job: Asked) -> str | None:
         """What it waits for that is no GPU."""

@@ -8,13 +8,14 @@ deleted, what still waits is stopped for good, and nothing is tried again.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models.signals import pre_delete
 
 from accounts import given
-from accounts.models import User
+from accounts.models import Team, User
 from jobs.models import Job
 from jobs.states import FINAL, WAITING, Status
 
@@ -32,8 +33,7 @@ class Standing:
         """Why it does not start; None lets it, as it does what no person asked for."""
         if job.requested_by_id is None or job.requested_by_id in self.people:
             return None
-        words = given.may_no_more(job.requested_by, "start jobs here")
-        return f"{words} An operator who starts it takes it over."
+        return _words(job.requested_by)
 
 
 def standing_of(jobs: Sequence[Job]) -> Standing:
@@ -41,6 +41,21 @@ def standing_of(jobs: Sequence[Job]) -> Standing:
     if not jobs:
         return Standing(())
     return Standing(given.people_who_may(ACTION, jobs[0].team))
+
+
+def objections(connection_id: UUID, people: Collection[int | None]) -> dict[int, str]:
+    """Why what these people asked for does not start on a machine; nobody else is in it."""
+    asking = {person for person in people if person is not None}
+    if not asking:
+        return {}
+    gone = asking - given.people_who_may(ACTION, Team.objects.get(connections=connection_id))
+    users = User.objects.in_bulk(gone)
+    return {person: _words(users.get(person)) for person in sorted(gone)}
+
+
+def _words(person: User | None) -> str:
+    words = given.may_no_more(person, "start jobs here")
+    return f"{words} An operator who starts it takes it over."
 
 
 def connect() -> None:

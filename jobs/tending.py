@@ -21,6 +21,7 @@ from jobs import announce, exchange, failpoints, fencing, granting, log_budget, 
 from jobs.beginnings import Beginnings
 from jobs.history import History
 from jobs.launching import GRACE_SECONDS
+from jobs.line_up import LineUp
 from jobs.models import Job, MachineQueue
 from jobs.recording import Writer, known
 from jobs.starting import Starter
@@ -30,6 +31,8 @@ from jobs.states import FINAL, Status
 STOP_PATIENCE_SECONDS = 15.0
 # Each takes a moment, in which the others are not looked at.
 STARTS_PER_ROUND = 4
+# What one round shows of a queue in which everything has changed.
+TOLD_PER_ROUND = 40
 # Whose record takes long to read holds all others of its machine up: not more often than this.
 SLOW_PAUSE_SECONDS = 10.0
 # Somebody waits for the first line of a job that has just begun: look this much more often.
@@ -62,6 +65,8 @@ class Tender:
         self._budget = log_budget.of(link.connection_id)
         self._stops: dict[UUID, float] = {}
         self._slow: dict[UUID, float] = {}
+        self._line_up = LineUp()
+        self._untold: dict[UUID, None] = {}
 
     def round(self) -> float | None:
         """Do what is to be done now; seconds until the next round, None when there is no job.
@@ -72,23 +77,30 @@ class Tender:
         isolation.each(
             [self._link.connection_id], self._grant, name="the queue of", passing=_OF_THE_MACHINE
         )
-        jobs = self._jobs()
-        active = [job for job in jobs if job.status != Status.QUEUED]
+        active = self._active()
         living = {job.pk for job in active}
         self._history.hold({key: job.pk for job in active for key in job.granted or ()}, living)
         self._forget_all_but(living)
         origins = self._beginnings.awaited(active)
         if not active and not origins:
-            return settings.JOBS_IDLE_SECONDS if jobs else None
+            return settings.JOBS_IDLE_SECONDS if self._line_up.places else None
         if self._tend(active, origins):
             return 0.0
         is_awaited = any(_is_awaited(job) for job in active)
         return settings.JOBS_SECONDS / (EAGERNESS if is_awaited else 1)
 
-    def _jobs(self) -> list[Job]:
-        rows = Job.objects.filter(connection_id=self._link.connection_id)
-        rows = rows.exclude(status__in=[*FINAL, Status.PENDING])
+    def _active(self) -> list[Job]:
+        rows = Job.objects.active().filter(connection_id=self._link.connection_id)
         return list(rows.select_related("connection__team", "requested_by", "project__connection"))
+
+    def _tell(self, changed: Sequence[UUID]) -> None:
+        """Show what the queue decided, of a long one in turns: a push is a hint."""
+        self._untold |= dict.fromkeys(changed)
+        told = list(self._untold)[:TOLD_PER_ROUND]
+        for job in granting.rows_of(told) if told else ():
+            announce.job(job)
+        for job_id in told:
+            del self._untold[job_id]
 
     def _tend(self, jobs: Sequence[Job], origins: Sequence[UUID]) -> bool:
         """Act on the machine and write what it says; whether more of a log is waiting."""
@@ -118,8 +130,11 @@ class Tender:
         return min(exchange.LOG_BYTES_PER_REPORT, self._budget.left()) // max(1, count)
 
     def _grant(self, connection_id: UUID) -> None:
-        for job in granting.grant(connection_id, self._link.epoch, self._history.devices):
-            announce.job(job)
+        self._tell(
+            granting.grant_on(
+                connection_id, self._link.epoch, self._history.devices, self._line_up
+            )
+        )
 
     def _each(
         self,
