@@ -2,6 +2,7 @@
 
 import re
 
+from dgxsite import hostnames
 from dgxsite.address_policy import literal
 from dgxsite.errors import Invalid
 
@@ -11,15 +12,15 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def check_hostname(text: str) -> str:
-    """The host name in its stored form: lower case, IDN as punycode; `Invalid` with a hint."""
+    """The name as it is stored: lower case, other alphabets in punycode; `Invalid` with a hint."""
     if address := literal(text):
         return str(address)
     if hint := _misuse(text):
         raise Invalid.field("hostname", hint)
     try:
-        hostname = text.lower() if text.isascii() else text.encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise Invalid.field("hostname", "This is not a host name.") from error
+        hostname = hostnames.ascii_form(text)
+    except ValueError as error:
+        raise Invalid.field("hostname", str(error)) from error
     labels = hostname.split(".")
     if len(hostname) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise Invalid.field(

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from dgxsite import hostnames
 from dgxsite.waiting import outside_database
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -53,7 +54,11 @@ def resolve(hostname: str, port: int) -> list[str]:
     """The addresses of a name in the system's order, within 5 s; `Unresolvable` if none."""
     if address := literal(hostname):
         return [str(address)]
-    return _asked(hostname, port)
+    try:  # else the system's resolver would map the name by rules of its own
+        name = hostnames.ascii_form(hostname)
+    except ValueError as error:
+        raise Unresolvable("This is not a host name.") from error
+    return _asked(name, port)
 
 
 @outside_database()

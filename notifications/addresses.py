@@ -6,7 +6,7 @@ does not resolve now is stored, and judged again when something is sent.
 
 from urllib.parse import SplitResult
 
-from dgxsite import address_policy
+from dgxsite import address_policy, hostnames
 from dgxsite.errors import Invalid
 from notifications import apprise_door, webhooks
 from notifications.chat_services import host_of
@@ -17,9 +17,11 @@ def check(kind: str, url: str) -> str:
     """The address as it may be shown; `Invalid` for the field `url`. May take seconds."""
     try:
         parts = _parse(kind, url)
+        if (place := _place(kind, parts)) is not None:
+            hostnames.ascii_form(_written(parts))
     except ValueError as error:
         raise Invalid.field("url", str(error)) from error
-    if (place := _place(kind, parts)) is not None:
+    if place is not None:
         _judge(*place)
     if kind == ChannelKind.APPRISE and not (outcome := apprise_door.check(url)).ok:
         raise Invalid.field("url", outcome.detail)
@@ -34,6 +36,12 @@ def _place(kind: str, parts: SplitResult) -> tuple[str, int] | None:
     if kind == ChannelKind.WEBHOOK:
         return parts.hostname or "", webhooks.port_of(parts)
     return host_of(parts)
+
+
+def _written(parts: SplitResult) -> str:
+    """The host as it was written: `hostname` makes letters of signs that only look like them."""
+    host = parts.netloc.rpartition("@")[2]
+    return "" if host.startswith("[") else host.partition(":")[0]
 
 
 def _judge(host: str, port: int) -> None:
