@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts.admin import Audited, ReadOnly
 from accounts.back_office import OfTeams
+from jobs import hidden, preview
 from jobs.models import Job, MachineQueue
 
 
@@ -19,7 +20,13 @@ class JobAdmin(ReadOnly, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("status", "kind")
     list_select_related = ("connection", "project", "requested_by")
     search_fields = ("name", "model_name")
-    exclude = ("environment_encrypted",)
+    exclude = ("environment_encrypted", "config")
+    readonly_fields = ("shown_config",)
+
+    @admin.display(description="config")
+    def shown_config(self, obj: Job) -> str:
+        """Secret values are masked here as everywhere."""
+        return preview.config_text(hidden.shown_config(obj))
 
 
 @admin.register(MachineQueue)

@@ -13,9 +13,9 @@ from uuid import UUID
 from connections.link import Link
 from dgxsite import isolation
 from jobs import fencing, masking, origin, tally
+from jobs.hidden import secrets_of
 from jobs.kept import JobOrigin
 from jobs.models import Job
-from jobs.recording import secrets_of
 from metrics import live
 
 # Twice what `origin.sh` takes at most.

@@ -15,9 +15,9 @@ from dgxsite.times import iso
 from jobs import config_paths, curving, job_metrics, masking, services
 from jobs.comparing import MOST_RUNS, Printed, Run, Value, last_of
 from jobs.curves import Curve, Curves, Point
+from jobs.hidden import secrets_of, shown_environment
 from jobs.models import Job
-from jobs.recording import secrets_of
-from jobs.representation import origin_dict, shown_environment
+from jobs.representation import origin_dict
 
 By = Literal["step", "seconds"]
 # Enough for a curve on a screen; the figures are of every point that is kept.

@@ -9,10 +9,12 @@ from django.utils import timezone
 from accounts.policy import Caller
 from connections.models import Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
+from jobs.hidden import config_behind, environment_of, still_marked
 from jobs.models import MASK, Job, Kind
 from jobs.states import FINAL
 from projects import config, schema_checks
 from projects import services as projects
+from projects.hidden import refuse_stars
 from projects.models import Project
 from projects.models import Status as ProjectStatus
 
@@ -27,7 +29,6 @@ _PLAIN = (
     "model_name",
     "kind",
     "command",
-    "secret_names",
     "gpus",
     "wait_for_gpu",
     "priority",
@@ -47,9 +48,19 @@ def new(caller: Caller, fields: Fields) -> Job:
     check_project(project)
     row = Job(pk=uuid4(), project=project, connection=project.connection, requested_by=caller.user)
     row.config = project.config
+    fields = unmasked(row, fields)
     fill(caller, row, fields)
     check_config(caller, project, fields)
     return row
+
+
+def unmasked(row: Job, fields: Fields) -> Fields:
+    """What was sent, with what the row has of a configuration that came back as it was shown."""
+    if "config" not in fields:
+        return fields
+    found = config_behind(row, fields["config"])
+    refuse_stars(found, "config")
+    return fields | {"config": found}
 
 
 def fill(caller: Caller, row: Job, fields: Fields) -> None:
@@ -57,6 +68,8 @@ def fill(caller: Caller, row: Job, fields: Fields) -> None:
     for name in _PLAIN:
         if name in fields:
             setattr(row, name, fields[name])
+    if "secret_names" in fields:
+        row.secret_names = still_marked(row, fields["secret_names"])
     for name in _OPTIONAL_TEXTS:
         if name in fields:
             setattr(row, name, fields[name] or "")
@@ -104,7 +117,7 @@ def _check_kind(row: Job) -> None:
 
 def _unmasked(row: Job, variables: dict[str, str]) -> dict[str, str]:
     """A value that comes back as it was shown stays what it is."""
-    before = row.environment
+    before = environment_of(row)
     return {
         name: before[name] if value == MASK and name in before else value
         for name, value in variables.items()

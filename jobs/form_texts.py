@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dgxsite.errors import FieldError, Invalid
+from jobs.hidden import config_behind, environment_of, shown_environment
 from jobs.models import MASK, Job
-from jobs.representation import shown_environment
 from projects import json_lines
 
 _PLAIN = ("project_id", "name", "model_name", "kind", "command", "wait_for_gpu")
@@ -22,8 +22,11 @@ _OPTIONAL = (
 )
 
 
-def sent(cleaned: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
-    """The body for the API from the cleaned fields of a form."""
+def sent(cleaned: Mapping[str, Any], source: Job | None) -> dict[str, Any]:
+    """The body for the API from the cleaned fields of a form that was filled from `source`."""
+    secrets = environment_of(source) if source else {}
+    marked = [name for name in source.secret_names if name in secrets] if source else []
+    variables = environment(cleaned["environment"], secrets)
     optional = {name: cleaned[name] for name in _OPTIONAL if cleaned[name] not in (None, "")}
     if cleaned["kind"] == "command":
         optional.pop("image", None)
@@ -35,9 +38,11 @@ def sent(cleaned: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, An
         | optional
         | {
             "gpus": gpus(cleaned["gpus"]),
-            "environment": environment(cleaned["environment"], secrets),
-            "secret_names": cleaned["secret_names"].replace(",", " ").split(),
-            "config": config(cleaned["config"]),
+            "environment": variables,
+            "secret_names": list(
+                dict.fromkeys([*cleaned["secret_names"].replace(",", " ").split(), *marked])
+            ),
+            "config": _config(cleaned["config"], source),
         }
     )
 
@@ -82,6 +87,11 @@ def environment(text: str, secrets: Mapping[str, str]) -> dict[str, str]:
 
 def of_environment(job: Job) -> str:
     return "\n".join(f"{name}={value}" for name, value in shown_environment(job).items())
+
+
+def _config(text: str, source: Job | None) -> Any:
+    written = config(text)
+    return config_behind(source, written) if source else written
 
 
 def config(text: str) -> Any:

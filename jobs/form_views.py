@@ -12,11 +12,11 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller, forbidden
-from dgxsite.crypto import SecretUnreadable
 from dgxsite.errors import Forbidden, NotFound, SiteError
 from jobs import drafts, preview, services
 from jobs.forms import JobForm, initial_from
 from jobs.models import Job
+from projects import hidden
 from projects import services as projects
 from projects.pages import may_add
 
@@ -30,7 +30,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
     if request.method == "GET":
         return _form_page(request, JobForm(caller.user, None, _initial(caller, request)))
     form = JobForm(caller.user, request.POST)
-    if (fields := form.api_fields(_secrets(caller, request.POST.get("source", "")))) is not None:
+    if (fields := form.api_fields(_source(caller, request.POST.get("source", "")))) is not None:
         fields["start"] = request.POST.get("step") != "later"
         try:
             return _go(request, services.create(caller, fields))
@@ -49,7 +49,7 @@ def preview_command(request: HttpRequest) -> HttpResponse:
     _check(caller)
     form = JobForm(caller.user, request.POST)
     context: dict[str, Any] = {}
-    if (fields := form.api_fields({})) is not None:
+    if (fields := form.api_fields(_source(caller, request.POST.get("source", "")))) is not None:
         try:
             context["script"] = preview.script(drafts.new(caller, fields))
         except SiteError as error:
@@ -76,19 +76,19 @@ def _initial(caller: Caller, request: HttpRequest) -> dict[str, Any]:
     if project is None:
         return {}
     row = projects.find(caller, project)
-    config = row.config_text if row.config else ""
+    config = hidden.shown(row.config_text) if row.config else ""
     return {"project_id": str(row.pk), "name": row.name, "config": config}
 
 
-def _secrets(caller: Caller, source: str) -> dict[str, str]:
-    """The variables of the job from which the form was filled, if this person may start it."""
+def _source(caller: Caller, source: str) -> Job | None:
+    """The job from which the form was filled, if this person may start it again."""
     wanted = _uuid(source)
     if wanted is None:
-        return {}
+        return None
     try:
-        return services.find(caller, wanted, "job.retry").environment
-    except (SiteError, SecretUnreadable):
-        return {}
+        return services.find(caller, wanted, "job.retry")
+    except SiteError:
+        return None
 
 
 def _uuid(text: str) -> UUID | None:

@@ -1,6 +1,5 @@
 """The form of a new job: HTML in, the API's grammar decides."""
 
-import json
 from typing import Any
 
 from django import forms
@@ -10,7 +9,8 @@ from accounts.models import User
 from connections.models import Connection
 from dgxsite.errors import SiteError
 from dgxsite.fields import MomentField
-from jobs import form_texts
+from jobs import form_texts, preview
+from jobs.hidden import shown_config
 from jobs.models import Job
 from jobs.schemas import JobIn
 from jobs.states import FINAL
@@ -78,15 +78,15 @@ class JobForm(forms.Form):
             if self.is_bound and name in self.errors:
                 field.widget.attrs["aria-invalid"] = "true"
 
-    def api_fields(self, secrets: dict[str, str]) -> dict[str, Any] | None:
+    def api_fields(self, source: Job | None) -> dict[str, Any] | None:
         """What the API would have been sent, checked by its grammar; None with errors set.
 
-        `secrets` are the values behind masks.
+        `source` is the job that the form was filled from: what stands behind its masks.
         """
         if not self.is_valid():
             return None
         try:
-            sent = form_texts.sent(self.cleaned_data, secrets)
+            sent = form_texts.sent(self.cleaned_data, source)
             fields = JobIn.model_validate(sent).model_dump(exclude_unset=True)
         except ValidationError as error:
             for found in error.errors():
@@ -132,6 +132,6 @@ def initial_from(job: Job) -> dict[str, Any]:
         "gpus": form_texts.of_gpus(job.gpus),
         "environment": form_texts.of_environment(job),
         "secret_names": ", ".join(job.secret_names),
-        "config": json.dumps(job.config, indent=2, ensure_ascii=False) if job.config else "",
+        "config": preview.config_text(shown_config(job)) if job.config else "",
         "source": str(job.pk),
     }

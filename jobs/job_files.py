@@ -26,7 +26,7 @@ PREVIEW_BYTES = 1024 * 1024
 # Each is a log-in.
 LOOKS_PER_MINUTE = 60
 _JOBS = b".dgxsite/jobs"
-_WITHHELD = frozenset({b"environment", b"container.env", b"log"})
+_WITHHELD = frozenset({b"environment", b"container.env", b"config.json", b"log"})
 # What stands in for characters that a page cannot show, all but tabs and line breaks.
 _CONTROLS = dict.fromkeys([*range(9), 11, *range(13, 32), *range(127, 160)], "\ufffd")
 

@@ -3,35 +3,32 @@
 A masked byte is replaced by one `*`, so that offsets stay those of the machine's file.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dgxsite import secret_names
+
 # A shorter value stands in every second line by chance.
 SHORTEST = 4
-_STARS = "********"
 # Repeated parts are compared so many bytes at once.
 _STRIDE_BYTES = 4096
 # Where a secret may begin is searched by so many of its first bytes, and looked at so often.
 _HEAD_BYTES = 16
 _MOST_LOOKS = 64
-# Narrower than for variables: `tokenizer` and `max_tokens` stand in most configurations.
-_NAMES_SECRET = re.compile(
-    r"(?:^|[_.-])(?:token|(?:api|access|private|secret)_?key|secret|password|passwd|credentials?)$",
-    re.IGNORECASE,
-)
-_SOUNDS_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 
 
 def is_secret(name: str, marked: Iterable[str] = ()) -> bool:
     """Whether a variable's value is to be hidden: by its name, or because somebody said so."""
-    return name in set(marked) or _SOUNDS_SECRET.search(name) is not None
+    return name in set(marked) or secret_names.is_secret_variable(name)
 
 
-def secrets_of(environment: Mapping[str, str], marked: Iterable[str] = ()) -> list[bytes]:
-    """The values to hide in a log, the longest first."""
+def secrets_of(
+    environment: Mapping[str, str], marked: Iterable[str] = (), others: Iterable[str] = ()
+) -> list[bytes]:
+    """The values to hide in a log, the longest first; `others` beside those of variables."""
     marked = set(marked)
     values = {value.encode() for name, value in environment.items() if is_secret(name, marked)}
+    values |= {value.encode("utf-8", "surrogatepass") for value in others}
     return sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)
 
 
@@ -75,24 +72,21 @@ def _repeated(data: bytes, start: int, part: bytes) -> int:
 def mask_values(value: Any, secrets: Sequence[bytes]) -> Any:
     """The same lists and objects with every secret starred out of their texts.
 
-    So are texts under a name such as `api_key`, which in a configuration nobody has marked.
+    So is what stands under a name such as `api_key`, which in a configuration nobody has marked.
     """
+    return _without(secret_names.masked(value), secrets)
+
+
+def _without(value: Any, secrets: Sequence[bytes]) -> Any:
     if isinstance(value, dict):
-        return {
-            name: _STARS if _is_secret_text(name, one) else mask_values(one, secrets)
-            for name, one in value.items()
-        }
+        return {name: _without(one, secrets) for name, one in value.items()}
     if isinstance(value, list):
-        return [mask_values(one, secrets) for one in value]
+        return [_without(one, secrets) for one in value]
     if isinstance(value, str):
         return mask(value.encode("utf-8", "surrogatepass"), secrets, is_end=True).decode(
             "utf-8", "replace"
         )
     return value
-
-
-def _is_secret_text(name: str, value: object) -> bool:
-    return isinstance(value, str) and bool(value) and _NAMES_SECRET.search(name) is not None
 
 
 def _begun(data: bytes, secret: bytes) -> int:

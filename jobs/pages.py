@@ -18,8 +18,8 @@ from connections.models import Connection
 from dgxsite.formats import quantity
 from jobs import choices, compared, first_error, naming, origin_texts, preview, services, standing
 from jobs.figures import shown
+from jobs.hidden import shown_config, shown_environment
 from jobs.models import Job
-from jobs.representation import shown_environment
 from jobs.states import ACTIVE, WAITING, Status
 from projects.models import Project
 
@@ -149,7 +149,7 @@ def config_tab(row: Job) -> dict[str, Any]:
     """What it was given."""
     return {
         "environment": sorted(shown_environment(row).items()),
-        "config_text": preview.config_text(row.config),
+        "config_text": preview.config_text(shown_config(row)),
     }
 
 

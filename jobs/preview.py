@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from jobs import launching
+from jobs.hidden import shown_environment
 from jobs.models import Job, Kind
-from jobs.representation import shown_environment
 
 _UNCHOSEN = "chosen-when-it-starts"
 _UNMADE = "given-when-it-is-made"

@@ -15,6 +15,7 @@ from django.utils import timezone
 from connections.link import Link
 from dgxsite.crypto import SecretUnreadable
 from jobs import announce, failpoints, fencing, finishing, log_budget, logs, masking, remote
+from jobs.hidden import secrets_of
 from jobs.judging import Verdict, judge, unread
 from jobs.models import Job, Kind
 from jobs.starting import Starter
@@ -128,15 +129,6 @@ class Writer:
         if job.pk not in self._secrets:
             self._secrets[job.pk] = secrets_of(job)
         return self._secrets[job.pk]
-
-
-def secrets_of(job: Job) -> list[bytes]:
-    """The values that are not to be kept of what the machine says."""
-    try:
-        values = job.environment
-    except SecretUnreadable:
-        values = {}
-    return masking.secrets_of(values, job.secret_names)
 
 
 def _is_no_news(job: Job, seen: remote.Seen, verdict: Verdict | None) -> bool:

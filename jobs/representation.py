@@ -2,23 +2,22 @@
 
 from typing import Any
 
-from dgxsite.crypto import SecretUnreadable
 from dgxsite.times import iso
+from jobs.hidden import shown_config, shown_environment
 from jobs.kept import GpuWish, JobOrigin
-from jobs.masking import is_secret
-from jobs.models import MASK, Job, JobChange, MachineQueue
+from jobs.models import Job, JobChange, MachineQueue
 
 # A frame of the socket has 64 KiB; the whole stands in the API.
 _SHOWN_COMMAND = 4000
 
 
 def as_dict(job: Job) -> dict[str, Any]:
-    """The contract's job object, ready for JSON; values of secret variables are masked."""
+    """The contract's job object, ready for JSON; secret values are masked."""
     return {
         **as_event(job),
         "command": job.command,
         "environment": shown_environment(job),
-        "config": job.config,
+        "config": shown_config(job),
     }
 
 
@@ -73,17 +72,6 @@ def as_event(job: Job) -> dict[str, Any]:
         "completed_at": iso(job.completed_at),
         "updated_at": iso(job.updated_at),
         "metrics": job.metrics,
-    }
-
-
-def shown_environment(job: Job) -> dict[str, str]:
-    """The variables with secret values masked."""
-    try:
-        values = job.environment
-    except SecretUnreadable:
-        return {}
-    return {
-        name: MASK if is_secret(name, job.secret_names) else value for name, value in values.items()
     }
 
 

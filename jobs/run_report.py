@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from dgxsite.times import iso
 from jobs import first_error, job_metrics, masking, preview
+from jobs.hidden import secrets_of
 from jobs.models import Job
-from jobs.recording import secrets_of
 from jobs.representation import as_dict, change_dict
 
 _LAST_ONLY = 1

@@ -131,6 +131,7 @@ def retry(caller: Caller, job_id: UUID) -> Job:
 def change(caller: Caller, job_id: UUID, fields: drafts.Fields) -> Job:
     """Change what was sent; once it has left the queue, only what its run does not depend on."""
     row = find(caller, job_id, "job.change")
+    fields = drafts.unmasked(row, fields)
     drafts.check_config(caller, row.project, fields)
     with transaction.atomic():
         audit.record(caller, "job.change", row, fields=sorted(fields))

@@ -12,7 +12,7 @@ from accounts.authentication import caller_from_page
 from accounts.back_office import OfTeams
 from accounts.policy import Caller
 from dgxsite.errors import SiteError
-from projects import drafts, services
+from projects import drafts, hidden, services
 from projects.models import Project
 from projects.schemas import ProjectIn
 
@@ -39,6 +39,10 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Project
         fields = ("connection", *_PLAIN, *_TEXTS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["config_text"] = hidden.shown(self.instance.config_text)
 
     def clean(self) -> dict[str, Any]:
         """Ask the API's grammar, and the machine for the folder; nothing is stored."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dgxsite.errors import FieldError, Invalid, TooLarge
+from dgxsite.secret_names import hidden
 from dgxsite.waiting import outside_database
 from projects import json_lines
 from projects.json_lines import Document, Problem
@@ -20,6 +21,8 @@ from projects.json_lines import Document, Problem
 LIMIT_BYTES = 256 * 1024
 # Wall time, for a busy machine; the child itself ends after 2 s of CPU.
 _CHECK_SECONDS = 10.0
+# Their sentences name keys, and repeat no value.
+_NAMES_ONLY = frozenset({"required", "dependentRequired", "additionalProperties"})
 _READER = Path(__file__).with_name("schema_reader.py")
 
 
@@ -85,11 +88,20 @@ def _check_schema(config: Document, schema: Document) -> None:
         path = tuple(answer.get("path", ()))
         problem = Problem(schema.line_of(path), path, answer["schema_error"])
         raise Broken("config_schema", [problem])
-    found = [(tuple(problem["path"]), problem["message"]) for problem in answer["problems"]]
+    secret = [path for path, _ in hidden(config.value)]
+    found = [(tuple(one["path"]), _message(one, secret)) for one in answer["problems"]]
     if found:
         raise Broken(
             "config", [Problem(config.line_of(path), path, message) for path, message in found]
         )
+
+
+def _message(problem: dict[str, Any], secret: list[json_lines.Path]) -> str:
+    """The checker's sentence, which repeats the value, unless there is a secret one in it."""
+    path = tuple(problem["path"])
+    if problem["validator"] in _NAMES_ONLY or not any(one[: len(path)] == path for one in secret):
+        return str(problem["message"])
+    return f"This does not keep to the schema ({problem['validator']})."
 
 
 @outside_database()

@@ -20,7 +20,7 @@ from accounts.authentication import caller_from_page
 from accounts.policy import Caller
 from dgxsite.errors import Conflict, SiteError, TooLarge, TooMany
 from dgxsite.numbers import whole
-from projects import config, differences, pages, schema_checks, services
+from projects import config, differences, hidden, pages, schema_checks, services
 from projects.json_lines import Problem
 from projects.models import Project
 
@@ -41,7 +41,7 @@ def editor(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """The page with the stored texts; read-only for who may not change them."""
     row: Project = context["project"]
     context |= {"tab": "config", "revision": row.revision}
-    context |= {name: getattr(row, name) for name in _TEXTS}
+    context |= {"config_text": hidden.shown(row.config_text), "schema_text": row.schema_text}
     return render(request, "projects/project_config.html", context)
 
 
@@ -85,12 +85,18 @@ def _read(request: HttpRequest) -> Sent:
 def _review(caller: Caller, row: Project, sent: Sent) -> dict[str, Any]:
     if sent.revision is not None and sent.revision != row.revision:
         raise Conflict(code="changed_meanwhile")
-    written = schema_checks.check(caller, sent.config_text, sent.schema_text)
+    text = hidden.kept(sent.config_text, row.config_text)
+    written = schema_checks.check(caller, text, sent.schema_text)
     return {
         "is_reviewed": True,
-        "config_lines": differences.between(row.config_text, written.config_text),
+        "config_lines": _differences(row.config_text, written.config_text),
         "schema_lines": differences.between(row.schema_text, written.schema_text),
     }
+
+
+def _differences(before: str, after: str) -> list[differences.Line]:
+    """Line by line, with secret values masked; another one is said to be another one."""
+    return differences.between(hidden.shown(before), hidden.shown(after, before))
 
 
 def _problems(error: config.Broken) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def _conflict(theirs: Project, sent: Sent) -> dict[str, Any]:
         "is_conflict": True,
         "revision": theirs.revision,
         "theirs": theirs,
-        "config_lines": differences.between(theirs.config_text, sent.config_text),
+        "config_lines": _differences(theirs.config_text, sent.config_text),
         "schema_lines": differences.between(theirs.schema_text, sent.schema_text),
     }
 

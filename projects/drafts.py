@@ -15,7 +15,7 @@ from connections import services as machines
 from connections.models import Connection, Reason
 from dgxsite import cleaner
 from dgxsite.errors import FieldError, Invalid
-from projects import schema_checks
+from projects import hidden, schema_checks
 from projects.models import Project
 
 Fields = dict[str, Any]
@@ -43,11 +43,9 @@ def fill(caller: Caller, row: Project, fields: Fields) -> None:
         if name in fields:
             setattr(row, name, fields[name])
     if {"config_text", "schema_text"} & fields.keys():
-        written = schema_checks.check(
-            caller,
-            fields.get("config_text", row.config_text),
-            fields.get("schema_text", row.schema_text),
-        )
+        # What came back masked keeps the value that is there.
+        text = hidden.kept(fields.get("config_text", row.config_text), row.config_text)
+        written = schema_checks.check(caller, text, fields.get("schema_text", row.schema_text))
         row.config_text, row.schema_text = written.config_text, written.schema_text
     path, create = fields.get("remote_path", row.remote_path), fields.get("create_directory", False)
     if path != row.remote_path or (create and not row.resolved_path) or row._state.adding:

@@ -39,11 +39,12 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was read, and on which line each part of it begins."""
+    """What was read, on which line each part of it begins, and from where to where it stands."""
 
     value: Any
     lines: dict[Path, int]
     problems: list[Problem]
+    spans: dict[Path, tuple[int, int]]
 
     def line_of(self, path: Path) -> int:
         """The line of a part; of what holds it, if the part is not there."""
@@ -59,7 +60,7 @@ def read(text: str) -> Document:
         value = reader.whole()
     except _Ended:
         value = None
-    return Document(value, reader.lines, reader.problems)
+    return Document(value, reader.lines, reader.problems, reader.spans)
 
 
 class _Ended(Exception):
@@ -73,6 +74,7 @@ class _Reader:
     at: int = 0
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    spans: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def whole(self) -> Any:
         value = self.value((), 0)
@@ -82,8 +84,13 @@ class _Reader:
         return value
 
     def value(self, path: Path, depth: int) -> Any:
-        first = self.skip()
-        self.lines.setdefault(path, self.line(self.at))
+        first, begin = self.skip(), self.at
+        self.lines.setdefault(path, self.line(begin))
+        found = self.part(first, path, depth)
+        self.spans[path] = (begin, self.at)
+        return found
+
+    def part(self, first: str, path: Path, depth: int) -> Any:
         if first == "{":
             return self.object(path, depth + 1)
         if first == "[":

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from dgxsite import secret_names
 from dgxsite.times import iso
 from projects.models import Project
 
 
 def as_dict(project: Project) -> dict[str, Any]:
-    """The contract's project object, ready for JSON; no query if `created_by` was read too."""
+    """The contract's project object, ready for JSON, secret values of its configuration masked.
+
+    No query if `created_by` was read too.
+    """
     return {
         "id": str(project.pk),
         "connection_id": str(project.connection_id),
@@ -18,7 +22,7 @@ def as_dict(project: Project) -> dict[str, Any]:
         "remote_path": project.remote_path,
         "resolved_path": project.resolved_path or None,
         "path_note": project.path_note or None,
-        "config": project.config,
+        "config": secret_names.masked(project.config),
         "config_schema": project.config_schema,
         "revision": project.revision,
         "created_by": project.created_by.get_username() if project.created_by else None,

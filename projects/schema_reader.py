@@ -1,9 +1,9 @@
 """Checks a value against a JSON Schema; runs as a program of its own, so that it can be killed.
 
 Reads `{"schema", "value"}` as JSON from stdin and writes one JSON object to stdout: either
-`{"schema_error", "path"?}` or `{"problems": [{"path", "message"}]}`. A schema is hostile input: a
-pattern or a `$ref` may want more time and memory than there is, which ends the process. No `$ref`
-is fetched from anywhere. It imports no part of the site and opens no file.
+`{"schema_error", "path"?}` or `{"problems": [{"path", "message", "validator"}]}`. A schema is
+hostile input: a pattern or a `$ref` may want more time and memory than there is, which ends the
+process. No `$ref` is fetched from anywhere. It imports no part of the site and opens no file.
 """
 
 import json
@@ -39,7 +39,8 @@ def answer(schema: Any, value: Any) -> dict[str, Any]:
 
 
 def _problem(error: jsonschema.ValidationError) -> dict[str, Any]:
-    return {"path": list(error.absolute_path), "message": _cut(error.message)}
+    told = {"message": _cut(error.message), "validator": str(error.validator)}
+    return told | {"path": list(error.absolute_path)}
 
 
 def _cut(text: str) -> str:

@@ -26,7 +26,9 @@ from accounts.models import Role, User
 from connections.keeper import Keeper
 from connections.models import Connection
 from dgxsite import servers
+from jobs.models import Job
 from notifications.models import Channel
+from projects.models import Project
 from tests import factories, sshd
 from tests.access.addresses import address_of, every_route
 from tests.access.cast import make_cast
@@ -38,6 +40,9 @@ from tests.waiting import until
 __all__ = ["quick", "start_keeper"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+# A job's configuration is no credential of the site: it stands in the database as it was written.
+IN_THE_OPEN_THERE = "setting"
 
 # No secret: the machine's name, which everybody may read.
 CONTROL = "control-word-in-the-open"
@@ -67,6 +72,7 @@ def stage(
     server: sshd.Sshd, redis_client: object, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
     words = ("passphrase", "password", "login", "webhook", "address", "database", "typo")
+    words += ("variable", "marked", IN_THE_OPEN_THERE)
     canaries = {word: f"canary-{word}-{secrets.token_hex(12)}" for word in words}
     canaries["seed"] = "JBSWY3DPEHPK3PXPCANARYSEEDAAAAAA"
     # Every further connection shows it to PostgreSQL, which asks nobody here for a password.
@@ -115,7 +121,8 @@ def test_no_secret_is_repeated_anywhere(
         watching.processes() as programs,
     ):
         start_keeper()
-        answers = [*by_api(stage), *by_pages(stage), *by_faults(stage, monkeypatch)]
+        answers = [*by_api(stage), *by_jobs(stage), *by_pages(stage)]
+        answers += by_faults(stage, monkeypatch)
         settle(stage)
         answers += read_everything(stage)
         show_the_control()
@@ -134,7 +141,7 @@ def test_no_secret_is_repeated_anywhere(
         for name, texts in places.items()
         for word, canary in stage.canaries.items()
         for text in texts
-        if canary in text
+        if canary in text and (word, name) != (IN_THE_OPEN_THERE, "dump")
     ]
     assert found == []
 
@@ -168,6 +175,26 @@ def by_api(stage: Stage) -> list[str]:
     tested = stage.api.post(f"/notification-channels/{Channel.objects.get().pk}/test")
     # The one answer that shows a webhook's secret is the one that made it up; here it was given.
     return [*texts, tested.content.decode()]
+
+
+def by_jobs(stage: Stage) -> list[str]:
+    """A job with variables that sound secret or are marked, and a project with a key."""
+    canaries = stage.canaries
+    row = Connection.objects.get(name=CONTROL)
+    project = factories.make_project(row, name=CONTROL)
+    config = {"wandb": {"api_key": canaries[IN_THE_OPEN_THERE]}, "word": CONTROL}
+    variables = {"HF_TOKEN": canaries["variable"], "COLOUR": canaries["marked"], "OPEN": CONTROL}
+    job = {"name": CONTROL, "command": "true", "start": False, "secret_names": ["COLOUR"]}
+    job |= {"project_id": str(project.pk), "environment": variables, "config": config}
+    changed = stage.api.patch(f"/projects/{project.pk}", {"config": config})
+    made = stage.api.post("/jobs", job)
+    assert (changed.status_code, made.status_code) == (200, 201), made.content
+    path = f"/jobs/{made.json()['id']}"
+    others = [
+        stage.api.patch(path, {"secret_names": []}),
+        stage.api.post("/jobs", job | {"gpus": -1}),
+    ]
+    return [answer.content.decode() for answer in (changed, made, *others)]
 
 
 def by_pages(stage: Stage) -> list[str]:
@@ -228,15 +255,20 @@ def settle(stage: Stage) -> None:
 def read_everything(stage: Stage) -> list[str]:
     """Every address that can be read, by a superuser, as page and with the token."""
     row = Connection.objects.get(name=CONTROL)
-    values = make_cast().values | {
-        "connection_id": row.pk,
-        "connections.connection": row.pk,
-        "channel_id": Channel.objects.get(name=CONTROL).pk,
-        "notifications.channel": Channel.objects.get(name=CONTROL).pk,
-        "accounts.user": stage.boss.pk,
-        "accounts.apitoken": stage.boss.api_tokens.get().pk,
-        "team_id": stage.team_id,
-    }
+    values = (
+        make_cast().values
+        | {
+            "connection_id": row.pk,
+            "connections.connection": row.pk,
+            "channel_id": Channel.objects.get(name=CONTROL).pk,
+            "notifications.channel": Channel.objects.get(name=CONTROL).pk,
+            "accounts.user": stage.boss.pk,
+            "accounts.apitoken": stage.boss.api_tokens.get().pk,
+            "team_id": stage.team_id,
+        }
+        | dict.fromkeys(("project_id", "projects.project"), Project.objects.get(name=CONTROL).pk)
+    )
+    values |= dict.fromkeys(("job_id", "jobs.job"), Job.objects.get(name=CONTROL).pk)
     stage.page.force_login(stage.boss)
     texts = []
     for route in every_route():

@@ -198,7 +198,7 @@ def test_the_jobs_own_folder_is_the_other_root(client: Client, job: Job, home: P
     assert look(client, job, "root=job&path=command").context["preview"].text
 
 
-@pytest.mark.parametrize("name", ["environment", "container.env", "log"])
+@pytest.mark.parametrize("name", ["environment", "container.env", "config.json", "log"])
 def test_what_holds_secrets_is_withheld_whichever_way_it_is_reached(
     client: Client, job: Job, home: Path, folder: Path, name: str
 ) -> None:

@@ -1,0 +1,66 @@
+"""What of a job is hidden from everybody but the job itself, and kept when it comes back masked.
+
+A variable is hidden that sounds secret or that somebody has marked, for good. Of a configuration it
+is what stands under a name such as `api_key` (`dgxsite.secret_names`), and wherever else the value
+of a hidden variable stands.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dgxsite import secret_names
+from dgxsite.crypto import SecretUnreadable
+from jobs import masking
+from jobs.models import MASK, Job
+
+# So many values of a configuration are looked for in logs, the longest first.
+_MOST_IN_LOGS = 100
+
+
+def environment_of(job: Job) -> dict[str, str]:
+    """The variables in clear; none where no key opens them."""
+    try:
+        return job.environment
+    except SecretUnreadable:
+        return {}
+
+
+def secrets_of(job: Job) -> list[bytes]:
+    """The values that are not to be kept of what the machine says."""
+    return masking.secrets_of(environment_of(job), job.secret_names, _of_config(job.config))
+
+
+def shown_environment(job: Job) -> dict[str, str]:
+    """The variables with secret values masked."""
+    return {
+        name: MASK if masking.is_secret(name, job.secret_names) else value
+        for name, value in environment_of(job).items()
+    }
+
+
+def shown_config(job: Job) -> dict[str, Any]:
+    """The configuration with secret values masked."""
+    of_variables = masking.secrets_of(environment_of(job), job.secret_names)
+    masked: dict[str, Any] = masking.mask_values(job.config, of_variables)
+    return masked
+
+
+def config_behind(job: Job, sent: dict[str, Any]) -> dict[str, Any]:
+    """A configuration that was sent, with what the job has wherever it came back as shown."""
+    found: dict[str, Any] = secret_names.unmasked(sent, shown_config(job), job.config)
+    return found
+
+
+def still_marked(job: Job, sent: Iterable[str]) -> list[str]:
+    """The marks after somebody sent a list: a name that guards a value keeps its mark for good."""
+    sent = list(sent)
+    try:
+        guarding = [name for name in job.secret_names if name in job.environment]
+    except SecretUnreadable:
+        guarding = job.secret_names
+    return list(dict.fromkeys([*sent, *guarding]))
+
+
+def _of_config(config: dict[str, Any]) -> list[str]:
+    texts = {value for _, value in secret_names.hidden(config) if isinstance(value, str)}
+    return sorted(texts, key=len, reverse=True)[:_MOST_IN_LOGS]
