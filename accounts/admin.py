@@ -99,6 +99,15 @@ class PersonAdmin(Audited, WayBackIn, OfTeams, UserAdmin):  # type: ignore[type-
             return True
         return self._is_seen(request, obj) and self.may_write(request, obj)
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """People are made and deleted by superusers, as over the API."""
+        return UserAdmin.has_add_permission(self, request) and bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return UserAdmin.has_delete_permission(self, request, obj) and bool(
+            request.user.is_superuser
+        )
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         audit.take_turn()
         before = superusers.locked(obj.pk) if change else None

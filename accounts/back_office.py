@@ -46,6 +46,8 @@ class Told(_Base):
         try:
             return view(request, *args, **kwargs)
         except SiteError as error:
+            if request.method != "POST":
+                raise
             self.message_user(request, error.detail, messages.ERROR)
             answer: HttpResponse = redirect(request.get_full_path())
             return answer

@@ -9,12 +9,16 @@ import logging
 import threading
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.signals import pre_delete
 from django.utils import timezone
 
 from accounts import given
+from accounts.models import User
 from dgxsite import isolation
 from exports import making, schedules
 from exports.models import SILENT, Export, State
@@ -73,18 +77,28 @@ def _say_failed(export: Export, error: Exception) -> None:
     )
 
 
+def connect() -> None:
+    """Listen to people being deleted; called once when the apps are ready."""
+    pre_delete.connect(_give_up, sender=User, dispatch_uid="exports.queue")
+
+
+def _give_up(sender: Any, instance: User, **kwargs: Any) -> None:
+    rows = Export.objects.filter(requested_by=instance, state=State.WAITING)
+    _refuse(rows, given.may_no_more(None, "make exports here"))
+
+
 def _is_refused(export: Export) -> bool:
     """Whether who asked for it has lost the right while it waited; it then says so and is over."""
     person = export.requested_by
     if person is None or given.still_may(person, "export.make", export.connection.team):
         return False
-    Export.objects.filter(pk=export.pk).update(
-        state=State.FAILED,
-        finished_at=timezone.now(),
-        local_ok=False,
-        local_error=given.may_no_more(person, "make exports here"),
-    )
+    rows = Export.objects.filter(pk=export.pk)
+    _refuse(rows, given.may_no_more(person, "make exports here"))
     return True
+
+
+def _refuse(rows: QuerySet[Export], why: str) -> None:
+    rows.update(state=State.FAILED, finished_at=timezone.now(), local_ok=False, local_error=why)
 
 
 def _next(tried: Collection[UUID]) -> Export | None:

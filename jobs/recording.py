@@ -13,7 +13,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from connections.link import Link
-from dgxsite.crypto import SecretUnreadable
 from jobs import announce, failpoints, fencing, finishing, log_budget, logs, masking, remote
 from jobs.hidden import secrets_of
 from jobs.judging import Verdict, judge, unread

@@ -131,9 +131,7 @@ class Tender:
 
     def _grant(self, connection_id: UUID) -> None:
         self._tell(
-            granting.grant_on(
-                connection_id, self._link.epoch, self._history.devices, self._line_up
-            )
+            granting.grant_on(connection_id, self._link.epoch, self._history.devices, self._line_up)
         )
 
     def _each(

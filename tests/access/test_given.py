@@ -304,9 +304,11 @@ def an_export_that_waits(room: Room) -> Use:
 
     def use() -> str:
         row = rows.pop()
-        Export.objects.exclude(pk=row.pk).filter(state=State.WAITING).update(state=State.FAILED)
-        Export.objects.filter(pk=row.pk).update(state=State.WAITING)
+        others = Export.objects.exclude(pk=row.pk).filter(state=State.WAITING)
+        held = [one.pk for one in others]
+        others.update(state=State.RUNNING)
         exports.run()
+        Export.objects.filter(pk__in=held).update(state=State.WAITING)
         return "" if Export.objects.get(pk=row.pk).state == State.DONE else _why(row)
 
     return use
@@ -380,7 +382,7 @@ KINDS: dict[str, tuple[Callable[[Room], Use], tuple[Loss, ...]]] = {
     "a login by the provider or a passkey": (a_login_by_the_provider_or_a_passkey, ACCOUNT),
     "a job that waits": (a_job_that_waits, (*ROLE, *ACCOUNT)),
     "the next try of a job": (the_next_try_of_a_job, (*ROLE, *ACCOUNT)),
-    "an export that waits": (an_export_that_waits, (*ROLE, switched_off)),
+    "an export that waits": (an_export_that_waits, (*ROLE, *ACCOUNT)),
     "a schedule of exports": (a_schedule_of_exports, (*ROLE, *ACCOUNT)),
     "a wish to hear of a free GPU": (a_wish_to_hear_of_a_free_gpu, (*MEMBERSHIP, *ACCOUNT)),
     "news and mail that wait": (news_and_mail_that_wait, (*MEMBERSHIP, *ACCOUNT)),
