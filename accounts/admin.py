@@ -16,7 +16,7 @@ from accounts import audit, given, services, superusers, tokens
 from accounts.authentication import caller_from_page
 from accounts.back_office import OfTeams, teams_of
 from accounts.models import ApiToken, AuditEvent, Membership, Role, Team, User
-from accounts.policy import may
+from accounts.policy import Caller, may
 from accounts.sign_in_admin import WayBackIn, tidy
 from dgxsite.errors import Invalid, NotFound
 
@@ -114,9 +114,16 @@ class PersonAdmin(Audited, WayBackIn, OfTeams, UserAdmin):  # type: ignore[type-
         if before is not None and not (obj.is_superuser and obj.is_active):
             superusers.keep_one(before)
         super().save_model(request, obj, form, change)
-        if before is not None and before.is_active and not obj.is_active:
-            given.withdraw_invitations(caller_from_page(request), obj)
-            given.end_sessions(obj)
+        if before is not None:
+            self._take_away(caller_from_page(request), before, obj)
+
+    def _take_away(self, caller: Caller, before: User, now: User) -> None:
+        """What they gave goes with the account, and with the rank."""
+        is_switched_off = before.is_active and not now.is_active
+        if is_switched_off or (before.is_superuser and not now.is_superuser):
+            given.withdraw_invitations(caller, now)
+        if is_switched_off:
+            given.end_sessions(now)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_queryset(request, User.objects.filter(pk=obj.pk))
