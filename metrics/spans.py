@@ -1,4 +1,4 @@
-"""Stretches of time that are marked behind the charts: alerts, jobs. Other apps provide them.
+"""Stretches of time that are marked behind the charts; other apps provide them, today alerts.
 
 An app above registers a provider when it is ready; metrics ask all of them and know none.
 A provider that fails is logged and left out: the charts stand without its marks.

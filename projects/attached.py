@@ -1,6 +1,6 @@
 """What the apps above attach to projects: how many jobs there are, and a word before a deletion.
 
-`dgxsite/wiring.py` registers; this app calls and knows nothing of who answers.
+`jobs/apps.py` registers when it is ready; this app calls and knows nothing of who answers.
 """
 
 from collections.abc import Callable, Collection, Mapping

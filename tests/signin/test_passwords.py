@@ -64,6 +64,21 @@ def test_lock_holds_for_one_name_from_one_address_only() -> None:
     assert try_to_log_in("ada", "password", REMOTE_ADDR="192.0.2.7").status_code == 302
 
 
+def test_ten_failures_lock_nobody_else_behind_the_same_address() -> None:
+    factories.make_user("ada")
+    for number in range(12):
+        try_to_log_in(f"nobody-{number}")
+    assert try_to_log_in("ada", "password").status_code == 302
+
+
+def test_an_address_that_goes_on_guessing_is_locked_for_every_name() -> None:
+    factories.make_user("ada")
+    for number in range(60):
+        try_to_log_in(f"nobody-{number}")
+    assert "Too many wrong attempts" in told(try_to_log_in("ada", "password"))
+    assert try_to_log_in("ada", "password", REMOTE_ADDR="192.0.2.7").status_code == 302
+
+
 def test_forged_forwarding_header_does_not_make_another_caller() -> None:
     factories.make_user("ada")
     for number in range(100):
