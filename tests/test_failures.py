@@ -84,8 +84,8 @@ def test_a_broken_uniqueness_is_the_callers_and_is_logged(
 
 @pytest.mark.django_db
 def test_any_other_constraint_is_ours(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(IntegrityError) as met, transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("INSERT INTO accounts_team (id) VALUES (NULL)")
+    with pytest.raises(IntegrityError) as met, transaction.atomic():
+        _make_nameless_team()
     assert failures.known(met.value, "POST /x") is None
 
 
@@ -96,7 +96,12 @@ def test_a_service_names_the_constraint_that_is_the_callers() -> None:
         Team.objects.create(name=team.name)
     assert met.value.errors[0].field == "name"
     with pytest.raises(IntegrityError), _taken_name(), transaction.atomic():
-        Membership.objects.create(team=team, user_id=None, role=Role.VIEWER)
+        _make_nameless_team()
+
+
+def _make_nameless_team() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO accounts_team (id) VALUES (NULL)")
 
 
 def _taken_name() -> AbstractContextManager[None]:

@@ -56,7 +56,7 @@ class Tracebacks(logging.Handler):
 def operations(cast: Cast) -> list[Any]:
     """Every operation of the API, by its label."""
     schema = cast.api["superuser"].get("/api/v1/openapi.json").json()
-    found = schemathesis.openapi.from_dict(schema).get_all_operations()
+    found: list[Any] = list(schemathesis.openapi.from_dict(schema).get_all_operations())
     return sorted((one.ok() for one in found), key=lambda one: str(one.label))
 
 
@@ -110,7 +110,7 @@ def _prepared(case: Any) -> requests.PreparedRequest:
 def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tally) -> None:
     url = str(request.url).removeprefix(_BASE)
     path, _, query = url.partition("?")
-    body = request.body or b""
+    body: Any = request.body or b""
     began = time.perf_counter()
     tracebacks = Tracebacks()
     logging.getLogger().addHandler(tracebacks)

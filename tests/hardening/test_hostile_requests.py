@@ -14,7 +14,6 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.core.cache import cache
 from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts.routes import methods_of
@@ -55,7 +54,7 @@ class Watched:
 
     def _answer(
         self, client: Client, method: str, path: str, query: str, extra: dict[str, Any]
-    ) -> HttpResponse:
+    ) -> Any:
         """One request, whose effects are undone; a body that streams is read to its end."""
         cache.clear()
         with transaction.atomic():
@@ -69,7 +68,7 @@ class Watched:
             transaction.set_rollback(True)
         if not client.cookies:  # it has logged itself out
             client.force_login(self._cast.users[self._actor])
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _blame(
         self, what: str, address: Address, method: str, query: str, path: str, extra: Any

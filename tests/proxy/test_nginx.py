@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def place(
         _start([nginx, "-p", str(tmp_path), "-c", str(configuration)], dict(os.environ)),
     ]
     for port in (found.bare_port, found.port):
-        until(lambda port=port: _listens(port), seconds=120)
+        until(partial(_listens, port), seconds=120)
     yield found
     for process in running:
         children.stop(process, signal.SIGTERM, 10)
