@@ -102,7 +102,7 @@ def _within_limit(job: Job, data: bytes) -> bytes:
 
 
 def _last_words() -> bytes:
-    limit = size(settings.JOB_LOG_LIMIT_BYTES)
+    limit = size(settings.JOB_LOG_LIMIT_BYTES).replace("\N{NO-BREAK SPACE}", " ")
     return f"\n[dgxsite: a log is kept up to {limit}; what follows is not.]\n".encode()
 
 

@@ -4,6 +4,7 @@ Every write is fenced by the machine's epoch and names what it continues: the lo
 state the one before. So a report that is written twice changes nothing the second time.
 """
 
+import math
 import time
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -22,6 +23,10 @@ from jobs.states import FINAL, Reason, Status
 
 # How long our copy of a log is taken to be whole once it was looked at.
 WHOLE_SECONDS = 10.0
+# What is shorter than this waits a round if the last was kept less than this ago: a transaction for
+# each short line would cost the database several times the line.
+SHORT_BYTES = 128
+SHORT_SECONDS = 1.5
 
 
 class Writer:
@@ -33,6 +38,7 @@ class Writer:
         self._doubts: dict[UUID, float] = {}
         self._secrets: dict[UUID, list[bytes]] = {}
         self._whole_until: dict[UUID, float] = {}
+        self._appended: dict[UUID, float] = {}
 
     def write(self, job: Job, report: remote.Report) -> bool:
         """Keep what was read of one job; whether more of its log is waiting."""
@@ -50,7 +56,7 @@ class Writer:
         is_over = verdict is not None and verdict.status in FINAL
         is_whole = is_over and rest <= 0
         data = masking.mask(seen.log, self._secrets_of(job), is_end=is_whole)
-        if not data and _is_no_news(job, seen, verdict):
+        if _is_no_news(job, seen, verdict) and (not data or self._may_wait(job, data, rest)):
             return rest > 0
         failpoints.reach("pre_commit")
         with fencing.held(self._link.connection_id, self._link.epoch):
@@ -76,6 +82,13 @@ class Writer:
         self._whole_until[job.pk] = now + WHOLE_SECONDS * settings.TIME_SCALE
         return False
 
+    def _may_wait(self, job: Job, data: bytes, rest: int) -> bool:
+        """Whether so little comes so soon after the last that it is kept with what follows."""
+        if rest > 0 or len(data) >= SHORT_BYTES:
+            return False
+        last = self._appended.get(job.pk, -math.inf)
+        return time.monotonic() - last < SHORT_SECONDS * settings.TIME_SCALE
+
     def _append(self, job: Job, data: bytes) -> bytes:
         try:
             kept = logs.append(job, data, timezone.now())
@@ -83,10 +96,13 @@ class Writer:
             self._whole_until.pop(job.pk, None)
             raise
         log_budget.of(self._link.connection_id).spend(len(kept))
+        if kept:
+            self._appended[job.pk] = time.monotonic()
         return kept
 
     def forget_all_but(self, living: Collection[UUID]) -> None:
-        for memory in (self._doubts, self._secrets, self._whole_until, self._starter.refusals):
+        kept = (self._whole_until, self._appended)
+        for memory in (self._doubts, self._secrets, *kept, self._starter.refusals):
             for gone in memory.keys() - set(living):
                 memory.pop(gone)
         self._starter.abandoned &= set(living)

@@ -5,6 +5,7 @@ the machine's epoch. Everything may be repeated: a start finds that the folder i
 piece that it was appended, a state that it is no news. So a keeper may die at any point.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -35,6 +36,8 @@ STARTS_PER_ROUND = 4
 TOLD_PER_ROUND = 40
 # Whose record takes long to read holds all others of its machine up: not more often than this.
 SLOW_PAUSE_SECONDS = 10.0
+# How often it is noted that the machine is seen; `jobs.watching` is more patient than that.
+SEEN_SECONDS = 2.0
 # Somebody waits for the first line of a job that has just begun: look this much more often.
 EAGERNESS = 5
 YOUNG = timedelta(seconds=5)
@@ -62,6 +65,7 @@ class Tender:
         self._starter = Starter(link)
         self._writer = Writer(link, self._starter)
         self._beginnings = Beginnings(link)
+        self._seen_at = -math.inf
         self._budget = log_budget.of(link.connection_id)
         self._stops: dict[UUID, float] = {}
         self._slow: dict[UUID, float] = {}
@@ -116,7 +120,7 @@ class Tender:
             for job in self._readable(jobs)
         ]
         report = exchange.report(self._link, asks, self._history.unknown_pids(), origins)
-        MachineQueue(pk=self._link.connection_id).note_seen()
+        self._note_seen()
         self._slow |= dict.fromkeys(report.unread, time.monotonic() + SLOW_PAUSE_SECONDS)
         self._history.learn_owners(report.owners)
         self._beginnings.keep(report.origins)
@@ -124,6 +128,13 @@ class Tender:
             jobs, lambda job: self._write(job, report), "writing down", _say_not_written
         )
         return written > 0 and self._budget.left() > 0
+
+    def _note_seen(self) -> None:
+        """Every few rounds: others only want to know whether it was lately."""
+        now = time.monotonic()
+        if now - self._seen_at >= SEEN_SECONDS * settings.TIME_SCALE:
+            self._seen_at = now
+            MachineQueue(pk=self._link.connection_id).note_seen()
 
     def _log_share(self, count: int) -> int:
         """How many bytes of log each of so many jobs may send now."""
