@@ -15,6 +15,7 @@ MOST_EXECS = 0.4
 MOST_PEERS = 1.0
 # From the keeper's read to parsed JSON, 50 machines, 50 sockets.
 MOST_AGE_MS = 250.0
+MOST_GROWTH = 2.5
 GOAL_MACHINES = 200
 
 
@@ -93,6 +94,14 @@ class Journal:
     dots_before: float
 
 
+class Growth:
+    """A parser, and how much longer it took over twice the text; `text` is how that was made."""
+
+    parser: str
+    ratio: float
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """A figure beside its limit; absent when it was not measured."""
@@ -117,6 +126,7 @@ class Figures:
     peer: Peer | None = None
     history: History | None = None
     journal: Journal | None = None
+    growth: Sequence[Growth] = ()
 
 
 def per_sample_ms(cpu_seconds: float, samples: int) -> float:
@@ -160,3 +170,11 @@ def goals(figures: Figures) -> list[Goal]:
             percentile(ages.milliseconds, 95) if ages is not None else None,
         ),
     ]
+
+
+def growth_goals(growth: Sequence[Growth]) -> list[Goal]:
+    """The slowest parser's; nothing if none was measured."""
+    if not growth:
+        return []
+    worst = max(one.ratio for one in growth)
+    return [Goal("a parser's time over twice the text", MOST_GROWTH, worst)]

@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import django
 
 from bench import hostile
+from bench.figures import Growth
 from bench.hostile import Family
 
 # Of one text of `SIZE` characters; a linear parser takes a few milliseconds.
@@ -161,13 +162,15 @@ def _seconds(parser: Any, text: str, at_least: float) -> float:
     return max(spent / count, 1e-7)
 
 
-def lines(seed: int = 1) -> Iterator[tuple[str, float, str]]:
-    """Parser, ratio and family, for the report of `make bench`; runs this file as a program."""
+def measure(seed: int = 1) -> list[Growth]:
+    """Every parser's ratio, for the report of the bench; runs this file as a program."""
     argv = [sys.executable, "-m", "bench.linear", "ratios", "--seed", str(seed)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    for line in done.stdout.splitlines():
-        one = json.loads(line)
-        yield one["parser"], one.get("ratio", float("inf")), one["at"] or "it ended"
+    told = map(json.loads, done.stdout.splitlines())
+    # One whose process died has no ratio that could be borne.
+    return [
+        Growth(one["parser"], one.get("ratio", float("inf")), one.get("at") or "") for one in told
+    ]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,17 @@ from pathlib import Path
 
 from bench import history, journal
 from bench.figures import Ages, Figures, Peer, Scale, goals, percentile
+from bench import history
+from bench.figures import (
+    Ages,
+    Figures,
+    Growth,
+    Peer,
+    Scale,
+    goals,
+    growth_goals,
+    percentile,
+)
 
 _PACKAGES = ("django", "celery", "paramiko", "asyncssh", "redis", "psycopg", "orjson", "uvicorn")
 _LABEL_WIDTH = 54
@@ -47,6 +58,8 @@ def report(figures: Figures) -> str:
         parts.append("\n".join(_row(*line) for line in history.lines(figures.history)))
     if figures.journal is not None:
         parts.append("\n".join(_row(*line) for line in journal.lines(figures.journal)))
+    if figures.growth:
+        parts.append(_growth(figures.growth))
     parts.append(_goals(figures))
     return "\n\n".join(parts) + "\n"
 
@@ -104,6 +117,12 @@ def _peer(peer: Peer) -> str:
     )
 
 
+def _growth(growth: Sequence[Growth]) -> str:
+    heading = _row("parser of text from machines and jobs", ["2 n / n"])
+    rows = [_row(one.parser, [f"{one.ratio:.2f}"]) for one in growth]
+    return "\n".join([heading, *rows])
+
+
 def _goals(figures: Figures) -> str:
     return "\n".join(
         _row(
@@ -114,6 +133,7 @@ def _goals(figures: Figures) -> str:
             *goals(figures),
             *history.goals(figures.history),
             *journal.goals(figures.journal),
+            *growth_goals(figures.growth),
         ]
     )
 

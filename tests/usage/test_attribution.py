@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +10,8 @@ import pytest
 from metrics.collectors.readings import MigDevice
 from tests.metrics.machines import MOMENT, make_gpu
 from tests.usage.people import END, GIB, free_gpu, moments, notes, process, sample
-from usage.attribution import minute
-from usage.notes import MOST_OWNERS, NOBODY, UNKNOWN, Note, Owner, note_from, note_of
+from usage.attribution import MOST_ROWS, minute
+from usage.notes import MOST_OWNERS, NOBODY, UNKNOWN, GpuNote, Note, Owner, note_from, note_of
 
 ML, ANA = Owner("ml"), Owner("ana")
 
@@ -222,3 +222,20 @@ def _owners(gpu):
         return {}
     is_free = (gpu.utilization_percent or 0) < 5 and (gpu.used_bytes or 0) < 500 * 2**20
     return {NOBODY if is_free else UNKNOWN: 1.0}
+
+
+def test_rows_of_a_minute_are_bounded_and_nothing_is_lost() -> None:
+    """Owners beyond the budget are one together; the GPU's time stays whole."""
+    end = datetime(2026, 1, 2, 0, 1, tzinfo=UTC)
+    seen = [
+        Note(
+            end - timedelta(seconds=60 - 2 * number),
+            (GpuNote(0, 50.0, 100.0, None, {Owner(f"u{number}-{one}"): 5 for one in range(64)}),),
+        )
+        for number in range(30)
+    ]
+    found = minute(end, seen, 2.0)
+    assert len(found.entries) == MOST_ROWS + 1
+    assert sum(entry.share_seconds for entry in found.entries) == pytest.approx(60.0)
+    (rest,) = [entry for entry in found.entries if entry.owner == UNKNOWN]
+    assert 0 < rest.seconds < 60.0
