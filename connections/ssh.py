@@ -57,6 +57,8 @@ HOST_KEY_FAMILIES: dict[str, tuple[str, ...]] = {
 _ALL_HOST_KEYS = tuple(name for family in HOST_KEY_FAMILIES.values() for name in family)
 
 WINDOW_BYTES = 4 * 1024 * 1024
+# A stream's largest frame fits; a machine that floods fills no more of our memory.
+STREAM_WINDOW_BYTES = 1024 * 1024
 PACKET_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 1024 * 1024
 # What a peer may send before anybody has logged in: greeting, keys and a banner take a tenth.
@@ -269,7 +271,7 @@ class Session:
         `spend` hears what each read has cost.
         """
         deadline = time.monotonic() + timeout
-        channel = self._open(command, timeout)
+        channel = self._open(command, timeout, STREAM_WINDOW_BYTES)
         try:
             channel.settimeout(max(0.1, deadline - time.monotonic()))
             channel.sendall(stdin)
@@ -321,14 +323,16 @@ class Session:
             raise SessionLost(f"no channel: {error}") from error
         return channel
 
-    def _open(self, command: str, timeout: float) -> paramiko.Channel:
+    def _open(self, command: str, timeout: float, window: int = WINDOW_BYTES) -> paramiko.Channel:
         """A channel on which `command` was started, or `SessionLost`.
+
+        At most `window` bytes wait here to be read.
 
         Neither call can be interrupted, so on the deadline the whole transport is closed.
         """
         try:
             with _closing_after(self._transport, timeout):
-                channel = self._transport.open_session(timeout=timeout)
+                channel = self._transport.open_session(window, timeout=timeout)
                 channel.exec_command(command)
                 return channel
         except (OSError, EOFError, paramiko.SSHException, AssertionError) as error:

@@ -6,7 +6,7 @@ one with more elements than any machine has; what cannot be parsed raises `Value
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from xml.etree.ElementTree import ParseError
 
@@ -51,8 +51,8 @@ LEAVES = (
 MAX_CHARACTERS = 2 * 1024 * 1024
 MAX_GPUS = 64
 MAX_PROCESSES = 1024
-# The full document of 16 GPUs with 500 processes has a fifth of it, and a depth of six.
-MAX_ELEMENTS = 50_000
+# The full document of 16 GPUs with 500 processes has half of it, and a depth of six.
+MAX_ELEMENTS = 20_000
 MAX_DEPTH = 32
 MAX_TEXT = 1024
 # Elements that stand in a row beside their equals; of all others the first of a name is read.
@@ -77,14 +77,22 @@ class Element:
     """One element, with its children by name: what is looked up costs one step a level."""
 
     text: str = ""
-    first: dict[str, "Element"] = field(default_factory=dict)
-    repeated: list["Element"] = field(default_factory=list)
+    first: dict[str, "Element"] | None = None  # made when there is one: most elements have none
+    repeated: list["Element"] | None = None
+
+    def add(self, tag: str, child: "Element") -> None:
+        if tag in REPEATED:
+            self.repeated = self.repeated or []
+            self.repeated.append(child)
+        else:
+            self.first = self.first or {}
+            self.first.setdefault(tag, child)
 
     def at(self, path: str) -> "Element | None":
         """The element at `path`, such as `clocks/sm_clock`."""
         found: Element | None = self
         for name in path.split("/"):
-            found = None if found is None else found.first.get(name)
+            found = None if found is None or found.first is None else found.first.get(name)
         return found
 
     def text_at(self, path: str) -> str:
@@ -94,8 +102,8 @@ class Element:
 
     def rows(self, name: str) -> list["Element"]:
         """The repeated elements inside the element of this name."""
-        found = self.first.get(name)
-        return [] if found is None else found.repeated
+        found = self.at(name)
+        return [] if found is None else found.repeated or []
 
 
 class Tree:
@@ -111,10 +119,7 @@ class Tree:
         if self._count > MAX_ELEMENTS or len(self._open) > MAX_DEPTH:
             raise TooLarge("the document has too many elements")
         element, parent = Element(), self._open[-1]
-        if tag in REPEATED:
-            parent.repeated.append(element)
-        else:
-            parent.first.setdefault(tag, element)
+        parent.add(tag, element)
         if tag == "gpu":
             if len(self.gpus) >= MAX_GPUS:
                 raise TooLarge("the document has too many GPUs")

@@ -9,8 +9,10 @@ const LONGEST = 10_000;
 
 // What a person sees of a line: what was painted last; the server says the same (jobs/lines.py).
 export function shown(raw) {
-  const text = raw.replace(/\r+$/, "");
-  return text.slice(text.lastIndexOf("\r") + 1).slice(0, LONGEST);
+  let end = raw.length; // not by a pattern: one that ends at the end starts over at each \r
+  while (end > 0 && raw[end - 1] === "\r") end -= 1;
+  const start = end > 0 ? raw.lastIndexOf("\r", end - 1) + 1 : 0;
+  return raw.slice(start, Math.min(end, start + LONGEST));
 }
 
 export function windowOf(box, isColoured) {

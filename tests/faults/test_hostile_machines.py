@@ -11,7 +11,7 @@ import redis
 
 from accounts.models import Scope
 from tests import factories
-from tests.faults import CHAOS, PATIENCE
+from tests.faults import CHAOS
 from tests.faults.conftest import Collect, StartMachines, StartSite
 from tests.faults.hostile_shell import KINDS
 from tests.faults.machines import Machine
@@ -23,7 +23,10 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 INTERVAL = 2.0  # in real time also in the short run: a cadence means nothing when it is scaled
 WATCHED_SECONDS = 120.0 if CHAOS else 12.0
-PROMISED_CADENCE = 2.3 * PATIENCE
+PROMISED_CADENCE = 2.3
+# In the short run the rest of the suite takes the processors: then what was before is the measure.
+ALLOWED_SHIFT = 0.0 if CHAOS else 1.5
+QUIET_SECONDS = 60.0 if CHAOS else 10.0
 PROMISED_GROWTH_BYTES = 50 * 1024 * 1024
 GOOD = 9
 _SHELL = Path(__file__).with_name("hostile_shell.py")
@@ -55,6 +58,8 @@ def test_nine_good_machines_notice_nothing_of_hostile_ones(
     token = factories.make_token(factories.make_user(is_superuser=True), Scope.READ)
     until(lambda: samples.have_all(3), "samples of the good ones", seconds=120)
     ask_of_all(site, good, token)
+    began = now()
+    time.sleep(QUIET_SECONDS)
     before = [memory(program) for program in (keeper, web)]
 
     started = now()
@@ -83,11 +88,13 @@ def test_nine_good_machines_notice_nothing_of_hostile_ones(
 
     gaps = samples.gaps([machine.id for machine in good], started)
     grown = [memory(program) - was for program, was in zip((keeper, web), before, strict=True)]
+    quiet = p95(samples.gaps([machine.id for machine in good], began, started))
     print(
-        f"hostile machines: p95 of the good ones {p95(gaps):.3f} s of {len(gaps)} gaps, "
+        f"hostile machines: p95 of the good ones {quiet:.3f} → {p95(gaps):.3f} s "
+        f"of {len(gaps)} gaps, "
         f"keeper and web grew by {[round(bytes_ / 2**20, 1) for bytes_ in grown]} MiB"
     )
-    assert p95(gaps) <= PROMISED_CADENCE
+    assert p95(gaps) <= max(PROMISED_CADENCE, ALLOWED_SHIFT * quiet)
     assert max(grown) <= PROMISED_GROWTH_BYTES
     assert [machine.logins for machine in good] == [1] * GOOD
     stopped = [hostile[kind] for kind in ("endless_line", "markers")]
