@@ -7,8 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench import history, journal
-from bench.figures import Ages, Figures, Peer, Scale, goals, percentile
-from bench import history
 from bench.figures import (
     Ages,
     Figures,
