@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import history, journal, linear, parts, site
+from bench import history, journal, linear, parts, rounds, site
 from bench.figures import GOAL_MACHINES, Figures, Growth, Peer, Scale
 from bench.gpustat_web import Installation
 from bench.processes import Broken
 from bench.report import report
 
-PARTS = ("scale", "exec", "latency", "peer", "history", "log", "linear")
+PARTS = ("scale", "exec", "latency", "peer", "history", "log", "queue", "linear")
 _MACHINES = (50, 200, 500)
 _FEW = 50
 _SOCKETS = 50
@@ -106,11 +106,15 @@ def _measure(plan: Plan, directory: Path) -> Figures:
         if "log" in plan.parts:
             parts.say("logs, line by line, and what the database writes of them")
             cost = journal.measure(place)
+        long = None
+        if "queue" in plan.parts:
+            parts.say("rounds of a queue of 2,000 jobs")
+            long = rounds.measure(place)
         growth: Sequence[Growth] = ()
         if "linear" in plan.parts:
             parts.say("every parser over hostile texts, once and twice as long")
             growth = linear.measure()
-        return Figures(scales, ages, peer, year, cost, growth)
+        return Figures(scales, ages, peer, year, cost, long, growth)
 
 
 def _scales(plan: Plan, place: site.Site, directory: Path, recording: Path) -> list[Scale]:

@@ -94,12 +94,23 @@ class Journal:
     dots_before: float
 
 
+@dataclass(frozen=True, slots=True)
 class Growth:
     """A parser, and how much longer it took over twice the text; `text` is how that was made."""
 
     parser: str
     ratio: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Milliseconds of CPU of one round of a queue in which all wait, now and as it was before."""
+
+    jobs: int
+    still: float  # nothing has changed since the round before
+    moving: float  # what uses the GPUs has
+    before: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,7 @@ class Figures:
     peer: Peer | None = None
     history: History | None = None
     journal: Journal | None = None
+    queue: Queue | None = None
     growth: Sequence[Growth] = ()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import history, journal
+from bench import history, journal, rounds
 from bench.figures import (
     Ages,
     Figures,
@@ -54,6 +54,8 @@ def report(figures: Figures) -> str:
         parts.append(_peer(figures.peer))
     if figures.history is not None:
         parts.append("\n".join(_row(*line) for line in history.lines(figures.history)))
+    if figures.queue is not None:
+        parts.append("\n".join(_row(*line) for line in rounds.lines(figures.queue)))
     if figures.journal is not None:
         parts.append("\n".join(_row(*line) for line in journal.lines(figures.journal)))
     if figures.growth:
@@ -131,6 +133,7 @@ def _goals(figures: Figures) -> str:
             *goals(figures),
             *history.goals(figures.history),
             *journal.goals(figures.journal),
+            *rounds.goals(figures.queue),
             *growth_goals(figures.growth),
         ]
     )

@@ -346,6 +346,9 @@ RECONNECT_SECONDS = (1.0 * TIME_SCALE, 30.0 * TIME_SCALE)
 # How often a machine is asked about its jobs, and a queue in which all wait is looked at.
 JOBS_SECONDS = 1.0 * TIME_SCALE
 JOBS_IDLE_SECONDS = 2.0 * TIME_SCALE
+# Waiting jobs of one person: for one machine, and for all together.
+JOBS_WAITING_PER_MACHINE = env_int("DGX_JOBS_WAITING_PER_MACHINE", 200)
+JOBS_WAITING = env_int("DGX_JOBS_WAITING", 500)
 # A job's log on its machine and in the database; what goes beyond is not kept.
 JOB_LOG_LIMIT_BYTES = 256 * 1024 * 1024
 

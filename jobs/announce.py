@@ -20,8 +20,9 @@ FLOOD_BYTES = 256 * 1024
 
 
 def job(row: Job) -> None:
-    """Publish the row as it is now."""
-    data = orjson.dumps({"job": as_event(row)})
+    """Publish the row as it is now, one in the trash as deleted."""
+    gone = {"deleted": True} if row.deleted_at is not None else {}
+    data = orjson.dumps({"job": as_event(row) | gone})
     live.publish(row.connection.team_id, [live.Item(live.job_topic(row.pk), "job", data)])
 
 

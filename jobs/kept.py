@@ -20,6 +20,8 @@ class JobScalars(models.Model):
     )
     offset = models.PositiveBigIntegerField(default=0)
     data = models.BinaryField(default=bytes)
+    # When its turn was last, whether or not something came of it.
+    read_at = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
         return f"scalars of {self.job_id}"

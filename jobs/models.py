@@ -197,31 +197,39 @@ class Job(models.Model):
     def move(self, to: Status, who: str, why: str = "", **columns: Any) -> bool:
         """Go to `to` and write `columns` with it, if the row still is where this object is.
 
-        False, and nothing written, when somebody else was faster. Raises `IllegalStep`.
+        What was true of the state before goes with it; afterwards this object says what the row
+        says. False, and nothing written, when somebody else was faster. Raises `IllegalStep`.
         """
         before = self.status
         states.check(before, to)
         for name in _WORDS.keys() & columns.keys():
             columns[name] = cleaner.line(columns[name], _WORDS[name])
-        changes: dict[str, Any] = {"status": to, "updated_at": timezone.now()}
-        if to in states.FINAL:
-            changes |= {"completed_at": Now(), "waiting_reason": "", "estimated_start_at": None}
-        changes |= columns
+        changes = _left_behind(to) | {"status": to, "updated_at": timezone.now()} | columns
         with transaction.atomic():
             if not Job.objects.filter(pk=self.pk, status=before).update(**changes):
                 return False
             JobChange.objects.create(
                 job=self, from_status=before, to_status=to, who=who, why=cleaner.line(why, 500)
             )
-        for name, value in columns.items():
+        # The database notes the step itself.
+        for name, value in {**changes, "previous_status": before}.items():
             setattr(self, name, value)
-        self.status = to
         return True
 
     def request_stop(self) -> None:
         """Wish it ended; the keeper of the machine sees to it. A second wish changes nothing."""
         Job.objects.filter(pk=self.pk, stop_requested_at=None).update(stop_requested_at=Now())
         self.refresh_from_db(fields=["stop_requested_at"])
+
+
+def _left_behind(to: Status) -> dict[str, Any]:
+    """The columns that a new state sets by itself: what only the one before had to say."""
+    columns: dict[str, Any] = {"reason": "", "detail": ""}
+    if to not in states.WAITING:
+        columns |= {"waiting_reason": "", "estimated_start_at": None}
+    if to in states.FINAL:
+        columns["completed_at"] = timezone.now()
+    return columns
 
 
 class JobChange(models.Model):

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
@@ -21,7 +22,7 @@ from connections.services import find as find_connection
 from dgxsite.errors import Conflict, NotFound
 from jobs import announce, drafts, finishing, nudge, standing
 from jobs.models import TRASH, Job, JobChange, MachineQueue
-from jobs.states import ACTIVE, FINAL, WAITING, Status
+from jobs.states import ACTIVE, FINAL, WAITING, Reason, Status
 from projects.models import Project
 
 MOST_WAITING = 2000
@@ -153,9 +154,15 @@ def delete(caller: Caller, job_id: UUID) -> None:
         if row.status in ACTIVE:
             raise Conflict("It runs; stop it first.")
         if row.status in WAITING:
-            row.move(Status.STOPPED, caller.user.get_username(), "Deleted while it waited.")
+            row.move(
+                Status.STOPPED,
+                caller.user.get_username(),
+                "Deleted while it waited.",
+                reason=Reason.STOPPED,
+            )
         row.deleted_at = timezone.now()
         row.save(update_fields=["deleted_at", "updated_at"])
+        _tell(row)
 
 
 def restore(caller: Caller, job_id: UUID) -> Job:
@@ -165,6 +172,7 @@ def restore(caller: Caller, job_id: UUID) -> Job:
         audit.record(caller, "job.restore", row)
         row.deleted_at = None
         row.save(update_fields=["deleted_at", "updated_at"])
+        _tell(row)
     return row
 
 
@@ -229,9 +237,21 @@ def _wish_stopped(row: Job, who: str) -> None:
 
 
 def _check_room(row: Job) -> None:
-    waiting = Job.objects.filter(connection_id=row.connection_id, status__in=WAITING)
-    if waiting.count() >= MOST_WAITING:
+    """One machine, and one person on it and everywhere, have so many waiting jobs at most.
+
+    Only what people ask for is counted against them: another try that the site makes is not lost.
+    """
+    waiting = Job.objects.filter(status__in=WAITING)
+    here = waiting.filter(connection_id=row.connection_id)
+    if here.count() >= MOST_WAITING:
         raise Conflict(f"{MOST_WAITING} jobs wait for this machine already.")
+    limits = (
+        (here, settings.JOBS_WAITING_PER_MACHINE, " for this machine"),
+        (waiting, settings.JOBS_WAITING, ""),
+    )
+    for jobs, most, where in limits:
+        if jobs.filter(requested_by=row.requested_by).count() >= most:
+            raise Conflict(f"{most} of your jobs wait{where} already; a person has no more room.")
 
 
 def _columns(fields: drafts.Fields) -> list[str]:

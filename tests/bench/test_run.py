@@ -61,6 +61,16 @@ def test_counts_what_a_log_costs_in_the_journal(short_directory: Path) -> None:
     assert float(found[2]) > 10 * float(found[1])
 
 
+def test_counts_what_a_round_of_a_long_queue_costs(short_directory: Path) -> None:
+    bench = start(short_directory, "--only", "queue")
+    output, errors = bench.communicate(timeout=220)
+    assert bench.returncode == 0, errors
+    label = "CPU, ms, nothing has changed"
+    found = re.search(rf"^{label} +(\d+\.\d) +(\d+\.\d) +\d+$", output, re.MULTILINE)
+    assert found, output
+    assert float(found[2]) > 4 * float(found[1])
+
+
 def test_writes_and_asks_for_three_days(short_directory: Path) -> None:
     bench = start(short_directory, "--days", "3", "--only", "history")
     output, errors = bench.communicate(timeout=220)
