@@ -77,7 +77,7 @@ class OfTeams(Told):
         other = self.admin_site._registry.get(db_field.remote_field.model)
         if other is not None:
             return other.get_queryset(request)
-        return super().get_field_queryset(db, db_field, request)  # type: ignore[misc]
+        return super().get_field_queryset(db, db_field, request)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         """A filter by a related row names all of them, also those of other teams."""
@@ -100,7 +100,7 @@ class OfTeams(Told):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and self._may(request, obj)
 
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """The form may have moved the row to another team: that one is asked too."""
         if not self.may_write(request, obj):
             raise forbidden(self.change_action or "")

@@ -252,7 +252,7 @@ class IdempotentAnswer(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     answer = models.TextField(blank=True)
     # What the policy was asked and allowed: `[action, id of the team or null]`; null: not known.
-    rights: "models.JSONField[list[Any], list[Any]]" = models.JSONField(null=True)
+    rights: "models.JSONField[list[Any] | None, list[Any] | None]" = models.JSONField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -25,7 +25,8 @@ def _saved(sender: Any, instance: User, update_fields: Any = None, **kwargs: Any
     if instance._state.adding or (update_fields is not None and "password" not in update_fields):
         return
     before = User.objects.filter(pk=instance.pk).values_list("password", flat=True).first()
-    is_renewed_hash = instance._password is None and is_password_usable(instance.password)
+    typed = getattr(instance, "_password", None)  # Django's, until the row is saved
+    is_renewed_hash = typed is None and is_password_usable(instance.password)
     if before is None or before == instance.password or is_renewed_hash:
         return
     caller, action = _who(context.request, instance, before)

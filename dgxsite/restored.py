@@ -86,4 +86,5 @@ def _has(model: type[Model], names: set[str]) -> bool:
             return False
         found = connection.introspection.get_table_description(cursor, table)
     columns = {one.name for one in found}
-    return all(model._meta.get_field(name).column in columns for name in names)
+    fields = {one.name: one.column for one in model._meta.concrete_fields}
+    return all(fields[name] in columns for name in names)

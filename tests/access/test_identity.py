@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -59,11 +58,10 @@ def doors(cast: Cast, *, api: bool) -> Iterator[tuple[Address, str, str]]:
                 yield address, method, action
 
 
-def knock(client: Client, address: Address, method: str, **headers: str) -> HttpResponse:
+def knock(client: Client, address: Address, method: str, **headers: str) -> Any:
     call = getattr(client, method.lower())
     options = {"data": "{}", "content_type": "application/json"} if method != "GET" else {}
-    answer: HttpResponse = call(address.path, headers=headers or None, **options)
-    return answer
+    return call(address.path, headers=headers or None, **options)
 
 
 @pytest.mark.timeout(600)

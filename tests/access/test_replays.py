@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import transaction
-from django.http import HttpResponse
 
 from accounts.idempotency import REPLAYED
 from accounts.models import IdempotentAnswer, Membership, User
@@ -44,20 +43,19 @@ def cast(db: None) -> Cast:
     return make_cast()
 
 
-def post(cast: Cast, actor: str, address: Address) -> HttpResponse:
+def post(cast: Cast, actor: str, address: Address) -> Any:
     cache.clear()
     sent = BODIES.get(f"POST {address.route}", {})
     filled = {
         name: str(cast.values[value[1:-1]]) if str(value).startswith("<") else value
         for name, value in sent.items()
     }
-    answer: HttpResponse = cast.api[actor].post(
+    return cast.api[actor].post(
         address.path,
         json.dumps(filled),
         content_type="application/json",
         headers={"Idempotency-Key": "once"},
     )
-    return answer
 
 
 def take_away(cast: Cast, actor: str) -> None:

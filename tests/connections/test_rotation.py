@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
+from django.db.models import Model
 
 from accounts.models import IdempotentAnswer
 from connections.models import Connection
@@ -133,6 +134,7 @@ def test_every_encrypted_column_is_rotated() -> None:
         for field in model._meta.concrete_fields
         if field.name.endswith("_encrypted")
     }
-    known = {(Connection, f"{name}_encrypted") for name in Connection.SECRETS}
-    known |= {(Channel, f"{name}_encrypted") for name in Channel.SECRETS}
-    assert columns == known | {(Job, "environment_encrypted")}
+    known: set[tuple[type[Model], str]] = {(Job, "environment_encrypted")}
+    known.update((Connection, f"{name}_encrypted") for name in Connection.SECRETS)
+    known.update((Channel, f"{name}_encrypted") for name in Channel.SECRETS)
+    assert columns == known
