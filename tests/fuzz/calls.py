@@ -14,13 +14,13 @@ from typing import Any
 import requests
 import schemathesis
 from django.core.cache import cache
-from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
 from dgxsite.logs import CallersMistakes
 from tests.access.cast import Cast
+from tests.undone import undone
 
 ACTORS = ("viewer", "operator", "administrator", "superuser")
 # Cases of one operation before the next one's turn.
@@ -116,7 +116,7 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
     logging.getLogger().addHandler(tracebacks)
     cache.clear()
     try:
-        with transaction.atomic():
+        with undone():
             answer = cast.api[actor].generic(
                 str(request.method),
                 path,
@@ -125,7 +125,6 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
                 QUERY_STRING=query,
                 headers=_plain(request.headers),
             )
-            transaction.set_rollback(True)
     finally:
         logging.getLogger().removeHandler(tracebacks)
     tally.calls += 1

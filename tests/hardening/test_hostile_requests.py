@@ -13,7 +13,6 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from django.core.cache import cache
-from django.db import transaction
 from django.test import Client
 
 from accounts.routes import methods_of
@@ -22,6 +21,7 @@ from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES
 from tests.access.cast import Cast, make_cast
 from tests.hardening import hostile
+from tests.undone import undone
 
 # What asks a machine is asked once: an address that is not there costs seconds each time.
 _SLOW = ("/test", "/check", "/preview")
@@ -57,7 +57,7 @@ class Watched:
     ) -> Any:
         """One request, whose effects are undone; a body that streams is read to its end."""
         cache.clear()
-        with transaction.atomic():
+        with undone():
             answer = client.generic(
                 method,
                 path,
@@ -65,7 +65,6 @@ class Watched:
                 extra.get("content_type", "application/octet-stream"),
                 QUERY_STRING=query,
             )
-            transaction.set_rollback(True)
         if not client.cookies:  # it has logged itself out
             client.force_login(self._cast.users[self._actor])
         return answer
