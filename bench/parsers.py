@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from connections import browsing, host_keys
-from dgxsite import formats
+from dgxsite import cleaner
 from dgxsite.errors import Invalid
 from jobs import (
     better,
@@ -74,6 +74,10 @@ def _fresh(make: Callable[[], Any], method: str, *arguments: object) -> Callable
 
 def _bytes(read: Callable[[bytes], object]) -> Callable[[str], object]:
     return lambda text: read(text.encode("utf-8", "replace"))
+
+
+def _short(clean: Callable[[str, int], object]) -> Callable[[str], object]:
+    return lambda text: clean(text, 300)
 
 
 def _lines(read: Callable[[list[str]], object]) -> Callable[[str], object]:
@@ -371,6 +375,8 @@ PARSERS: tuple[Parser, ...] = (
     Parser("jobs.scalars.of_line", _lines(lambda rows: [scalars.of_line(r) for r in rows]), _LOG),
     Parser("connections.browsing.shown", _bytes(browsing.shown), ["folder/ä\x00"]),
     Parser("connections.host_keys.parse", host_keys.parse, [_KEY, "SHA256:x"], (Invalid,)),
-    Parser("dgxsite.formats.printable", formats.printable, ["what a machine said\x00"]),
+    Parser("dgxsite.cleaner.line", _short(cleaner.line), ["what a machine said\x00"]),
+    Parser("dgxsite.cleaner.words", _short(cleaner.words), ["what  a machine said\x00"]),
+    Parser("dgxsite.cleaner.text", _short(cleaner.text), ["what a machine\r\nsaid\x00"]),
     Parser("projects.json_lines.read", json_lines.read, ['{"a": [1, 2.5e3, "x\\n", true]}\n']),
 )

@@ -7,6 +7,7 @@ anew; for anything else the person is asked, or it is forgotten where it is not 
 
 from dataclasses import dataclass
 from typing import Self
+from uuid import UUID
 
 from connections import places
 from connections.models import AuthMethod, Connection
@@ -59,12 +60,12 @@ def carry_on_behind(jump: Connection, before: places.Place) -> None:
             row.save(update_fields=["password_encrypted"])
 
 
-def _reached_through(jump: Connection) -> list[object]:
+def _reached_through(jump: Connection) -> list[UUID]:
     """Every machine behind `jump`, in the trash or not, however far."""
-    found: list[object] = []
-    ends: list[object] = [jump.pk]
+    found: list[UUID] = []
+    ends: list[UUID] = [jump.pk]
     for _ in range(places.LONGEST_CHAIN):
-        behind = Connection.objects.filter(jump_connection__in=ends)
+        behind = Connection.objects.filter(jump_connection_id__in=ends)
         ends = list(behind.values_list("pk", flat=True))
         found += ends
     return found

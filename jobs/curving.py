@@ -69,7 +69,7 @@ def _read_piece(job: Job, row: JobScalars) -> bool:
     """Take in what follows `row.offset`; whether there may be more for this turn."""
     data = logs.read(job, row.offset, _PIECE_BYTES)
     if not data:  # no longer kept
-        return _advance(row, job.log_bytes - row.offset, row.data)
+        return _advance(row, job.log_bytes - row.offset, bytes(row.data))
     is_end = job.log_complete and row.offset + len(data) >= job.log_bytes
     piece = Piece(bytes(row.data), data, row.offset, _times(job, row.offset), is_end)
     try:

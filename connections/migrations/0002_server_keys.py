@@ -49,7 +49,7 @@ def unbind_passwords(apps: Any, schema_editor: Any) -> None:
 
 def _digest(row: Any) -> str:
     """`connections.places.digest` as it was when this was written."""
-    hops = []
+    hops: list[list[Any]] = []
     while row is not None and len(hops) <= _LONGEST_CHAIN:
         hops.append([str(row.pk), row.hostname, row.port, row.username, row.host_key])
         row = row.jump_connection

@@ -147,17 +147,18 @@ def blocks(document: str) -> list[Element]:
     """The `<gpu>` elements."""
     if len(document) > MAX_CHARACTERS:
         raise TooLarge("the document is too large")
+    tree = Tree()
     parser = ElementTree.DefusedXMLParser(
-        target=Tree(), forbid_dtd=False, forbid_entities=True, forbid_external=True
+        target=tree, forbid_dtd=False, forbid_entities=True, forbid_external=True
     )
     try:
         parser.feed(document)
-        found: list[Element] = parser.close()
+        parser.close()
     except DefusedXmlException as error:
         raise ValueError("the document defines entities") from error
     except ParseError as error:
         raise ValueError(f"the document is not well-formed: {error}") from error
-    return found
+    return tree.gpus
 
 
 def _gpu(block: Element, index: int, refusals: Refusals) -> XmlGpu:

@@ -7,6 +7,8 @@ from typing import Any
 
 import paramiko
 import pytest
+from paramiko.common import AUTH_FAILED
+from paramiko.server import InteractiveQuery
 
 from accounts.models import Role
 from accounts.policy import Caller
@@ -34,16 +36,16 @@ class Listener(paramiko.ServerInterface):
     def check_auth_password(self, username: str, password: str) -> int:
         if self.way == "password":
             self.heard.append(password)
-        return paramiko.AUTH_FAILED
+        return AUTH_FAILED
 
     def check_auth_interactive(self, username: str, submethods: str) -> Any:
         if self.way != "keyboard-interactive":
-            return paramiko.AUTH_FAILED
-        return paramiko.InteractiveQuery("", "", ("Password: ", False))
+            return AUTH_FAILED
+        return InteractiveQuery("", "", ("Password: ", False))
 
     def check_auth_interactive_response(self, responses: list[str]) -> int:
         self.heard += responses
-        return paramiko.AUTH_FAILED
+        return AUTH_FAILED
 
     def _accept(self) -> None:
         while True:

@@ -151,7 +151,7 @@ def test_an_older_session_that_attaches_late_does_not_displace_the_newer(
     crew.wake()
     until(lambda: list(crew._places) == [newer], "the older is forgotten")
     assert crew._thread is not None
-    assert crew._thread.is_alive()
+    assert crew._thread.is_alive
     newer.close()
     crew.wake()
     until(lambda: crew._thread is None)

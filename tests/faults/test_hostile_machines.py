@@ -1,5 +1,6 @@
 """A hostile machine of each kind beside nine good ones: each hurts itself alone, and is named."""
 
+import functools
 import sys
 import time
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_nine_good_machines_notice_nothing_of_hostile_ones(
         words = NAMED[kind]
         if words is not None:
             until(
-                lambda machine=machine, words=words: is_named(site, machine, token, words),
+                functools.partial(is_named, site, machine, token, words),
                 f"{kind} is named",
                 seconds=90,
             )

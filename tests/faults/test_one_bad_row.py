@@ -4,7 +4,7 @@ The loops of a keeper are tried with real machines in `test_one_bad_machine.py`.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def test_every_task_of_the_clock_is_looked_at() -> None:
 
 def test_a_bad_row_rests_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now, tries = [0.0], list[float]()
-    monkeypatch.setattr(isolation.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("dgxsite.isolation.time.monotonic", lambda: now[0])
 
     def fail(row: str) -> None:
         tries.append(now[0])
@@ -173,7 +173,7 @@ def test_only_a_database_that_is_gone_is_down(
         assert isolation.each([1], _raising(error), name="here") == 0
 
 
-def _raising(error: Exception):  # type: ignore[no-untyped-def]
+def _raising(error: Exception) -> Callable[[object], None]:
     def work(row: object) -> None:
         raise error
 
@@ -192,5 +192,7 @@ def _places(node: ast.AST, names: tuple[str, ...]) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Call) and ast.unparse(child.func) == "isolation.each":
             yield ".".join(names)
-        is_named = isinstance(child, (ast.FunctionDef, ast.ClassDef))
-        yield from _places(child, (*names, child.name) if is_named else names)
+        inner = names
+        if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+            inner = (*names, child.name)
+        yield from _places(child, inner)

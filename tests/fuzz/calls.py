@@ -120,7 +120,7 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
             answer = cast.api[actor].generic(
                 str(request.method),
                 path,
-                body,
+                body,  # type: ignore[arg-type]  # Django's client takes bytes as well
                 request.headers.get("Content-Type", "application/octet-stream"),
                 QUERY_STRING=query,
                 headers=_plain(request.headers),

@@ -71,8 +71,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
 def stage(
     server: sshd.Sshd, redis_client: object, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
-    words = ("passphrase", "password", "login", "webhook", "address", "database", "typo")
-    words += ("variable", "marked", IN_THE_OPEN_THERE)
+    words = [
+        *("passphrase", "password", "login", "webhook", "address", "database", "typo"),
+        *("variable", "marked", IN_THE_OPEN_THERE),
+    ]
     canaries = {word: f"canary-{word}-{secrets.token_hex(12)}" for word in words}
     canaries["seed"] = "JBSWY3DPEHPK3PXPCANARYSEEDAAAAAA"
     # Every further connection shows it to PostgreSQL, which asks nobody here for a password.

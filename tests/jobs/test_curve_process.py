@@ -11,6 +11,7 @@ import pytest
 from jobs import curve_process, curve_reader, curving, logs
 from jobs.curve_process import Busy, CurveProcess, Piece, TooCostly
 from jobs.curves import Curves
+from jobs.kept import JobScalars
 from tests.jobs import rows
 
 # The reader itself, with a grammar that a line of the log can stop or fill.
@@ -127,7 +128,7 @@ def test_a_bad_piece_is_skipped_and_said_and_others_are_read(
 def test_who_is_second_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     job = rows.make_job()
     logs.append(job, GOOD, NOW)
-    late = curving.JobScalars.objects.get_or_create(job=job)[0]
+    late = JobScalars.objects.get_or_create(job=job)[0]
     curving.catch_up(job)
     assert not curving._advance(late, 3, b"")
     assert late.offset == len(GOOD)

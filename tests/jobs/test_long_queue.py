@@ -15,7 +15,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import estimating, granting
+from jobs import estimating, fencing, granting
 from jobs.devices import Device
 from jobs.line_up import LineUp
 from jobs.models import Job, MachineQueue
@@ -98,7 +98,7 @@ CHANGES: dict[str, Callable[[Job], Any]] = {
     "priority": lambda job: Job.objects.filter(pk=job.pk).update(priority=5),
     "gpus": lambda job: Job.objects.filter(pk=job.pk).update(gpus=0),
     "stopped": lambda job: job.move(Status.STOPPED, "test"),
-    "the job before it": lambda job: Job.objects.filter(pk=job.after_id).update(name="other"),
+    "the job before it": lambda job: Job.objects.filter(followers=job).update(name="other"),
     "its time": lambda job: Job.objects.filter(pk=job.pk).update(
         not_before=timezone.now() + timedelta(hours=1)
     ),
@@ -158,7 +158,7 @@ def test_a_round_that_failed_is_not_remembered() -> None:
     project = make_project()
     make_job(project, gpus=1)
     line_up = LineUp()
-    with pytest.raises(granting.fencing.LeaseLost):
+    with pytest.raises(fencing.LeaseLost):
         granting.grant_on(project.connection_id, 7, lambda rules: busy(), line_up)
     assert line_up.stamp is None
     assert threading.active_count() > 0

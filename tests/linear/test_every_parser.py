@@ -126,7 +126,7 @@ def _answer(parser: Parser) -> dict[str, Any]:
     said = hostile.Family("", " ", "")
     chosen = hostile.chosen
     try:
-        hostile.chosen = lambda *_: [said]  # type: ignore[assignment]
+        hostile.chosen = lambda *_: [said]
         saying, linear._say = linear._say, lambda what: None
         return linear._limits(parser, 1)
     finally:

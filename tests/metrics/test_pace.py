@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -14,7 +15,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 GOOD = Health("proc", True)
 
 
-def sample(**fields: object) -> Sample:
+def sample(**fields: Any) -> Sample:
     return replace(Sample(NOW, health=(GOOD,)), **fields)
 
 
