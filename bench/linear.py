@@ -8,7 +8,6 @@ of its own, so that one that never ends, or takes all memory, is one bad line. J
 
 import argparse
 import contextlib
-import functools
 import gc
 import importlib
 import json
@@ -19,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import django
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work = {"limits": _limits, "ratios": _ratios}[options.mode]
         for number in range(len(table)):
             if options.only in table[number].name:
-                answer = _apart(functools.partial(work, table[number], options.seed))
+                answer = _apart(partial(work, table[number], options.seed))
                 name = f"{table[number].name}#{number}"
                 print(json.dumps({"parser": name, **answer}), flush=True)
     return 0

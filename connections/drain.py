@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 # long after the first makes one round of many. What a round has read leaves in one message, so this
 # is also the most that a sample waits for others.
 COALESCE_SECONDS = 0.2
-READ_BYTES = 262_144
+READ_BYTES = 65_536
 # A round that takes longer than this is a fault that health tells.
 PATIENCE_SECONDS = 10.0
 

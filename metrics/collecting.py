@@ -86,10 +86,9 @@ def _collect_there(link: Link) -> None:
         if not collector.started and len(noise) < 2000:
             noise.extend(data[:2000])
         now = time.monotonic()
-        for sample in collector.feed(data, datetime.now(UTC), now):
-            taken = pace.taken(sample, now)
-            if taken is not None:
-                _record(link, taken)
+        wanted = collector.feed(data, datetime.now(UTC), now, lambda: pace.wants(now))
+        for sample in wanted:
+            _record(link, pace.marked(sample))
 
     def on_close(status: int | None) -> None:
         if collector.started:

@@ -29,8 +29,8 @@ class Pace:
         self._left_out = 0
         self._say_until = now
 
-    def taken(self, sample: Sample, now: float) -> Sample | None:
-        """The sample, which says how many were lately left out; None for one too many."""
+    def wants(self, now: float) -> bool:
+        """Whether there is room for one more; it takes the room."""
         self._room = min(AT_ONCE, self._room + self._per_second * (now - self._at))
         self._at = now
         if now >= self._say_until:
@@ -38,8 +38,12 @@ class Pace:
         if self._room < 1:
             self._left_out += 1
             self._say_until = now + SAID_SECONDS
-            return None
+            return False
         self._room -= 1
+        return True
+
+    def marked(self, sample: Sample) -> Sample:
+        """The sample, which says how many were lately left out."""
         if not self._left_out:
             return sample
         return said(sample, f"{self._left_out} samples more than were asked for are left out")

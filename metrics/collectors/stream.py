@@ -109,8 +109,14 @@ class Collector:
         """Records and frames that were torn or too large."""
         return self._framing.dropped
 
-    def feed(self, data: bytes, recorded_at: datetime, monotonic: float) -> list[Sample]:
-        """The samples that `data` completes.
+    def feed(
+        self,
+        data: bytes,
+        recorded_at: datetime,
+        monotonic: float,
+        is_wanted: Callable[[], bool] | None = None,
+    ) -> list[Sample]:
+        """The samples that `data` completes; a frame that `is_wanted` refuses is not read.
 
         `recorded_at` is our time of receipt: the machine's wall clock is never used. Rates come
         from the machine's own uptime, so `monotonic` has no influence on a value.
@@ -119,7 +125,8 @@ class Collector:
         for record in self._framing.feed(data):
             if record.tag == "F":
                 self.frames += 1
-                samples.append(self._sample(record.payload, recorded_at))
+                if is_wanted is None or is_wanted():
+                    samples.append(self._sample(record.payload, recorded_at))
             else:
                 self._record(record)
         return samples

@@ -120,8 +120,8 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
             answer = cast.api[actor].generic(
                 str(request.method),
                 path,
-                body,  # type: ignore[arg-type]  # Django's client takes bytes as well
-                request.headers.get("Content-Type", "application/octet-stream"),
+                body,
+                str(request.headers.get("Content-Type", "application/octet-stream")),
                 QUERY_STRING=query,
                 headers=_plain(request.headers),
             )

@@ -19,20 +19,24 @@ def sample(**fields: Any) -> Sample:
     return replace(Sample(NOW, health=(GOOD,)), **fields)
 
 
+def take(pacing: Pace, now: float) -> Sample | None:
+    return pacing.marked(sample()) if pacing.wants(now) else None
+
+
 def test_the_asked_pace_is_taken_whole() -> None:
     pacing = Pace(2.0, 0.0)
-    taken = [pacing.taken(sample(), 2.0 * number) for number in range(500)]
+    taken = [take(pacing, 2.0 * number) for number in range(500)]
     assert all(one is not None and one.health == (GOOD,) for one in taken)
 
 
 def test_what_a_network_held_up_is_taken_at_once() -> None:
     pacing = Pace(2.0, 0.0)
-    assert all(pacing.taken(sample(), 40.0) for _ in range(20))
+    assert all(take(pacing, 40.0) for _ in range(20))
 
 
 def test_a_flood_is_thinned_and_named() -> None:
     pacing = Pace(2.0, 0.0)
-    taken = [pacing.taken(sample(), number / 100) for number in range(6000)]
+    taken = [take(pacing, number / 100) for number in range(6000)]
     kept = [one for one in taken if one is not None]
     assert 60 <= len(kept) <= 120
     entry = kept[-1].health[-1]
