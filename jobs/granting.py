@@ -18,7 +18,7 @@ from django.utils import timezone
 from dgxsite import cleaner
 from jobs import estimating, fencing, queue
 from jobs.devices import Device, Rules
-from jobs.line_up import LineUp, Place, stamp_of
+from jobs.line_up import LineUp, stamp_of
 from jobs.models import Job, MachineQueue
 from jobs.standing import objections
 from jobs.states import Status
@@ -93,10 +93,15 @@ class _Round:
             self._forget_started(started)
         return [*started, *news]
 
-    def _asked(self, place: Place) -> queue.Asked:
-        person = place.asked.person
-        words = (self._objections.get(person) if person is not None else None) or place.held_by
-        return place.asked._replace(blocked=words) if words else place.asked
+    def _asked(self) -> list[queue.Asked]:
+        """The queue in its order; a person's right comes before the job that one comes after."""
+        asked = [place.asked for place in self._line_up.places]
+        if not self._objections:
+            return asked
+        return [
+            one._replace(blocked=self._objections.get(one.person or 0) or one.blocked)
+            for one in asked
+        ]
 
     def _decide(self) -> dict[UUID, None]:
         """Grant, and note why the others wait; those that start."""
@@ -106,7 +111,7 @@ class _Round:
         if inputs == line_up.decided_from:
             return {}
         started: dict[UUID, None] = {}
-        for one in queue.decide([self._asked(p) for p in line_up.places], self._machine, self._now):
+        for one in queue.decide(self._asked(), self._machine, self._now):
             if one.granted is None:
                 reason = _cleaned(one.waiting_reason)
                 if line_up.reasons[one.job_id] != reason:
@@ -155,7 +160,8 @@ class _Round:
             key: _end(*ends[key], now) if key in ends else now if is_free else None
             for key, is_free in free
         }
-        waiting = [estimating.Waiting(self._asked(p), p.limit) for p in self._line_up.places]
+        limits = (place.limit for place in self._line_up.places)
+        waiting = list(map(estimating.Waiting, self._asked(), limits))
         return estimating.estimate(waiting, free_at, now)
 
     def _forget_started(self, started: Mapping[UUID, None]) -> None:

@@ -46,11 +46,10 @@ Stamp = tuple[Any, ...]
 
 
 class Place(NamedTuple):
-    """One job in the queue; `held_by` says why the job before it holds it up."""
+    """One job in the queue and the time that it may take."""
 
     asked: Asked
     limit: timedelta | None
-    held_by: str | None
 
 
 @dataclass(slots=True)
@@ -98,9 +97,9 @@ class LineUp:
     def _take_in(self, rows: Iterable[Sequence[Any]]) -> None:
         for pk, gpus, waits, person, not_before, minutes, reason, at, name, status in rows:
             wanted = gpus if isinstance(gpus, int) else tuple(str(key) for key in gpus)
-            asked = Asked(pk, wanted, waits, person, not_before)
+            asked = Asked(pk, wanted, waits, person, not_before, _held_by(name, status))
             limit = timedelta(minutes=minutes) if minutes else None
-            self.places.append(Place(asked, limit, _held_by(name, status)))
+            self.places.append(Place(asked, limit))
             self.reasons[pk], self.estimates[pk] = reason, at
             self.people.add(person)
             if not_before is not None:

@@ -160,7 +160,7 @@ def test_curves_are_read_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         job.move(Status.STARTING, "test", granted=[])
     read: list[Any] = []
     monkeypatch.setattr(curving, "catch_up", lambda job: read.append(job.pk))
-    for _ in range(5):
+    for _ in range(3):  # two at once: nobody twice before everybody once
         curving.catch_up_all()
-    assert sorted(read) == sorted([job.pk for job in jobs] * 2)
+    assert set(read[:5]) == {job.pk for job in jobs}
     assert JobScalars.objects.filter(read_at=None).count() == 0
