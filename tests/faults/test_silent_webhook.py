@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from django.db import transaction
 
 from notifications.events import notify
 from notifications.models import Channel, Delivery, DeliveryStatus
@@ -16,10 +17,11 @@ from tests.notifications.receivers import web_server
 from tests.notifications.test_dispatch import silent_receiver
 from tests.waiting import until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 PROMISED_SECONDS = 10.0
-EVENTS, TEAMS = 300, 3
+# For the silent webhooks of three teams.
+EVENTS = (300, 20, 20)
 # What was seen before it was promised: the lease ended within a TTL or two.
 WATCHED_SECONDS = 40.0 * SCALE
 
@@ -33,11 +35,12 @@ def test_another_teams_alarm_arrives_and_no_session_ends(
     site.beat()
     until(lambda: samples.have_all(3), "samples of all", seconds=120)
     with silent_receiver() as silent, web_server() as web:
-        dead = [make_channel(factories.make_team(), silent.url()) for _ in range(TEAMS)]
+        dead = [make_channel(factories.make_team(), silent.url()) for _ in EVENTS]
         began = now()
-        for number in range(EVENTS):
-            for channel in dead:
-                assert notify(channel.team, "unreachable", f"spark-{number} is out of reach")
+        for channel, count in zip(dead, EVENTS, strict=True):
+            with transaction.atomic():
+                for number in range(count):
+                    assert notify(channel.team, "unreachable", f"spark-{number} is out of reach")
         until(lambda: silent.taken > 0, "the first is being sent")
         quiet = make_channel(factories.make_team(), web.url())
         told = now()
@@ -47,10 +50,10 @@ def test_another_teams_alarm_arrives_and_no_session_ends(
         print(f"the other team's alarm arrived after {took:.2f} s")
         assert took <= PROMISED_SECONDS
         threading.Event().wait(WATCHED_SECONDS)
-        assert silent.most <= TEAMS, "one at a time for each channel"
+        assert silent.most <= len(EVENTS), "one at a time for each channel"
     assert [events(site, machine.id, began) for machine in machines] == [[]] * len(machines)
     gaps = samples.gaps([machine.id for machine in machines], began)
     print(f"longest gap between samples: {max(gaps):.2f} s at an interval of {INTERVAL:g} s")
     assert max(gaps) <= promised(5 * 2.0)
     assert Delivery.objects.filter(channel=quiet, status=DeliveryStatus.SENT).exists()
-    assert Channel.objects.filter(failures__gt=2).count() <= TEAMS
+    assert Channel.objects.filter(failures__gt=2).count() <= len(EVENTS)
