@@ -38,7 +38,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest
 BATCH = 50
 BATCHES = 20 if CHAOS else 1
 SLOWEST_LOGIN_SECONDS = 6.0
-PROMISED_START_SECONDS = 10.0 * PATIENCE
+# In the short run the rest of the suite takes the processors: there it is about one session each.
+PROMISED_START_SECONDS = 10.0 if CHAOS else 90.0
 
 RUNNING: list[keeping.Keeper] = []
 
@@ -113,6 +114,7 @@ def test_each_machine_has_one_session_and_starts_its_job(
     print(
         f"{len(waits)} machines: a job starts {max(waits):.2f} s after its machine is connected "
         f"at most, {sorted(waits)[len(waits) // 2]:.2f} s usually; "
+        f"{time.process_time() / len(waits):.2f} s of CPU a machine, its own side included; "
         f"{running.journal.connections} connections for {running.journal.logins} log-ins"
     )
     assert len(waits) == BATCH * BATCHES
