@@ -42,7 +42,7 @@ def catch_up(job: Job, most: int = AT_ONCE_BYTES) -> JobScalars:
 def catch_up_all() -> int:
     """Those of the jobs that run or have just ended, in turn; how many were read on.
 
-    Whose turn was longest ago comes first. It is over before the reading begins, so that one whose
+    Whose turn was longest ago comes first. It is over before its reading begins, so that one whose
     curves cannot be read takes nobody else's.
     """
     recent = Q(status__in=ACTIVE) | Q(completed_at__gt=timezone.now() - _STILL_OF_INTEREST)
@@ -50,10 +50,14 @@ def catch_up_all() -> int:
     rows = rows.filter(recent, log_bytes__gt=F("read"))
     in_turn = rows.order_by(F("scalars__read_at").asc(nulls_first=True), "pk")
     jobs = list(in_turn[:_MOST_JOBS])
-    JobScalars.objects.bulk_create([JobScalars(job=job) for job in jobs], ignore_conflicts=True)
-    JobScalars.objects.filter(job__in=jobs).update(read_at=timezone.now())
-    isolation.each(jobs, catch_up, name="reading on the curves of")
+    isolation.each(jobs, _take_turn, name="reading on the curves of")
     return len(jobs)
+
+
+def _take_turn(job: Job) -> None:
+    JobScalars.objects.get_or_create(job=job)
+    JobScalars.objects.filter(job=job).update(read_at=timezone.now())
+    catch_up(job)
 
 
 def note(job: Job, **figures: object) -> None:

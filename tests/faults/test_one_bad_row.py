@@ -45,6 +45,7 @@ ELSEWHERE = {
     "connections.keeper.Keeper._reconcile": "test_one_bad_machine.py",
     "connections.keeper.Keeper._round": "test_one_bad_machine.py",
     "connections.keeper.Keeper._watch": "test_one_bad_machine.py",
+    "dgxsite.rotation.every": "each app's rotate_all",
     "exports.queue._make_waiting": "test_one_bad_machine.py",
     "exports.retention._remove_strays": "files that belong to nobody",
     "exports.retention.tidy": "the three rules, each tried by itself",
