@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 from django.core.exceptions import BadRequest as DjangoBadRequest
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, ValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
@@ -106,6 +106,8 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], Translate], ...] = (
         (SuspiciousOperation, DjangoBadRequest, MultiPartParserError, UnreadablePostError),
         _unreadable,
     ),
+    # An id that cannot be one, in a view of Django's own: ours look before they ask.
+    ((ValidationError,), _unreadable),
     ((DataError,), _refused_value),
     ((IntegrityError,), _integrity),
     ((OSError,), _full_disk),

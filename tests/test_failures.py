@@ -4,7 +4,7 @@ import errno
 from contextlib import AbstractContextManager
 
 import pytest
-from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent
+from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent, ValidationError
 from django.db import DataError, IntegrityError, connection, transaction
 from django.test import Client
 
@@ -114,6 +114,7 @@ def _taken_name() -> AbstractContextManager[None]:
         (TooManyFieldsSent("x"), 400),
         (SuspiciousOperation("x"), 400),
         (DataError("x"), 422),
+        (ValidationError("x"), 400),
         (OSError(errno.ENOSPC, "x"), 507),
         (OSError(errno.EDQUOT, "x"), 507),
         (OSError(errno.ENOENT, "x"), None),
