@@ -12,7 +12,6 @@ from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
 from django.contrib.sessions.models import Session
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -38,6 +37,7 @@ from tests import factories
 from tests.exports.files import make_export, make_schedule
 from tests.jobs.rows import make_job, make_project
 from tests.live.people import log_in, with_session, with_token
+from tests.undone import undone
 
 pytestmark = pytest.mark.django_db
 
@@ -115,13 +115,11 @@ Use = Callable[[], str]
 
 def raised(call: Callable[[], Any]) -> str:
     """The refusal in words; "" if there was none. What the call did is undone."""
-    with transaction.atomic():
+    with undone():
         try:
             call()
         except SiteError as error:
             return error.detail
-        finally:
-            transaction.set_rollback(True)
     return ""
 
 
@@ -265,10 +263,9 @@ def _queued(room: Room, **fields: Any) -> Job:
 
 
 def _starts(job: Job) -> str:
-    with transaction.atomic():
+    with undone():
         granting.grant(job.connection_id, 0, lambda rules: [Device("0", "GPU 0", None)])
         row = Job.objects.get(pk=job.pk)
-        transaction.set_rollback(True)
     if row.status == Status.STARTING:
         return ""
     return row.waiting_reason or row.detail
@@ -285,15 +282,13 @@ def the_next_try_of_a_job(room: Room) -> Use:
     job.move(Status.RUNNING, "test", started_at=timezone.now())
 
     def use() -> str:
-        with transaction.atomic():
+        with undone():
             row = Job.objects.get(pk=job.pk)
             if row.max_retries == 0:
                 return "Who asked for it is gone: no try is made."
             new = finishing.copy_of(row)
             finishing.enqueue_new(new, "dgxsite", "Try 2 of 3.")
-            said = _starts(new)
-            transaction.set_rollback(True)
-        return said
+            return _starts(new)
 
     return use
 
@@ -322,9 +317,8 @@ def a_schedule_of_exports(room: Room) -> Use:
     row = make_schedule(room.machine, created_by=room.giver)
 
     def use() -> str:
-        with transaction.atomic():
+        with undone():
             made = schedules.queue_due(timezone.now() + timedelta(seconds=1))
-            transaction.set_rollback(True)
         page = Client()
         page.force_login(room.root.user)
         seen = page.get("/exports/?show=schedules").content.decode()
@@ -339,10 +333,9 @@ def a_wish_to_hear_of_a_free_gpu(room: Room) -> Use:
     wishes.make(room.caller, room.machine.pk, 0)
 
     def use() -> str:
-        with transaction.atomic():
+        with undone():
             wishes.fulfil(room.machine.pk, lambda rules: [Device("0", "GPU 0", None)])
             told = Notification.objects.filter(user_id=room.giver.pk).exists()
-            transaction.set_rollback(True)
         return "" if told else "nothing is told"
 
     return use
@@ -353,13 +346,12 @@ def news_and_mail_that_wait(room: Room) -> Use:
     row = Delivery.objects.create(event=event, user=room.giver)
 
     def use() -> str:
-        with transaction.atomic():
+        with undone():
             found = delivery.claim(timezone.now() + timedelta(seconds=1))
             if found is None:
                 return "it is gone"
             delivery.work(found)
             row.refresh_from_db()
-            transaction.set_rollback(True)
         return row.detail if row.status == DeliveryStatus.DROPPED else ""
 
     return use
@@ -519,6 +511,6 @@ def test_a_short_token_does_not_read_what_a_lasting_one_was_answered(room: Room)
 
 def test_news_are_made_for_nobody_who_left(room: Room) -> None:
     removed(room)
-    with transaction.atomic():
+    with undone():
         events.notify(room.team, "recovered", "News", "")
     assert not Notification.objects.filter(user=room.giver).exists()

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import transaction
 
 from accounts.idempotency import REPLAYED
 from accounts.models import IdempotentAnswer, Membership, User
@@ -15,6 +14,7 @@ from accounts.routes import methods_of
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES
 from tests.access.cast import Cast, make_cast
+from tests.undone import undone
 
 # What the addresses of the access matrix keep; the rest keeps nothing, or cannot work there.
 KEEPS = {
@@ -74,9 +74,8 @@ def test_no_answer_is_replayed_to_who_lost_the_right(
         if not route.startswith("api/v1/") or action is None or ACTIONS[action] is Right.ANYONE:
             continue
         name = route.removeprefix("api/v1/")
-        with transaction.atomic():
+        with undone():
             found: Any = _replayed(cast, address_of(route, cast.values), action)
-            transaction.set_rollback(True)
         if found is not None:
             kept.add(name)
             wrong += [name] if found != (name in OWN) else []

@@ -95,11 +95,11 @@ def test_others_do_not_read_it(rows: None, team: Team) -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_cell_is_a_formula(boss: User, team: Team, start: str) -> None:
-    audit.record(Caller(boss), "test.action", factories.make_team(f"{start}1+1"), text=f"{start}1")
-    row = AuditEvent.objects.get()
+    # Past `audit.record`, which lets neither a tab nor a line end into a name.
+    row = AuditEvent.objects.create(action="test.action", object_name=f"{start}1+1")
     line = next(csv.DictReader(StringIO("".join(trail.as_csv(AuditEvent.objects.all())))))
     assert line["object_name"] == f"'{row.object_name}"
-    assert line["id"] == "1"
+    assert line["id"] == str(row.pk)
 
 
 # --- Logins and refusals --------------------------------------------------------------------------

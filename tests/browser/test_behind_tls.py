@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from dgxsite import proxies
 from tests.browser import scenes, tls
 from tests.browser.conftest import Fleet, Visitor
 
 # What `DGX_BASE_URL=https://…` sets, where the tests' own settings were read without it.
 BEHIND_TLS = {
-    "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+    "TRUSTED_PROXIES": proxies.networks(["127.0.0.1"]),
     "SESSION_COOKIE_SECURE": True,
     "CSRF_COOKIE_SECURE": True,
     "SESSION_COOKIE_NAME": "__Host-sessionid",

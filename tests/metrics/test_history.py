@@ -55,7 +55,7 @@ def test_a_start_alone_goes_up_to_now_and_a_time_without_zone_is_utc():
         (None, NOON, NOON, "start"),
         (None, NOON, NOON - HOUR, "start"),
         (None, datetime.min.replace(tzinfo=UTC), NOON, "start"),
-        (None, NOON, datetime.max.replace(tzinfo=UTC), "start"),
+        (None, NOON, datetime.max.replace(tzinfo=UTC), "end"),
     ],
 )
 def test_what_is_no_span_is_refused(range_, start, end, field):
