@@ -3,16 +3,13 @@
 `bench/year.py` does the work in a process of its own; this file starts it, and prints its figures.
 """
 
-import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from bench import prometheus, site
 from bench.figures import Asked, Goal, History, percentile
-from bench.processes import Broken
 from dgxsite import embedded
 from metrics import tiers
 
@@ -29,17 +26,7 @@ def measure(place: site.Site, folder: Path, *, days: int = _DAYS) -> History:
     """Raises `Broken` when the program ends badly."""
     folder.mkdir()
     rows = folder / "rows"
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.year", str(days), str(rows)],
-        env=dict(place.environment),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Broken(f"The year could not be measured: {done.stderr[-1500:]}")
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = site.answer(place, "bench.year", str(days), str(rows), seconds=_SECONDS, what="The year")
     ranges = {name: Asked(**asked) for name, asked in told.pop("ranges").items()}
     return History(
         **told,

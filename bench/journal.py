@@ -4,33 +4,19 @@
 figures.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 
+from bench import site
 from bench.figures import Goal, Journal
-from bench.processes import Broken
-from bench.site import Site
 
 # For each byte of log that is printed line by line.
 MOST_BYTES = 4.0
 _SECONDS = 900
 
 
-def measure(place: Site) -> Journal:
+def measure(place: site.Site) -> Journal:
     """Raises `Broken` when the program ends badly."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.appending"],
-        env=dict(place.environment),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Broken(f"The journal could not be measured: {done.stderr[-1500:]}")
-    return Journal(**json.loads(done.stdout.splitlines()[-1]))
+    return Journal(**site.answer(place, "bench.appending", seconds=_SECONDS, what="The journal"))
 
 
 def lines(found: Journal) -> list[tuple[str, Sequence[str]]]:

@@ -4,32 +4,18 @@
 figures.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 
+from bench import site
 from bench.figures import Goal, Queue
-from bench.processes import Broken
-from bench.site import Site
 
 MOST_MS = 20.0
 _SECONDS = 600
 
 
-def measure(place: Site) -> Queue:
+def measure(place: site.Site) -> Queue:
     """Raises `Broken` when the program ends badly."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.queueing"],
-        env=dict(place.environment),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Broken(f"The queue could not be measured: {done.stderr[-1500:]}")
-    return Queue(**json.loads(done.stdout.splitlines()[-1]))
+    return Queue(**site.answer(place, "bench.queueing", seconds=_SECONDS, what="The queue"))
 
 
 def lines(found: Queue) -> list[tuple[str, Sequence[str]]]:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -98,6 +99,22 @@ def seed(site: Site, fleet: Path) -> str:
     if done.returncode != 0:
         raise Broken(f"The rows could not be made: {done.stderr[-1500:]}")
     return done.stdout.strip()
+
+
+def answer(site: Site, module: str, *arguments: str, seconds: float, what: str) -> dict[str, Any]:
+    """What `python -m module` prints last, as JSON; `Broken` when it ends badly."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=dict(site.environment),
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Broken(f"{what} could not be measured: {done.stderr[-1500:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @contextlib.contextmanager
