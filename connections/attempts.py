@@ -20,7 +20,7 @@ def open_link(link: Link, attachments: Iterable[LinkCallback]) -> None:
     Whatever goes wrong, the session is closed and `ssh.ConnectError` says why. Blocks for up to
     the deadlines of `ssh`; never call it inside a transaction.
     """
-    link.begun = time.monotonic()
+    link.begun = link.last_progress = time.monotonic()
     try:
         _open(link, attachments)
     except ssh.ConnectError:

@@ -32,6 +32,7 @@ class Held:
     link: Link | None = None
     opening: Link | None = None  # of the running attempt; what any other one reports is dropped
     failures: int = 0
+    costly: int = 0  # sessions in a row that took more than their share of the processor
     retry_at: float | None = None  # monotonic
     stopped: bool = False
     unwritten: State | None = None  # what the database did not take; the next tick writes it

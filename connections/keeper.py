@@ -29,7 +29,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, close_old_connections
 from django.db import Error as DatabaseError
 
-from connections import leases, ssh
+from connections import announce, leases, ssh
 from connections.attempts import open_link
 from connections.drain import Drain
 from connections.held import Held, Row
@@ -283,9 +283,11 @@ class Keeper:
             self._open(held)
 
     def _say_failed(self, row: Row, error: Exception) -> None:
-        """Say on the machine's row that the site itself cannot go on with it."""
+        """Say on the machine's row that the site itself cannot go on with it; all else stays."""
         detail = f"The site failed to look after this machine ({type(error).__name__})."
-        write_state(self.id, row.id, row.epoch, State(row.status, detail=detail))
+        rows = Connection.objects.filter(pk=row.id, owner_id=self.id, epoch=row.epoch)
+        if rows.update(detail=detail):
+            announce.connections([row.id])
 
     def _retry_is_due(self, held: Held) -> bool:
         if held.connecting or held.stopped or held.link is not None:
@@ -352,8 +354,13 @@ class Keeper:
         if held is None or link not in (held.link, held.opening):
             return
         held.link = held.opening = None
-        if _has_lasted(link, PROVEN_SECONDS) and not link.is_too_costly:
-            held.failures = 0
+        if _has_lasted(link, PROVEN_SECONDS):
+            # What is too costly again and again is stopped, whatever else has failed before.
+            held.failures = held.costly if link.is_too_costly else 0
+        if link.is_too_costly:
+            held.costly += 1
+        elif _has_lasted(link, PROVEN_SECONDS):
+            held.costly = 0
         self._retry_or_stop(held, ssh.ConnectError(reason, detail))
 
     def _retry_or_stop(self, held: Held, error: ssh.ConnectError) -> None:
@@ -418,7 +425,7 @@ class Keeper:
         held.row = held.row._replace(status=state.status)
 
     def _forget_attempts(self, held: Held) -> None:
-        held.failures, held.stopped, held.retry_at = 0, False, None
+        held.failures, held.costly, held.stopped, held.retry_at = 0, 0, False, None
 
     def _close_link(self, held: Held) -> None:
         """End the session and the attempt; neither is heard of again."""

@@ -7,7 +7,9 @@ back. Bodies of requests have their deadline in `dgxsite/body_limit.py`.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import h11
 from django.conf import settings
@@ -15,8 +17,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # From the connection, or from a request's first byte, until its head is complete.
 HEAD_SECONDS = 10.0
-# A reader who takes less than 48 KiB in this time has stopped reading.
+# A reader who takes less than `UNSENT_BYTES` in this time has stopped reading.
 STALLED_SECONDS = 60.0
+# What the kernel holds of an answer before its reader has made room for it.
+UNSENT_BYTES = 128 * 1024
 # Tests shorten all waits; a loaded machine still needs a moment to send what it has.
 _LEAST_SECONDS = 2.0
 
@@ -30,6 +34,11 @@ class BoundedH11(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Else the kernel takes megabytes ahead of a slow reader, who then seems to read nothing.
+        found = transport.get_extra_info("socket")
+        if found is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            with suppress(OSError):
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,6 +67,8 @@ class BoundedH11(H11Protocol):
     def resume_writing(self) -> None:
         self._stop_reader()
         super().resume_writing()
+        if self.cycle.response_complete and self.transport.get_write_buffer_size():
+            self._await_reader()  # the rest has nobody who would pause again
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

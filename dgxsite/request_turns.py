@@ -14,10 +14,10 @@ import threading
 from collections import deque
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.http import parse_cookie
 
 from dgxsite.errors import TooMany
 
@@ -30,7 +30,8 @@ MOST_WAITING = 200
 # Behind a proxy that is not trusted, everybody who has not logged in has one address.
 AT_ONCE_WITHOUT_LOGIN = 16
 # Answered whatever else goes on: files from memory, and the question how the site is.
-_FREE = ("/static/", "/api/health")
+_FREE = ("/static/",)
+_FREE_PATHS = frozenset({"/api/health"})
 
 _current: "contextvars.ContextVar[_Turn | None]" = contextvars.ContextVar("turn", default=None)
 
@@ -59,7 +60,8 @@ class Turns:
     async def __call__(
         self, scope: MutableMapping[str, Any], receive: "Receive", send: "Send"
     ) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_FREE):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith(_FREE) or path in _FREE_PATHS:
             return await self._app(scope, receive, send)
         caller, at_once = _caller(scope)
         line = self._lines.setdefault(caller, _Line(at_once))
@@ -97,21 +99,27 @@ def _until_answer(send: "Send", turn: "_Turn") -> "Send":
 
 
 def _caller(scope: MutableMapping[str, Any]) -> tuple[str, int]:
-    """Whoever sends this credential, whether it is worth something or not; else an address."""
-    headers = dict(scope["headers"])
-    secret = headers.get(b"authorization") or _session(headers.get(b"cookie", b""))
+    """As the view will see it: the API goes by the header if there is one, all else by the session.
+
+    Whether the credential is worth something is found out later; without one it is an address.
+    """
+    header = _values(scope, b"authorization") if scope["path"].startswith("/api/") else b""
+    secret = header or _session(_values(scope, b"cookie"))
     if secret:
         return hashlib.sha256(secret).hexdigest(), AT_ONCE
     client = scope.get("client")
     return f"address {client[0] if client else ''}", AT_ONCE_WITHOUT_LOGIN
 
 
+def _values(scope: MutableMapping[str, Any], name: bytes) -> bytes:
+    """What all headers of this name say, put together as Django does."""
+    between = b"; " if name == b"cookie" else b","
+    return between.join(value for key, value in scope["headers"] if key == name)
+
+
 def _session(cookies: bytes) -> bytes:
-    try:
-        found = SimpleCookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
-    except CookieError:
-        return b""
-    return found.value.encode("latin-1", "replace") if found is not None else b""
+    found = parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    return found.encode("latin-1", "replace")
 
 
 class _Line:

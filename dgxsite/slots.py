@@ -22,7 +22,8 @@ class Places:
     def __init__(self, what: str, *, in_all: int, per_person: int) -> None:
         self.in_all, self.per_person = in_all, per_person
         self._what = what
-        self._lock = threading.Lock()
+        # A collection that begins in here may let go of a forgotten place.
+        self._lock = threading.RLock()
         self._taken: Counter[Hashable] = Counter()
 
     def take(self, person: Hashable) -> "Place":

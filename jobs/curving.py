@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 # A second's work, if every line has figures.
 AT_ONCE_BYTES = 4 * 2**20
 _PIECE_BYTES = 2**19
+# Of one piece; the reader takes a header of a megabyte.
+_MOST_TIMES = 10_000
 _MOST_JOBS = 50
 # Later the rest of a log is read when somebody asks.
 _STILL_OF_INTEREST = timedelta(hours=1)
@@ -72,6 +74,8 @@ def note(job: Job, **figures: object) -> None:
 def _read_piece(job: Job, row: JobScalars) -> bool:
     """Take in what follows `row.offset`; whether there may be more for this turn."""
     data = logs.read(job, row.offset, _PIECE_BYTES)
+    if not data and not job.log_complete:
+        return False  # a crash of the database took the newest piece; it comes again
     if not data:  # no longer kept
         return _advance(row, job.log_bytes - row.offset, bytes(row.data))
     is_end = job.log_complete and row.offset + len(data) >= job.log_bytes
@@ -109,8 +113,12 @@ def _advance(row: JobScalars, count: int, data: bytes) -> bool:
 
 
 def _times(job: Job, offset: int) -> list[list[int]]:
-    """When the bytes of a piece came."""
+    """When the bytes of a piece came: where each lot begins, and its time, in order."""
     chunks = LogChunk.objects.filter(
         job=job, offset__lt=offset + _PIECE_BYTES, offset__gt=offset - logs.CHUNK_BYTES
     )
-    return [pair for chunk in chunks.order_by("offset").only("times") for pair in chunk.times]
+    pairs = [pair for chunk in chunks.order_by("offset").only("times") for pair in chunk.times]
+    first = max((n for n, pair in enumerate(pairs) if pair[0] <= offset), default=0)
+    pairs = [pair for pair in pairs[first:] if pair[0] < offset + _PIECE_BYTES]
+    # Dots that come one by one have more times than anybody can draw.
+    return pairs[:: 1 + len(pairs) // _MOST_TIMES]

@@ -18,7 +18,7 @@ from django.utils import timezone
 from dgxsite import cleaner
 from jobs import estimating, fencing, queue
 from jobs.devices import Device, Rules
-from jobs.line_up import LineUp, stamp_of
+from jobs.line_up import LineUp
 from jobs.models import Job, MachineQueue
 from jobs.standing import objections
 from jobs.states import Status
@@ -58,8 +58,6 @@ def grant_on(connection_id: UUID, epoch: int, devices: DeviceReader, line_up: Li
             row = MachineQueue.objects.select_for_update().get(pk=connection_id)
             line_up.catch_up(connection_id)
             changed = _Round(row, line_up, devices).run()
-            if changed:
-                line_up.stamp = stamp_of(connection_id)
     except BaseException:
         line_up.forget()
         raise

@@ -48,9 +48,9 @@ class Writer:
         seen = report.jobs.get(job.pk)
         if seen is None:
             return False
-        if self._is_torn(job):
-            return True
         verdict = self._verdict(job, seen, report.boot_id)
+        if self._is_torn(job, at_once=verdict is not None and verdict.status in FINAL):
+            return True
         before, offset = job.status, job.log_bytes
         rest = logs.awaited(job, seen.log_size) - len(seen.log)
         is_over = verdict is not None and verdict.status in FINAL
@@ -72,10 +72,12 @@ class Writer:
             announce.job(job)
         return rest > 0
 
-    def _is_torn(self, job: Job) -> bool:
-        """Whether our copy has lost its end. Looked at now and then: `append` sees it by itself."""
+    def _is_torn(self, job: Job, *, at_once: bool) -> bool:
+        """Whether our copy has lost its end. Looked at now and then, and before the log is closed:
+        between, `append` sees it by itself.
+        """
         now = time.monotonic()
-        if now < self._whole_until.get(job.pk, 0.0):
+        if not at_once and now < self._whole_until.get(job.pk, 0.0):
             return False
         if logs.step_back(job):
             return True

@@ -45,7 +45,6 @@ _FILES = frozenset({"folder", "supervisor", "started", "exit", "reason", "contai
 HEADER_BYTES = 1024
 TOO_SLOW = "Reading its record took too long."
 CUT = "Its record changed while it was read."
-_LONGEST_AGO = 10 * 366 * 86_400
 _LONGEST_WORDS = 300
 
 
@@ -261,7 +260,10 @@ class _Reader:
     def _note_unread(self, fields: list[str], why: str) -> None:
         """Whose record it was, if that was a job's; a process that cannot be asked is nobody's."""
         with suppress(ValueError, IndexError):
-            self._report.unread[UUID(fields[0])] = why
+            job_id = UUID(fields[0])
+            # A job is asked once: what is cut behind its record is only where it began from.
+            if job_id not in self._report.jobs:
+                self._report.unread[job_id] = why
 
     def _seen(self, fields: list[str]) -> Seen:
         here, supervised, alive, *files, names, size, n = fields

@@ -113,12 +113,14 @@ for one in $below; do fell "$one"; done
 }
 # guard: ends a child of this program that is the same for more than three seconds; where it writes
 # to the site, which may be far away, for more than eight. After the first it has less patience.
+# Once it is no child of this program any more, that has died, and its number may be another's.
 guard() {
 read -r me _ </proc/self/stat
 last= same=0 patience=3 far=8
 while sleep 1; do
 now= found= enough=$patience
 read -r now </proc/$$/task/$$/children
+case " $now " in *" $me "*) ;; *) exit ;; esac
 for one in $now; do [ "$one" = "$me" ] || found=$one; done
 [ "/proc/$found/fd/1" -ef /proc/$$/fd/1 ] && enough=$far
 if [ "$found" != "$last" ]; then same=0; else same=$((same+1)); fi

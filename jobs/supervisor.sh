@@ -15,6 +15,9 @@ finish() {
 n=$1
 while m=$(members) && [ -n "$m" ] && [ "$n" -gt 0 ]; do sleep 1; n=$((n-1)); done
 [ -n "$m" ] && kill -KILL $m
+# What a driver still holds takes its time; an end that is written counts once nothing lives.
+n=60
+while m=$(members) && [ -n "$m" ] && [ $n -gt 0 ]; do sleep 1; n=$((n-1)); done
 [ -e container ] && docker kill "dgxsite-$id"
 }
 watch() {

@@ -159,7 +159,7 @@ class Tender:
 
     def _write(self, job: Job, report: remote.Report) -> bool:
         is_more = self._writer.write(job, report)
-        if job.detail in _SAID:  # it is no longer so
+        if job.detail == _NOT_WRITTEN:  # it is no longer so
             _say(job, "")
         return is_more
 

@@ -51,11 +51,11 @@ class _Session:
                 self.written = float("-inf")
             self.last[name] = now
         if len(self.base) > MAX_NAMES:
-            self._forget(MAX_NAMES // 2)
+            self._forget({self.default, *(network.interface for network in networks)})
 
-    def _forget(self, count: int) -> None:
-        """Let those go that were named first: what comes and goes by thousands is no hardware."""
-        for name in [name for name in self.base if name != self.default][:count]:
+    def _forget(self, present: Collection[str | None]) -> None:
+        """Let go of what is no longer there: what comes and goes by thousands is no hardware."""
+        for name in [name for name in self.base if name not in present]:
             del self.base[name], self.last[name]
 
     def encoded(self) -> bytes:
