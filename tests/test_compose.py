@@ -21,10 +21,19 @@ _OF_PREPARE = {"DGX_ADMIN_USERNAME", "DGX_ADMIN_PASSWORD"}
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-+])?((?:[^{}]|\$\{[^{}]*\})*)\}")
 
 
+class _Strict(yaml.SafeLoader):
+    """Refuses a key that stands twice, as compose does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if key.value != "<<"]
+        assert len(names) == len(set(names)), names
+        return super().construct_mapping(node, deep)
+
+
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)["services"]
+    loaded: dict[str, Any] = yaml.load(text, _Strict)["services"]
     return loaded
 
 

@@ -31,7 +31,9 @@ class Kitchen:
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
 
-    def ask(self, name: str, token: str = "", path: str = "/", address: str = "a") -> Any:
+    def ask(
+        self, name: str, token: str = "", path: str = "/api/v1/jobs", address: str = "a"
+    ) -> Any:
         """A request, on its way."""
         headers = [(b"authorization", token.encode())] if token else []
         scope = {
@@ -122,12 +124,20 @@ async def test_too_many_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) 
     assert last.retry_after
 
 
+def caller(path: str, *headers: tuple[bytes, bytes]) -> str:
+    return request_turns._caller({"path": path, "headers": headers, "client": ("a", 1)})[0]
+
+
 def test_a_login_is_one_caller_whatever_else_it_sends() -> None:
-    cookie = b"theme=dark; sessionid=abc; csrftoken=x"
-    scope = {"headers": [(b"cookie", cookie)], "client": ("a", 1)}
-    other = {"headers": [(b"cookie", b"sessionid=abc")], "client": ("b", 2)}
-    assert request_turns._caller(scope) == request_turns._caller(other)
-    assert (
-        request_turns._caller({"headers": [(b"cookie", b"\xff=;;[")], "client": None})[0]
-        == "address "
-    )
+    alone = caller("/jobs/", (b"cookie", b"sessionid=abc"))
+    assert caller("/jobs/", (b"cookie", b"theme=dark; sessionid=abc; csrftoken=x")) == alone
+    assert caller("/jobs/", (b"cookie", b"a=b"), (b"cookie", b"sessionid=abc")) == alone
+    assert caller("/jobs/", (b"cookie", b"sessionid=x; y[=1; sessionid=abc")) == alone
+    assert caller("/jobs/", (b"authorization", b"x"), (b"cookie", b"sessionid=abc")) == alone
+    assert caller("/jobs/", (b"cookie", b"\xff=;;[")) == "address a"
+
+
+def test_the_api_goes_by_its_header() -> None:
+    header, cookie = (b"authorization", b"Bearer x"), (b"cookie", b"sessionid=abc")
+    assert caller("/api/v1/jobs", header, cookie) == caller("/api/v1/jobs", header)
+    assert caller("/api/v1/jobs", header, cookie) != caller("/api/v1/jobs", cookie)

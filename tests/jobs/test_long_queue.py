@@ -162,6 +162,23 @@ def test_a_round_that_failed_is_not_remembered() -> None:
     assert line_up.stamp is None
 
 
+@pytest.mark.django_db
+def test_what_others_change_while_a_round_decides_is_noticed_by_the_next() -> None:
+    project = make_project()
+    stopped, other = (make_job(project, gpus=1) for _ in range(2))
+    machine, line_up = project.connection_id, LineUp()
+
+    def meanwhile(rules: object) -> list[Device]:
+        Job.objects.get(pk=stopped.pk).move(Status.STOPPED, "test")
+        return busy()
+
+    granting.grant_on(machine, 0, meanwhile, line_up)
+    one_free = [*busy()[1:], Device("0", "GPU 0", None)]
+    granting.grant_on(machine, 0, lambda rules: one_free, line_up)
+    other.refresh_from_db()
+    assert other.status == Status.STARTING
+
+
 # --- The decisions themselves: as before they were made quick -------------------------------------
 
 

@@ -68,3 +68,14 @@ def test_interfaces_that_change_all_the_time_are_forgotten_again() -> None:
     written = orjson.loads(kept.due([machine])[machine])
     assert len(written["base"]) <= sessions.MAX_NAMES
     assert "eth0" in written["base"]
+
+
+def test_an_interface_that_stays_keeps_its_count_however_many_others_come_and_go() -> None:
+    kept = sessions.Sessions()
+    token, machine = object(), uuid4()
+    for number in range(40):
+        others = [Network(f"veth{number}-{one}", rx_bytes=1) for one in range(100)]
+        real = Network("ib0", rx_bytes=1000 + number)
+        kept.note(machine, token, sample(networks=(real, *others)))
+    written = orjson.loads(kept.due([machine])[machine])
+    assert written["base"]["ib0"][0] == 1000
