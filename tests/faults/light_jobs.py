@@ -40,7 +40,7 @@ class Jobs:
 
     def _record(self, marker: str, job: str, offset: int) -> str:
         if job not in self.starts:
-            return f"{marker} J {job} 0 0 0 - - - - - - - - 0 0\n"
+            return f"{marker} J {job} 0 0 0 - - - - - - - - - 0 0\n"
         new = _LOG[offset:]
-        fields = f"1 1 1 4711 100 {_BOOT} 1000 - - - - {len(_LOG)} {len(new)}"
+        fields = f"1 1 1 4711 100 {_BOOT} 1000 - - - - - {len(_LOG)} {len(new)}"
         return f"{marker} J {job} {fields}\n{new}"
