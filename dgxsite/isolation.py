@@ -152,3 +152,8 @@ class _Rests:
 
 
 _rests = _Rests()
+
+
+def forget() -> None:
+    """Let every row have its turn again at once."""
+    _rests.forget()

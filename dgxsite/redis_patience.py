@@ -44,6 +44,11 @@ def patience() -> Iterator[None]:
     _note(0.0)
 
 
+def forget() -> None:
+    """Ask again at once, whatever was before."""
+    _note(0.0)
+
+
 def _go_ahead() -> None:
     """The first one after a silence asks; until it has heard something, the others do not."""
     global _silent_until
