@@ -88,21 +88,18 @@ def serving(directory: Path) -> Iterator[Site]:
 def seed(site: Site, fleet: Path) -> str:
     """Put the machines of `fleet.json` into the database; a token that may read them."""
     site.samples_client.flushall()
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.rows", str(fleet)],
-        env=dict(site.environment),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Broken(f"The rows could not be made: {done.stderr[-1500:]}")
-    return done.stdout.strip()
+    return _said(site, "bench.rows", str(fleet), seconds=120, what="The rows could not be made")
 
 
 def answer(site: Site, module: str, *arguments: str, seconds: float, what: str) -> dict[str, Any]:
     """What `python -m module` prints last, as JSON; `Broken` when it ends badly."""
+    said = _said(site, module, *arguments, seconds=seconds, what=f"{what} could not be measured")
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def _said(site: Site, module: str, *arguments: str, seconds: float, what: str) -> str:
+    """All that a program of the bench prints; `Broken` with `what` when it ends badly."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env=dict(site.environment),
@@ -112,9 +109,8 @@ def answer(site: Site, module: str, *arguments: str, seconds: float, what: str) 
         check=False,
     )
     if done.returncode != 0:
-        raise Broken(f"{what} could not be measured: {done.stderr[-1500:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        raise Broken(f"{what}: {done.stderr[-1500:]}")
+    return done.stdout.strip()
 
 
 @contextlib.contextmanager

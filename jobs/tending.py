@@ -53,7 +53,6 @@ _OF_THE_MACHINE = (
 _NOT_STARTED = "The site failed to start it and tries again; the site's log says why."
 _NOT_STOPPED = "The site failed to stop it and tries again; the site's log says why."
 _NOT_WRITTEN = "What the machine says of it cannot be written down; the site's log says why."
-_SAID = frozenset({_NOT_STARTED, _NOT_STOPPED, _NOT_WRITTEN})
 
 
 class Tender:

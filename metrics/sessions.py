@@ -36,7 +36,7 @@ class _Session:
     last: dict[str, Counts] = field(default_factory=dict)
     written: float = float("-inf")
 
-    def add(self, networks: Iterable[Network]) -> None:
+    def add(self, networks: Sequence[Network]) -> None:
         """Take the counters of one sample; what changes is to be written at once."""
         is_first = not self.last
         for network in networks:

@@ -31,9 +31,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _rested() -> Iterator[None]:
-    isolation._rests.forget()
+    isolation.forget()
     yield
-    isolation._rests.forget()
+    isolation.forget()
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def rested() -> Iterator[None]:
-    isolation._rests.forget()
+    isolation.forget()
     yield
-    isolation._rests.forget()
+    isolation.forget()
 
 
 @pytest.mark.parametrize("where", sorted(TRIALS))
