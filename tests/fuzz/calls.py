@@ -14,6 +14,8 @@ from typing import Any
 import requests
 import schemathesis
 from django.core.cache import cache
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
@@ -125,6 +127,7 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
                 QUERY_STRING=query,
                 headers=_plain(request.headers),
             )
+            _close(answer)
     finally:
         logging.getLogger().removeHandler(tracebacks)
     tally.calls += 1
@@ -134,6 +137,18 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
         what = "; ".join(tracebacks.met)[:300]
         sent = f"{actor}: {request.method} {url[:200]} {body[:300]!r}"
         tally.faults.append(f"{answer.status_code} {sent} {what}")
+
+
+def _close(answer: Any) -> None:
+    """What a body owns is let go unread: its threads would not see what the test has written.
+
+    The test's own connection stays open, as Django's client sees to where it reads a body.
+    """
+    request_finished.disconnect(close_old_connections)
+    try:
+        answer.close()
+    finally:
+        request_finished.connect(close_old_connections)
 
 
 def _plain(headers: Any) -> dict[str, str]:

@@ -10,10 +10,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-from django.conf import settings
-
-from dgxsite import body_limit, strict_json
-
 ROOT = Path(__file__).resolve().parents[2]
 ITEMS = """
 1.2.5 1.2.10 1.3.6 1.5.1 2.3.3 2.3.4 2.4.1 3.3.1 3.3.2 3.3.3 3.3.4
@@ -68,16 +64,3 @@ def test_a_name_that_is_no_test_is_not_taken_for_one() -> None:
     assert not exists("tests/hardening/test_asvs.py::test_that_nobody_wrote")
     assert not exists("tests/hardening/test_asvs.py::rows")
     assert not exists("tests/hardening/no_such_file.py::test_x")
-
-
-def test_the_document_has_the_limits_of_the_settings() -> None:
-    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| ([^|]+?) \| (\d+) [^|]*\|", text, re.MULTILINE))
-    assert {name: int(figure) for name, figure in told.items()} == {
-        "Connections to PostgreSQL, per process": 8,  # the default of DGX_DATABASE_POOL
-        "Waiting for one, or for PostgreSQL": settings.DATABASE_TIMEOUT_SECONDS,
-        "Waiting for Redis": settings.REDIS_TIMEOUT_SECONDS,
-        "A request's body": strict_json.LIMIT_BYTES // (1024 * 1024),
-        "Waiting for a request's body": body_limit.DEADLINE_SECONDS,
-        "Pause before a machine is tried again": settings.RECONNECT_SECONDS[1],
-    }
