@@ -96,11 +96,20 @@ def _blocks(job: Job) -> Iterator[_Block]:
 
 
 def _pieces(job: Job) -> Iterator[bytes]:
-    after = -1
+    """The log in order, also what its newest piece has grown by since it was read."""
+    start, seen = -1, 0
     rows = LogChunk.objects.filter(job=job).order_by("offset").values_list("offset", "data")
-    while chunks := list(rows.filter(offset__gt=after)[:_PIECES]):
+    while True:
+        chunks = list(rows.filter(offset__gte=start)[:_PIECES])
         with outside_database():
             time.sleep(_BREATH_SECONDS)
-        after = chunks[-1][0]
-        for _, data in chunks:
-            yield zlib.decompress(data)
+        come = False
+        for offset, packed in chunks:
+            data = zlib.decompress(packed)
+            known = seen if offset == start else 0
+            start, seen = offset, len(data)
+            if len(data) > known:
+                come = True
+                yield data[known:]
+        if not come:
+            return

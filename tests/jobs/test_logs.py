@@ -94,6 +94,22 @@ def test_a_search_ends_in_time_and_says_so() -> None:
 
 
 @pytest.mark.django_db
+def test_a_piece_that_grows_while_it_is_searched_is_searched_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = filled(b"one\n", 70_000)
+    more = iter([b"two\nthr", b"ee\n" + b"x\n" * 40_000 + b"four\n"])
+    monkeypatch.setattr("time.sleep", lambda _: logs.append(job, next(more, b""), NOW))
+    found = log_search.search(job, "").found[:3] + log_search.search(job, "four").found
+    assert [(one.line, one.text) for one in found] == [
+        (1, "one"),
+        (2, "two"),
+        (3, "three"),
+        (40_004, "four"),
+    ]
+
+
+@pytest.mark.django_db
 def test_an_endless_line_is_searched_in_parts() -> None:
     job = filled(b"x" * 3_000_000 + b"needle" + b"x" * 3_000_000 + b"\nneedle", 200_000)
     found = log_search.search(job, "needle").found
