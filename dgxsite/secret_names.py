@@ -100,6 +100,26 @@ def still_masked(value: Any) -> Path | None:
     return next((path for path, one in hidden(value) if one == MASK), None)
 
 
+def uncovered(sent: Any, stored: Any) -> Path | None:
+    """Where stars came back below names that hide nothing any more; None if nowhere.
+
+    Whoever renames a neighbour (`{"name": "HF_TOKEN", "value": "…"}`) would read what is stored.
+    """
+    covered = {path for path, _ in hidden(sent)}
+    open_paths = (path for path, _ in hidden(stored) if path not in covered)
+    return next((path for path in open_paths if _at(sent, path) == MASK), None)
+
+
+def _at(value: Any, path: Path) -> Any:
+    """What stands there; None if the way leads nowhere."""
+    for step in path:
+        try:
+            value = value[step]
+        except (LookupError, TypeError):
+            return None
+    return value
+
+
 def fits(path: Path, sent: Any, stored: Any) -> bool:
     """Whether every list on the way is as long as it was: else its places mean other things."""
     for step in path:

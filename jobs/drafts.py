@@ -9,7 +9,13 @@ from django.utils import timezone
 from accounts.policy import Caller
 from connections.models import Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
-from jobs.hidden import config_behind, environment_of, still_marked
+from jobs.hidden import (
+    config_behind,
+    environment_of,
+    of_variables,
+    refuse_reveal,
+    still_marked,
+)
 from jobs.models import MASK, Job, Kind
 from jobs.states import FINAL
 from projects import config, schema_checks
@@ -65,6 +71,7 @@ def unmasked(row: Job, fields: Fields) -> Fields:
 
 def fill(caller: Caller, row: Job, fields: Fields) -> None:
     """Put what was sent into the row; raises `Invalid`."""
+    secrets = of_variables(row)
     for name in _PLAIN:
         if name in fields:
             setattr(row, name, fields[name])
@@ -75,6 +82,7 @@ def fill(caller: Caller, row: Job, fields: Fields) -> None:
             setattr(row, name, fields[name] or "")
     if "environment" in fields:
         row.environment = _unmasked(row, fields["environment"])
+    refuse_reveal(row.config, secrets, of_variables(row))
     if "not_before" in fields:
         row.not_before = _moment(fields["not_before"])
     if "after" in fields:

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dgxsite.errors import FieldError, Invalid
-from jobs.hidden import config_behind, environment_of, shown_environment
+from jobs import masking
+from jobs.hidden import (
+    config_behind,
+    environment_of,
+    of_variables,
+    refuse_reveal,
+    shown_environment,
+)
 from jobs.models import MASK, Job
 from projects import json_lines
 
@@ -33,16 +40,18 @@ def sent(cleaned: Mapping[str, Any], source: Job | None) -> dict[str, Any]:
     else:
         optional.pop("virtualenv", None)
         optional.pop("conda_env", None)
+    names = list(dict.fromkeys([*cleaned["secret_names"].replace(",", " ").split(), *marked]))
+    written = _config(cleaned["config"], source)
+    if source is not None:
+        refuse_reveal(written, of_variables(source), masking.secrets_of(variables, names))
     return (
         {name: cleaned[name] for name in _PLAIN}
         | optional
         | {
             "gpus": gpus(cleaned["gpus"]),
             "environment": variables,
-            "secret_names": list(
-                dict.fromkeys([*cleaned["secret_names"].replace(",", " ").split(), *marked])
-            ),
-            "config": _config(cleaned["config"], source),
+            "secret_names": names,
+            "config": written,
         }
     )
 

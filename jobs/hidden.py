@@ -5,11 +5,12 @@ is what stands under a name such as `api_key` (`dgxsite.secret_names`), and wher
 of a hidden variable stands.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dgxsite import secret_names
 from dgxsite.crypto import SecretUnreadable
+from dgxsite.errors import Invalid
 from jobs import masking
 from jobs.models import MASK, Job
 
@@ -38,15 +39,36 @@ def shown_environment(job: Job) -> dict[str, str]:
     }
 
 
+def of_variables(job: Job) -> list[bytes]:
+    """The values of its secret variables."""
+    return masking.secrets_of(environment_of(job), job.secret_names)
+
+
 def shown_config(job: Job) -> dict[str, Any]:
     """The configuration with secret values masked."""
-    of_variables = masking.secrets_of(environment_of(job), job.secret_names)
-    masked: dict[str, Any] = masking.mask_values(job.config, of_variables)
+    masked: dict[str, Any] = masking.mask_values(job.config, of_variables(job))
     return masked
 
 
+def refuse_reveal(config: Any, before: Iterable[bytes], after: Sequence[bytes]) -> None:
+    """`Invalid` if a value that was a secret variable's, and no longer is, stands in `config`."""
+    gone = [value for value in before if value not in after]
+    if masking.mask_values(config, [*gone, *after]) != masking.mask_values(config, after):
+        raise Invalid.field(
+            "environment",
+            "The configuration has the value of a secret variable that would no longer be there "
+            "to hide it. Take it out of the configuration first.",
+        )
+
+
 def config_behind(job: Job, sent: dict[str, Any]) -> dict[str, Any]:
-    """A configuration that was sent, with what the job has wherever it came back as shown."""
+    """A configuration that was sent, with what the job has wherever it came back as shown.
+
+    `Invalid` for stars whose value would no longer be hidden.
+    """
+    if (path := secret_names.uncovered(sent, job.config)) is not None:
+        place = ".".join(map(str, path))[:200]
+        raise Invalid.field("config", f"The value of {place} came masked; give it again.")
     found: dict[str, Any] = secret_names.unmasked(sent, shown_config(job), job.config)
     return found
 

@@ -163,6 +163,56 @@ def test_stars_for_which_there_is_no_value_are_refused(job: Job, operator: User)
         assert "other.api_key" in answer.json()["errors"][0]["message"]
 
 
+PAIRS = {"env": [{"name": "HF_TOKEN", "value": "hf-of-the-project"}], "lr": 1}
+RENAMED = {"env": [{"name": "harmless", "value": MASK}], "lr": 1}
+
+
+def test_whoever_renames_a_neighbour_does_not_read_its_value(
+    job: Job, project: Project, operator: User
+) -> None:
+    Job.objects.filter(pk=job.pk).update(config=PAIRS)
+    project.config = PAIRS
+    project.save()
+    api = Api(factories.make_token(operator))
+    new = {"project_id": str(project.pk), "name": "n", "command": "true", "start": False}
+    answers = [
+        api.patch(f"/jobs/{job.pk}", {"config": RENAMED}),
+        api.post("/jobs", new | {"config": RENAMED}),
+        api.patch(f"/projects/{project.pk}", {"config": RENAMED}),
+    ]
+    for answer in answers:
+        assert "hf-of-the-project" not in answer.content.decode()
+    assert [answer.status_code for answer in answers[:2]] == [422, 422]
+    with pytest.raises(Invalid, match=r"env\.0\.value"):
+        hidden.config_behind(again(job), RENAMED)
+    assert hidden.config_behind(again(job), PAIRS | {"lr": 2}) == PAIRS | {"lr": 2}
+
+
+def test_a_variable_that_hides_its_value_elsewhere_stays_while_the_value_does(
+    job: Job, operator: User
+) -> None:
+    Job.objects.filter(pk=job.pk).update(config={"note": "use hf-canary here"})
+    api = Api(factories.make_token(operator))
+    shown = api.get(f"/jobs/{job.pk}").json()["config"]
+    assert "hf-canary" not in shown["note"]
+    without = {name: value for name, value in VARIABLES.items() if name != "HF_TOKEN"}
+    for sent in ({"environment": without}, {"environment": without, "config": shown}):
+        answer = api.patch(f"/jobs/{job.pk}", sent)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "environment")
+    gone = {"environment": without, "config": {"note": "nothing"}}
+    assert api.patch(f"/jobs/{job.pk}", gone).status_code == 200
+    client = Client()
+    client.force_login(operator)
+    other = make_job(job.project, environment=VARIABLES, config={"note": "hf-canary"})
+    sent = {
+        "project_id": str(job.project_id), "name": "again", "kind": "command", "command": "true",
+        "gpus": "0", "environment": "PLAIN=x", "secret_names": "", "step": "later",
+        "config": json.dumps(hidden.shown_config(other)), "source": str(other.pk),
+    }  # fmt: skip
+    assert "no longer be there" in client.post("/jobs/add", sent).content.decode()
+    assert not Job.objects.filter(name="again").exists()
+
+
 def test_the_editor_of_a_configuration_keeps_what_it_does_not_show(
     project: Project, operator: User
 ) -> None:
