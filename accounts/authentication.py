@@ -19,6 +19,7 @@ from ninja.utils import check_csrf
 from accounts.models import ApiToken, User
 from accounts.policy import Caller
 from accounts.second_factor import lacking
+from dgxsite import request_turns
 from dgxsite.errors import Forbidden, Unauthorized
 
 _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
@@ -56,7 +57,10 @@ def person_of_session(request: HttpRequest) -> User | None:
     """The person whose session this request goes by; None for a stranger, and for a header."""
     if is_by_header(request):
         return None
-    return request.user if isinstance(request.user, User) and request.user.is_active else None
+    user = request.user
+    found = user if isinstance(user, User) and user.is_active else None
+    request_turns.identified(found.pk if found else None)
+    return found
 
 
 def caller_of(request: HttpRequest) -> Caller:
@@ -77,6 +81,7 @@ def caller_from_page(request: HttpRequest) -> Caller:
 def _by_token(header: str, address: str | None) -> Caller:
     match = _BEARER.fullmatch(header)
     token = ApiToken.find(match[1]) if match else None
+    request_turns.identified(token.user_id if token else None)
     if token is None:
         raise Unauthorized("The token is not valid: unknown, expired or revoked.")
     _note_use(token)

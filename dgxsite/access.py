@@ -24,6 +24,7 @@ from django.utils import timezone
 from accounts import refusals
 from accounts.models import ApiToken, Membership, Team, User
 from accounts.second_factor import lacking
+from dgxsite import request_turns
 
 _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -98,6 +99,7 @@ def admit(scope: Mapping[str, Any]) -> tuple[Principal, frozenset[UUID]] | None:
         found = _by_token(header(scope, b"authorization") or "")
     else:
         found = _by_session(header(scope, b"cookie") or "")
+    request_turns.identified(found[0].user_id if found else None)
     if found is None:
         return None
     principal, user = found

@@ -22,9 +22,10 @@ from django.conf import settings
 
 from accounts.policy import ACTIONS
 from accounts.routes import action_of_topic
-from dgxsite import live, states
+from dgxsite import live, request_turns, states
 from dgxsite.access import Principal, admit, header, is_welcome, refused
 from dgxsite.allowance import Allowance
+from dgxsite.errors import TooMany
 from dgxsite.hub import Delivery, hub
 from dgxsite.outbox import Outbox, StateUnreadable
 from dgxsite.own_machine import sampler
@@ -74,23 +75,32 @@ class Socket(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         if not is_welcome(self.scope, self.foreign_origins()):
-            await states.read(refused, self.scope, 403)
+            await self._note_refusal(403)
             await self.close()  # before the handshake is accepted, that is a 403
             return
         await self.accept()
         try:
-            admitted = await states.read(admit, self.scope)
-        except StateUnreadable:
+            async with request_turns.taken(self.scope):
+                admitted = await states.read(admit, self.scope)
+        except (StateUnreadable, TooMany):
             await self.close(TRY_LATER)
             return
         if admitted is None:
             if header(self.scope, b"authorization") is not None:
-                await states.read(refused, self.scope, 401)
+                await self._note_refusal(401)
             await self.close(NO_LOGIN)
         elif not _has_room(admitted[0].user_id):
             await self.close(TRY_LATER)
         else:
             self._begin(*admitted)
+
+    async def _note_refusal(self, status: int) -> None:
+        client = self.scope.get("client")
+        if not watch().may_note_refusal(client[0] if client else ""):
+            return
+        with contextlib.suppress(StateUnreadable, TooMany):
+            async with request_turns.taken(self.scope):
+                await states.read(refused, self.scope, status)
 
     def _begin(self, principal: Principal, teams: frozenset[UUID]) -> None:
         self.principal = principal

@@ -1,24 +1,23 @@
 """One caller's requests take turns, so that a hundred of them keep nobody else waiting.
 
 A process answers as many requests as it has processors, and has a few connections to the database.
-Of one caller – one token, one login, else one address – a few requests are worked on at a time; the
-rest wait as what they are, a request that was read, and hold no thread and no connection. A turn
-ends with the first byte of the answer. While a request waits for something outside
-(`dgxsite/waiting.py`), its turn is somebody else's.
+Of one person, with all their tokens and logins, a few requests are worked on at a time; whoever is
+not known yet (`known_callers`) counts by address, also with a credential, since anybody can make
+one up. The rest wait as what they are, a request that was read, and hold no thread and no
+connection. A turn ends with the first byte of the answer. While a request waits for something
+outside (`dgxsite/waiting.py`), its turn is somebody else's. Handshakes of sockets wait in the same
+lines (`taken`).
 """
 
 import asyncio
 import contextvars
-import hashlib
 import threading
 from collections import deque
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-from django.http import parse_cookie
-
+from dgxsite import known_callers
 from dgxsite.errors import TooMany
 
 if TYPE_CHECKING:  # whoever waits imports this, also programs that answer no request
@@ -27,12 +26,12 @@ if TYPE_CHECKING:  # whoever waits imports this, also programs that answer no re
 AT_ONCE = 3
 # Who has more than these waiting is told to come again.
 MOST_WAITING = 200
-# Behind a proxy that is not trusted, everybody who has not logged in has one address.
+# Behind a proxy that is not trusted, everybody who is not known yet has one address.
 AT_ONCE_WITHOUT_LOGIN = 16
-# Answered whatever else goes on: files from memory, and the question how the site is.
-_FREE = ("/static/",)
+# Answered whatever else goes on: the question how the site is.
 _FREE_PATHS = frozenset({"/api/health"})
 
+_lines: "dict[str, _Line]" = {}
 _current: "contextvars.ContextVar[_Turn | None]" = contextvars.ContextVar("turn", default=None)
 
 
@@ -50,32 +49,68 @@ def paused() -> Iterator[None]:
         turn.go_on()
 
 
+def identified(person: int | None) -> None:
+    """Say whose the credential of the current request is, None for nobody's.
+
+    Their next requests wait in the person's line.
+    """
+    turn = _current.get()
+    if turn is not None and turn.credential is not None:
+        known_callers.note(turn.credential, person)
+
+
 class Turns:
     """Around an ASGI application; see the module."""
 
     def __init__(self, app: "App") -> None:
         self._app = app
-        self._lines: dict[str, _Line] = {}
 
     async def __call__(
         self, scope: MutableMapping[str, Any], receive: "Receive", send: "Send"
     ) -> None:
-        path = scope.get("path", "")
-        if scope["type"] != "http" or path.startswith(_FREE) or path in _FREE_PATHS:
+        if scope["type"] != "http" or scope.get("path", "") in _FREE_PATHS:
             return await self._app(scope, receive, send)
-        caller, at_once = _caller(scope)
-        line = self._lines.setdefault(caller, _Line(at_once))
-        line.requests += 1
-        turn = _Turn(line)
-        token = _current.set(turn)
+        with _in_line(scope) as turn:
+            try:
+                await self._app(scope, _after_body(receive, turn), _until_answer(send, turn))
+            finally:
+                turn.end()
+
+
+@asynccontextmanager
+async def taken(scope: MutableMapping[str, Any]) -> AsyncIterator[None]:
+    """A turn for the length of the block; `TooMany` when too many wait already."""
+    with _in_line(scope) as turn:
+        await turn.begin()
         try:
-            await self._app(scope, _after_body(receive, turn), _until_answer(send, turn))
+            yield
         finally:
-            _current.reset(token)
             turn.end()
-            line.requests -= 1
-            if not line.requests:
-                del self._lines[caller]
+
+
+@contextmanager
+def _in_line(scope: MutableMapping[str, Any]) -> "Iterator[_Turn]":
+    """The turn of this request, which it does not have yet."""
+    credential = known_callers.credential_of(scope)
+    caller, at_once = _caller(scope, known_callers.person_of(credential))
+    line = _lines.setdefault(caller, _Line(at_once))
+    line.requests += 1
+    turn = _Turn(line, credential)
+    token = _current.set(turn)
+    try:
+        yield turn
+    finally:
+        _current.reset(token)
+        line.requests -= 1
+        if not line.requests:
+            del _lines[caller]
+
+
+def _caller(scope: MutableMapping[str, Any], person: int | None) -> tuple[str, int]:
+    if person is not None:
+        return f"person {person}", AT_ONCE
+    client = scope.get("client")
+    return f"address {client[0] if client else ''}", AT_ONCE_WITHOUT_LOGIN
 
 
 def _after_body(receive: "Receive", turn: "_Turn") -> "Receive":
@@ -96,30 +131,6 @@ def _until_answer(send: "Send", turn: "_Turn") -> "Send":
         await send(message)
 
     return sent
-
-
-def _caller(scope: MutableMapping[str, Any]) -> tuple[str, int]:
-    """As the view will see it: the API goes by the header if there is one, all else by the session.
-
-    Whether the credential is worth something is found out later; without one it is an address.
-    """
-    header = _values(scope, b"authorization") if scope["path"].startswith("/api/") else b""
-    secret = header or _session(_values(scope, b"cookie"))
-    if secret:
-        return hashlib.sha256(secret).hexdigest(), AT_ONCE
-    client = scope.get("client")
-    return f"address {client[0] if client else ''}", AT_ONCE_WITHOUT_LOGIN
-
-
-def _values(scope: MutableMapping[str, Any], name: bytes) -> bytes:
-    """What all headers of this name say, put together as Django does."""
-    between = b"; " if name == b"cookie" else b","
-    return between.join(value for key, value in scope["headers"] if key == name)
-
-
-def _session(cookies: bytes) -> bytes:
-    found = parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
-    return found.encode("latin-1", "replace")
 
 
 class _Line:
@@ -178,7 +189,8 @@ def _call(waiting: "asyncio.Future[None]") -> None:
 class _Turn:
     """One request's; it has none before `begin` and after `end`."""
 
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, line: _Line, credential: bytes | None) -> None:
+        self.credential = credential
         self._line = line
         self._lock = threading.Lock()
         self._has_turn = False

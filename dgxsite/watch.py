@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -16,8 +16,13 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 2.0
 # Frames of all sockets of one person: far above what many open pages send.
 PERSON_PER_SECOND, PERSON_AT_ONCE = 100.0, 1_000.0
-# People whose allowance is remembered.
+# Handshakes of one address that are turned away and noted for the audit; more are turned away.
+REFUSALS_PER_SECOND, REFUSALS_AT_ONCE = 2.0, 20.0
+# People and addresses whose allowance is remembered.
 MOST_KEPT = 10_000
+
+
+_K = TypeVar("_K", int, str)
 
 
 class Guarded(Protocol):
@@ -43,6 +48,7 @@ class Watch:
         # Of each person's sockets together; kept for a while after the last one, or who opens
         # and closes would begin anew.
         self._allowances: dict[int, Allowance] = {}
+        self._refusals: dict[str, Allowance] = {}
         self._task: asyncio.Task[None] | None = None
 
     def add(self, socket: Guarded) -> None:
@@ -64,11 +70,11 @@ class Watch:
 
     def allowance(self, user_id: int) -> Allowance:
         """What is left to a person of frames from all their sockets here."""
-        if user_id not in self._allowances:
-            if len(self._allowances) >= MOST_KEPT:
-                self._allowances.clear()
-            self._allowances[user_id] = Allowance(PERSON_PER_SECOND, PERSON_AT_ONCE)
-        return self._allowances[user_id]
+        return _of(self._allowances, user_id, PERSON_PER_SECOND, PERSON_AT_ONCE)
+
+    def may_note_refusal(self, address: str) -> bool:
+        """Whether one more refused handshake of this address is worth a row of the audit."""
+        return _of(self._refusals, address, REFUSALS_PER_SECOND, REFUSALS_AT_ONCE).take()
 
     async def _run(self) -> None:
         while self._sockets:
@@ -93,6 +99,14 @@ class Watch:
             ),
             return_exceptions=True,
         )
+
+
+def _of(kept: dict[_K, Allowance], key: _K, per_second: float, at_once: float) -> Allowance:
+    if key not in kept:
+        if len(kept) >= MOST_KEPT:
+            kept.clear()
+        kept[key] = Allowance(per_second, at_once)
+    return kept[key]
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()

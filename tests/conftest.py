@@ -14,7 +14,7 @@ import connections.nudge
 import exports.nudge
 import jobs.nudge
 import notifications.nudge
-from dgxsite import isolation, redis_patience
+from dgxsite import isolation, known_callers, redis_patience
 
 # What the product sends after its answer, each on a thread of its own.
 SENDERS = [module._sender for module in (
@@ -38,7 +38,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    """What one test made the process remember of a Redis that hung, and of rows that failed."""
+    """What one test made the process remember: callers, a Redis that hung, rows that failed."""
+    known_callers.forget()
     redis_patience.forget()
     isolation.forget()
 

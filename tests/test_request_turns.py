@@ -5,9 +5,24 @@ from typing import Any
 
 import pytest
 
-from dgxsite import request_turns
+from dgxsite import known_callers, request_turns
 from dgxsite.errors import TooMany
 from dgxsite.request_turns import AT_ONCE, Turns
+
+PEOPLE = {b"me": 1, b"my other token": 1, b"you": 2}
+
+
+@pytest.fixture(autouse=True)
+def known() -> None:
+    """Who has been here before."""
+    for token, person in PEOPLE.items():
+        credential = known_callers.credential_of(scope("/api/v1/jobs", (b"authorization", token)))
+        assert credential is not None
+        known_callers.note(credential, person)
+
+
+def scope(path: str, *headers: tuple[bytes, bytes], address: str = "a") -> dict[str, Any]:
+    return {"type": "http", "path": path, "headers": headers, "client": (address, 1)}
 
 
 class Kitchen:
@@ -36,10 +51,7 @@ class Kitchen:
     ) -> Any:
         """A request, on its way."""
         headers = [(b"authorization", token.encode())] if token else []
-        scope = {
-            "type": "http", "name": name, "path": path, "headers": headers,
-            "client": (address, 1),
-        }  # fmt: skip
+        asked = scope(path, *headers, address=address) | {"name": name}
         messages = iter(
             [
                 {"type": "http.request", "body": b"", "more_body": True},
@@ -53,7 +65,7 @@ class Kitchen:
         async def send(message: Any) -> None:
             pass
 
-        return asyncio.create_task(self.site(scope, receive, send))
+        return asyncio.create_task(self.site(asked, receive, send))
 
 
 async def settled() -> None:
@@ -72,7 +84,7 @@ async def test_a_few_of_one_caller_and_all_of_another() -> None:
     kitchen.go.set()
     await asyncio.gather(*mine, *others)
     assert len(kitchen.begun) == 52
-    assert not kitchen.site._lines
+    assert not request_turns._lines
 
 
 async def test_callers_without_login_have_their_address() -> None:
@@ -96,7 +108,7 @@ async def test_who_waits_outside_lets_the_next_one_go_on() -> None:
     assert len(kitchen.begun) == 3 * AT_ONCE
     kitchen.go.set()
     await asyncio.gather(*asked)
-    assert not kitchen.site._lines
+    assert not request_turns._lines
 
 
 async def test_who_goes_while_waiting_leaves_the_line() -> None:
@@ -109,7 +121,7 @@ async def test_who_goes_while_waiting_leaves_the_line() -> None:
     assert kitchen.begun == [*map(str, range(AT_ONCE)), str(AT_ONCE + 1)]
     kitchen.go.set()
     await asyncio.gather(*asked, return_exceptions=True)
-    assert not kitchen.site._lines
+    assert not request_turns._lines
 
 
 async def test_too_many_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,20 +136,79 @@ async def test_too_many_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) 
     assert last.retry_after
 
 
-def caller(path: str, *headers: tuple[bytes, bytes]) -> str:
-    return request_turns._caller({"path": path, "headers": headers, "client": ("a", 1)})[0]
+async def test_all_tokens_of_a_person_are_one_caller() -> None:
+    kitchen = Kitchen()
+    asked = [kitchen.ask(f"{n}", ("me", "my other token")[n % 2]) for n in range(20)]
+    await settled()
+    assert len(kitchen.begun) == AT_ONCE
+    kitchen.go.set()
+    await asyncio.gather(*asked)
+
+
+async def test_made_up_tokens_count_by_their_address() -> None:
+    kitchen = Kitchen()
+    asked = [kitchen.ask(f"{n}", f"made up {n}") for n in range(50)]
+    asked += [kitchen.ask(f"s{n}", path="/static/nothing") for n in range(5)]
+    await settled()
+    assert len(kitchen.begun) == request_turns.AT_ONCE_WITHOUT_LOGIN
+    somebody = kitchen.ask("somebody", "me")
+    await settled()
+    assert kitchen.begun[-1] == "somebody"
+    kitchen.go.set()
+    await asyncio.gather(*asked, somebody)
+
+
+async def test_handshakes_wait_in_the_same_line() -> None:
+    kitchen = Kitchen()
+    asked = [kitchen.ask(f"{n}", "me") for n in range(AT_ONCE)]
+    await settled()
+    opened: list[str] = []
+
+    async def handshake(token: bytes) -> None:
+        async with request_turns.taken(scope("/ws/live/", (b"authorization", token))):
+            opened.append(token.decode())
+
+    mine = asyncio.create_task(handshake(b"me"))
+    await handshake(b"you")
+    await settled()
+    assert opened == ["you"]
+    kitchen.go.set()
+    await asyncio.gather(*asked, mine)
+    assert opened == ["you", "me"]
+    assert not request_turns._lines
+
+
+async def test_a_credential_is_remembered_once_it_was_found_to_be_somebodys() -> None:
+    asked = scope("/api/v1/jobs", (b"authorization", b"Bearer new"))
+    credential = known_callers.credential_of(asked)
+    async with request_turns.taken(asked):
+        request_turns.identified(7)
+    assert known_callers.person_of(credential) == 7
+    async with request_turns.taken(asked):
+        request_turns.identified(None)
+    assert known_callers.person_of(credential) is None
+    request_turns.identified(7)  # of no request
+    for number in range(known_callers.MOST_KNOWN + 5):
+        known_callers.note(b"%d" % number, number + 1)
+    assert known_callers.person_of(b"0") is None
+    assert known_callers.person_of(b"5") == 6
+
+
+def by(path: str, *headers: tuple[bytes, bytes]) -> bytes | None:
+    return known_callers.credential_of(scope(path, *headers))
 
 
 def test_a_login_is_one_caller_whatever_else_it_sends() -> None:
-    alone = caller("/jobs/", (b"cookie", b"sessionid=abc"))
-    assert caller("/jobs/", (b"cookie", b"theme=dark; sessionid=abc; csrftoken=x")) == alone
-    assert caller("/jobs/", (b"cookie", b"a=b"), (b"cookie", b"sessionid=abc")) == alone
-    assert caller("/jobs/", (b"cookie", b"sessionid=x; y[=1; sessionid=abc")) == alone
-    assert caller("/jobs/", (b"authorization", b"x"), (b"cookie", b"sessionid=abc")) == alone
-    assert caller("/jobs/", (b"cookie", b"\xff=;;[")) == "address a"
+    alone = by("/jobs/", (b"cookie", b"sessionid=abc"))
+    assert by("/jobs/", (b"cookie", b"theme=dark; sessionid=abc; csrftoken=x")) == alone
+    assert by("/jobs/", (b"cookie", b"a=b"), (b"cookie", b"sessionid=abc")) == alone
+    assert by("/jobs/", (b"cookie", b"sessionid=x; y[=1; sessionid=abc")) == alone
+    assert by("/jobs/", (b"authorization", b"x"), (b"cookie", b"sessionid=abc")) == alone
+    assert by("/jobs/", (b"cookie", b"\xff=;;[")) is None
 
 
-def test_the_api_goes_by_its_header() -> None:
+def test_the_api_and_the_sockets_go_by_their_header() -> None:
     header, cookie = (b"authorization", b"Bearer x"), (b"cookie", b"sessionid=abc")
-    assert caller("/api/v1/jobs", header, cookie) == caller("/api/v1/jobs", header)
-    assert caller("/api/v1/jobs", header, cookie) != caller("/api/v1/jobs", cookie)
+    for path in ("/api/v1/jobs", "/ws/live/"):
+        assert by(path, header, cookie) == by(path, header)
+        assert by(path, header, cookie) != by(path, cookie)

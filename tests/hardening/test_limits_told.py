@@ -55,7 +55,11 @@ FIGURES: dict[str, list[float]] = {
     ],
     "Asking a Redis that hung a moment ago": [redis_patience.QUIET_SECONDS],
     "A request's body": [strict_json.LIMIT_BYTES / _MIB],
-    "Requests of one caller that are worked on at once, per web process": [
+    "Refused handshakes of an address that are noted": [
+        watch.REFUSALS_PER_SECOND,
+        watch.REFUSALS_AT_ONCE,
+    ],
+    "Requests and handshakes of one caller that are worked on at once, per web process": [
         request_turns.AT_ONCE,
         request_turns.AT_ONCE_WITHOUT_LOGIN,
         request_turns.MOST_WAITING,

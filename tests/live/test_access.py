@@ -9,6 +9,7 @@ from accounts import refusals
 from accounts.models import AuditEvent
 from dgxsite.access import is_welcome
 from dgxsite.consumers import NO_LOGIN
+from dgxsite.watch import REFUSALS_AT_ONCE
 from tests.live.people import Client, with_session
 
 COOKIE = (b"cookie", b"sessionid=x")
@@ -87,6 +88,17 @@ async def test_refused_handshakes_are_one_row_of_the_audit():
         ("192.0.2.7", 3, {"method": "WEBSOCKET", "route": "/ws/live/", "status": 403}),
         ("192.0.2.8", 1, {"method": "WEBSOCKET", "route": "/ws/live/", "status": 401}),
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_flood_of_refused_handshakes_asks_the_database_a_few_times_only():
+    foreign = [(b"host", b"testserver"), (b"origin", b"http://evil.example")]
+    for _ in range(60):
+        assert await Client(foreign, peer="192.0.2.7").open() == "websocket.close"
+    assert await Client(foreign, peer="198.51.100.9").open() == "websocket.close"
+    counts = {address: count for address, count, _ in await sync_to_async(noted)()}
+    assert counts["198.51.100.9"] == 1
+    assert REFUSALS_AT_ONCE <= counts["192.0.2.7"] < 60
 
 
 @pytest.mark.django_db(transaction=True)
