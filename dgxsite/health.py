@@ -29,6 +29,7 @@ from connections import leases
 from connections.models import Keeper
 from dgxsite import own_connection
 from dgxsite.pulse import BEAT_KEY, WORKER_KEY, WORKER_TROUBLE_KEY
+from dgxsite.waiting import outside_database
 
 OK = "ok"
 DEADLINE_SECONDS = 2.5
@@ -54,6 +55,7 @@ def view(request: HttpRequest) -> HttpResponseBase:
     return answer
 
 
+@outside_database()
 def ask_all(deadline_seconds: float = DEADLINE_SECONDS) -> Answers:
     """The state of each part, `"ok"` or a sentence."""
     deadline = time.monotonic() + deadline_seconds

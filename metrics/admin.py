@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from accounts.admin import Audited
 from accounts.back_office import OfTeams
+from dgxsite.waiting import outside_database
 from metrics import retention, tiers
 from metrics.models import Retention
 from metrics.tasks import keep_partitions
@@ -46,7 +47,8 @@ class RetentionAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-a
             return
         expected = retention.clean_up(timezone.now(), dry_run=True)
         try:
-            keep_partitions.apply_async(retry=False)
+            with outside_database():
+                keep_partitions.apply_async(retry=False)
         except (OperationalError, RedisError, OSError):
             self.message_user(request, "Redis does not answer; nothing was begun.", messages.ERROR)
             return

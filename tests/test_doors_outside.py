@@ -29,7 +29,9 @@ HARMLESS = {
     "requests.exceptions.RequestException",
 }  # fmt: skip
 # Calls by name, whatever they belong to.
-WAITING_NAMES = {"sleep", "send_mail", "mail_admins", "urlopen"}
+WAITING_NAMES = {
+    "sleep", "send_mail", "mail_admins", "urlopen", "apply_async", "send_task", "delay",
+}  # fmt: skip
 # `x.send()` of these.
 MESSAGES = {"message", "email", "mail"}
 
@@ -43,6 +45,10 @@ ELSEWHERE: dict[tuple[str, str | None], str] = {
     ("dgxsite/database_copy.py", None): "a command that is given to pg_dump and back",
     ("dgxsite/management/commands/up.py", None): "the supervisor's, before there is a database",
     ("dgxsite/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
+    ("connections/nudge.py", "_send"): "a thread of its own, which asks the database afterwards",
+    ("exports/nudge.py", "_send"): "a thread of its own, which knows no database",
+    ("jobs/nudge.py", "_send"): "a thread of its own, which knows no database",
+    ("notifications/nudge.py", "_send"): "a thread of its own, which has given back",
     ("jobs/agent.py", "_loop"): "gives its own back after each round",
 }
 

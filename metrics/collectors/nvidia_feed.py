@@ -41,6 +41,8 @@ class NvidiaFeed:
         self._parser = nvidia_csv.Rows((), refusals)
         self._rows: dict[int, tuple[str, nvidia.Reading]] = {}
         self._pass: set[int] = set()
+        # Whether all GPUs that there are have been seen once.
+        self._is_whole = False
         self._last_index = -1
         self._rows_frame = self._gpus_beyond = -self._stream_patience - 1
         self._said: list[str] = []
@@ -87,6 +89,7 @@ class NvidiaFeed:
             return
         if told.index <= self._last_index:
             # A new pass begins: a GPU that the finished one did not show is gone.
+            self._is_whole = True
             self._rows = {i: row for i, row in self._rows.items() if i in self._pass}
             self._pass.clear()
         self._last_index = told.index
@@ -160,9 +163,10 @@ class NvidiaFeed:
 
     def gpus(self, frame: int, memory: Memory) -> tuple[Gpu, ...]:
         """All GPUs; one that no longer answers stays, without its live values."""
-        live = frame - self._rows_frame <= self._stream_patience
-        if live or (self._rows and not self._xml_is_fresh(frame)):
-            readings = [row[1] for _, row in sorted(self._rows.items())]
+        rows = self._rows if self._is_shown(frame) else {}
+        live = bool(rows) and frame - self._rows_frame <= self._stream_patience
+        if live or (rows and not self._xml_is_fresh(frame)):
+            readings = [row[1] for _, row in sorted(rows.items())]
             self._fill(readings)
         else:
             readings = [gpu.reading for gpu in self._xml]
@@ -174,6 +178,16 @@ class NvidiaFeed:
             for position, told in enumerate(readings)
         )
         return gpus if live else tuple(_without_live_values(gpu) for gpu in gpus)
+
+    def _is_shown(self, frame: int) -> bool:
+        """Whether the first pass has shown every GPU: a frame may come in its middle.
+
+        It has when the next one began, when there are as many as the inventory knows, and when a
+        whole interval brought no more.
+        """
+        if self._rows and (len(self._rows) == len(self._xml) or frame - self._rows_frame > 1):
+            self._is_whole = True
+        return self._is_whole
 
     def _fill(self, readings: list[nvidia.Reading]) -> None:
         """Facts that this driver's CSV does not have, from the XML of the same card."""

@@ -241,7 +241,7 @@ def test_counters_or_clock_that_go_back_give_no_rate(rx: int, uptime: float) -> 
 def test_a_gpu_that_disappears_is_gone_after_the_next_pass() -> None:
     collector = Collector(MARKER)
     both = gpu_row(0) + gpu_row(1, uuid="GPU-2")
-    (two,) = samples(BEGIN + both + frame(1), collector)
+    (two,) = samples(BEGIN + both + both + frame(1), collector)
     assert len(two.gpus) == 2
     found = samples(gpu_row(0) + frame(2) + gpu_row(0) + frame(3), collector)
     assert [gpu.index for gpu in found[-1].gpus] == [0]
@@ -249,8 +249,38 @@ def test_a_gpu_that_disappears_is_gone_after_the_next_pass() -> None:
     assert [gpu.index for gpu in again.gpus] == [0, 1]
 
 
+def with_rows(number: int, *rows: bytes) -> bytes:
+    """A frame with the rows that came since the last one, as the program prints it."""
+    gathered = b"".join(b"\r=" + row.removeprefix(MARKER.encode()).rstrip(b"\n") for row in rows)
+    return frame(number).replace(b"\rE ", gathered + b"\rE ")
+
+
+@pytest.mark.parametrize(
+    ("second", "shown"),
+    [
+        ([gpu_row(1, uuid="GPU-2"), gpu_row(0)], [[], [0, 1]]),  # the rest, and the next pass
+        ([], [[], [0]]),  # there is only this one
+    ],
+)
+def test_a_frame_in_the_middle_of_the_first_pass_shows_no_part_of_it(
+    second: list[bytes], shown: list[list[int]]
+) -> None:
+    found = samples(BEGIN + with_rows(1, gpu_row(0)) + with_rows(2, *second))
+    assert [[gpu.index for gpu in sample.gpus] for sample in found] == shown
+
+
+def test_as_many_rows_as_the_inventory_has_cards_are_all() -> None:
+    known = document("X", (CAPTURES / "nvidia-smi-xml/h100x8-580.xml").read_text())
+    rows = [gpu_row(number, uuid=f"GPU-{number}") for number in range(8)]
+    first, second = samples(BEGIN + known + with_rows(1, *rows[:3]) + with_rows(2, *rows[3:]))
+    assert [len(first.gpus), len(second.gpus)] == [8, 8]
+    assert first.gpus[0].name == "NVIDIA H100 80GB HBM3"
+    assert second.gpus[7].name == "NVIDIA Card"
+    assert len(samples(BEGIN + known + with_rows(1, *rows))[0].gpus) == 8
+
+
 def test_two_gpus_with_one_uuid_stay_two() -> None:
-    (sample,) = samples(BEGIN + gpu_row(0) + gpu_row(1) + frame(1))
+    (sample,) = samples(BEGIN + (gpu_row(0) + gpu_row(1)) * 2 + frame(1))
     assert [gpu.index for gpu in sample.gpus] == [0, 1]
 
 
@@ -292,7 +322,7 @@ def test_slices_have_names_from_the_list_and_memory_from_the_xml() -> None:
 def test_many_slices_are_bounded() -> None:
     lines = "".join(f"  MIG 1g Device {i}: (UUID: MIG-{i})\n" for i in range(5000))
     listed = "GPU 0: A100 (UUID: GPU-1)\n" + lines
-    (sample,) = samples(BEGIN + document("L", listed) + gpu_row(0) + frame(1))
+    (sample,) = samples(BEGIN + document("L", listed) + gpu_row(0) * 2 + frame(1))
     assert len(sample.gpus[0].mig) == 256
 
 
