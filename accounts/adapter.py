@@ -71,6 +71,11 @@ class SiteAccounts(DefaultAccountAdapter):
             return False
         return bool(super().confirm_email(request, email_address))
 
+    def set_password(self, user: Any, password: str) -> None:
+        """Alone: the person was read before the form was, and may be switched off since."""
+        user.set_password(password)
+        user.save(update_fields=["password"])
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if not sends_mail():
             return

@@ -7,6 +7,7 @@ from allauth.account.admin import EmailAddressAdmin
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
@@ -45,6 +46,16 @@ class Audited:
                 self.delete_model(request, obj)
 
 
+class NewPassword(AdminPasswordChangeForm):  # type: ignore[type-arg]
+    """Writes the password alone: the person was read before the form was filled in."""
+
+    def set_password_and_save(self, user: Any, commit: bool = True, **kwargs: Any) -> Any:
+        user = super().set_password_and_save(user, commit=False, **kwargs)  # type: ignore[misc]
+        if commit:
+            user.save(update_fields=["password"])
+        return user
+
+
 class ReadOnly:
     """Rows that are written elsewhere and only looked at here."""
 
@@ -66,6 +77,7 @@ class PersonAdmin(Audited, WayBackIn, OfTeams, UserAdmin):  # type: ignore[type-
     """
 
     audit_name = "user"
+    change_password_form = NewPassword
     actions = ("remove_second_factors",)
 
     def narrowed(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:

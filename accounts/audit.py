@@ -10,9 +10,10 @@ from typing import Any
 
 from django.db import connection, models
 
-from accounts.models import AuditEvent, AuditHead, Team
+from accounts.models import ApiToken, AuditEvent, AuditHead, Team, User
 from accounts.policy import Caller
 from dgxsite import cleaner
+from dgxsite.errors import Unauthorized
 
 # Characters of each text in a row's detail; a path is the longest of them.
 LONGEST_DETAIL = 5000
@@ -45,6 +46,24 @@ def take_turn() -> None:
     """Be the only writer until this transaction ends; `OperationalError` after five seconds."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_turn()")
+
+
+def take_turn_of(caller: Caller) -> Caller:
+    """Take the turn, and the caller as the database knows them by then, to ask a right of it.
+
+    What was asked before a slow check, or before the wait for this turn, may hold no more; who
+    takes a right away waits for the turn as well. `Unauthorized` for who may not even log in now.
+    """
+    take_turn()
+    if caller.token is None:
+        person = User.objects.filter(pk=caller.user.pk, is_active=True).first()
+        if person is None:
+            raise Unauthorized
+        return Caller(person, address=caller.address)
+    token = ApiToken.living().select_related("user").filter(pk=caller.token.pk).first()
+    if token is None:
+        raise Unauthorized
+    return Caller(token.user, token, caller.address)
 
 
 @dataclass(frozen=True, slots=True)

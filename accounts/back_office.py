@@ -17,7 +17,7 @@ from django.shortcuts import redirect
 from accounts.authentication import caller_from_page
 from accounts.models import Membership, Role, Team
 from accounts.policy import forbidden, may, roles_from
-from dgxsite.errors import SiteError
+from dgxsite.errors import NotFound, SiteError
 
 if TYPE_CHECKING:
     _Base = admin.ModelAdmin[Any]
@@ -101,10 +101,28 @@ class OfTeams(Told):
         return super().has_delete_permission(request, obj) and self._may(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The form may have moved the row to another team: that one is asked too."""
+        """The form may have moved the row to another team: that one is asked too.
+
+        What the form has changed is written, and nothing else: the row was read before the form
+        was filled, and what others did to it since stays.
+        """
+        if change:
+            self._check_still(request, obj)
         if not self.may_write(request, obj):
             raise forbidden(self.change_action or "")
-        super().save_model(request, obj, form, change)
+        if change:
+            obj.save(update_fields=written(obj, form))
+        else:
+            super().save_model(request, obj, form, change)
+
+    def _check_still(self, request: HttpRequest, obj: Model) -> None:
+        """The row as it is now, locked: it is there, and the person may change it."""
+        rows = type(obj)._base_manager.select_for_update(no_key=True)
+        now = rows.filter(pk=obj.pk).first()
+        if now is None:
+            raise NotFound("It was deleted meanwhile.")
+        if not self.may_write(request, now):
+            raise forbidden(self.change_action or "")
 
     def may_write(self, request: HttpRequest, obj: Model) -> bool:
         """Whether the policy lets the person change this row."""
@@ -129,6 +147,14 @@ class OfTeams(Told):
         if obj is None or request.user.is_superuser:
             return True
         return self.get_queryset(request).filter(pk=obj.pk).exists()
+
+
+def written(obj: Model, form: Any) -> list[str]:
+    """The columns that a form has changed, with those that Django sets by itself."""
+    columns = obj._meta.concrete_fields
+    by_itself = {column.name for column in columns if getattr(column, "auto_now", False)}
+    wanted = by_itself | set(form.changed_data)
+    return [column.name for column in columns if column.name in wanted]
 
 
 def teams_of(user: Any, least: Role) -> QuerySet[Any]:

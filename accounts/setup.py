@@ -60,7 +60,9 @@ def _has_superuser() -> bool:
 
 def _named(username: str, password: str) -> User:
     """The person that the environment names; whoever sets it answers for the password."""
-    user = User.objects.filter(username=username).first() or User(username=username)
+    audit.take_turn()  # before the row is locked, as everywhere
+    rows = User.objects.select_for_update().filter(username=username)
+    user = rows.first() or User(username=username)
     user.set_password(password)
     return user
 

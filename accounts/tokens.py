@@ -90,10 +90,11 @@ def restore(caller: Caller, token_id: UUID) -> ApiToken:
     """
     if caller.token is not None:
         raise Forbidden("A token brings no token back; the page of tokens does.")
-    token = revoked_lately(caller, token_id)
-    if token is None:
-        raise NotFound
     with transaction.atomic():
+        audit.take_turn()  # whoever revokes the token that made it waits, or has done so
+        token = revoked_lately(caller, token_id)
+        if token is None:
+            raise NotFound
         audit.record(caller, "token.restore", token)
         token.revoked_at = token.revoked_by = None
         token.save(update_fields=["revoked_at", "revoked_by"])

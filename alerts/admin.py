@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts import audit
 from accounts.admin import Audited, ReadOnly
 from accounts.authentication import caller_from_page
 from accounts.back_office import OfTeams
@@ -76,6 +77,7 @@ class RuleAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A changed rule begins anew, as it does by the API."""
         if change:
+            audit.take_turn()  # before the row is locked, as everywhere
             services.begin_anew(obj)
         else:
             obj.created_by = request.user

@@ -1,8 +1,9 @@
 """What people do with rules and alerts: called alike by pages, the API and the admin.
 
-An operator changes the rules that they made, an administrator all of the team's. Each action writes
-the audit row and the change in one transaction. What a rule's change makes void – its open alerts –
-is closed in the same one, without a word to anybody.
+An operator changes the rules that they made, an administrator all of the team's. Each action locks
+its row, asks the right, and writes the audit row and the columns that change in one transaction, so
+that nothing undoes what somebody else did just before. What a rule's change makes void – its open
+alerts – is closed in the same one, without a word to anybody.
 """
 
 from datetime import datetime, timedelta
@@ -23,6 +24,8 @@ from notifications.models import Channel
 CHANGE = "alert_rule.change"
 ACKNOWLEDGE = "alert.acknowledge"
 LONGEST_SNOOZE = timedelta(days=30)
+# What a change may write, besides the revision and what follows from these.
+_COLUMNS = ("name", "snoozed_until", *AlertRule.TEST_FIELDS)
 
 
 def rules(caller: Caller) -> QuerySet[AlertRule]:
@@ -33,11 +36,7 @@ def rules(caller: Caller) -> QuerySet[AlertRule]:
 
 def find_rule(caller: Caller, rule_id: UUID, action: str = "alert_rule.view") -> AlertRule:
     """One rule for one action."""
-    row = rules(caller).filter(pk=rule_id).first()
-    if row is None:
-        raise NotFound
-    _allow(caller, row, action)
-    return row
+    return _allowed(caller, rules(caller), rule_id, action)
 
 
 def may_change(caller: Caller, rule: AlertRule) -> bool:
@@ -62,14 +61,16 @@ def add(caller: Caller, rule: AlertRule, channels: list[Channel]) -> AlertRule:
 
 def change(caller: Caller, rule_id: UUID, fields: drafts.Fields) -> AlertRule:
     """Change what was sent; what is tested begins anew if that has changed."""
-    rule = find_rule(caller, rule_id, CHANGE)
-    before = _tested(rule)
-    channels = drafts.fill(caller, rule, fields)
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        rule = _locked(caller, rules(caller), rule_id)
+        before = _columns(rule)
+        channels = drafts.fill(caller, rule, fields)
+        changed = [name for name, value in _columns(rule).items() if value != before[name]]
         audit.record(caller, CHANGE, rule, fields=sorted(name.rstrip("_") for name in fields))
-        if _tested(rule) != before:
+        if set(changed) & set(AlertRule.TEST_FIELDS):
             begin_anew(rule)
-        rule.save()
+        rule.save(update_fields=[*changed, "updated_at"])
         if channels is not None:
             rule.channels.set(channels)
     return find_rule(caller, rule_id)
@@ -84,25 +85,24 @@ def snooze(caller: Caller, rule_id: UUID, until: datetime | None) -> AlertRule:
 
 def delete(caller: Caller, rule_id: UUID) -> AlertRule:
     """Into the trash for 30 days."""
-    rule = find_rule(caller, rule_id, CHANGE)
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        rule = _locked(caller, rules(caller), rule_id)
         audit.record(caller, "alert_rule.delete", rule)
         begin_anew(rule)
         rule.deleted_at = timezone.now()
-        rule.save()
+        rule.save(update_fields=["deleted_at", "updated_at"])
     return rule
 
 
 def restore(caller: Caller, rule_id: UUID) -> AlertRule:
     """Out of the trash, as it was."""
-    rule = in_trash(caller).filter(pk=rule_id).first()
-    if rule is None:
-        raise NotFound
-    _allow(caller, rule, CHANGE)
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        rule = _locked(caller, in_trash(caller), rule_id)
         audit.record(caller, "alert_rule.restore", rule)
         rule.deleted_at = None
-        rule.save()
+        rule.save(update_fields=["deleted_at", "updated_at"])
     return find_rule(caller, rule_id)
 
 
@@ -121,14 +121,16 @@ def alerts(caller: Caller) -> AlertQuerySet:
 
 def acknowledge(caller: Caller, alert_id: UUID) -> Alert:
     """Say that somebody knows: it is not told again. Acknowledging twice changes nothing."""
-    row = alerts(caller).select_related(*telling.RELATED).filter(pk=alert_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, ACKNOWLEDGE, row.team):
-        raise forbidden(ACKNOWLEDGE)
-    if row.acknowledged_at is not None:
-        return row
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        rows = alerts(caller).select_for_update(of=("self",), no_key=True)
+        row = rows.select_related(*telling.RELATED).filter(pk=alert_id).first()
+        if row is None:
+            raise NotFound
+        if not may(caller, ACKNOWLEDGE, row.team):
+            raise forbidden(ACKNOWLEDGE)
+        if row.acknowledged_at is not None:
+            return row
         audit.record(caller, ACKNOWLEDGE, row, team=row.team)
         row.acknowledged_at, row.acknowledged_by = timezone.now(), caller.user
         row.save(update_fields=["acknowledged_at", "acknowledged_by"])
@@ -137,10 +139,27 @@ def acknowledge(caller: Caller, alert_id: UUID) -> Alert:
 
 
 def begin_anew(rule: AlertRule) -> None:
-    """Keepers drop the state that they have, and what is open ends here."""
-    AlertRule.objects.filter(pk=rule.pk).update(revision=F("revision") + 1)
+    """Keepers drop the state that they have, and what is open ends here; `NotFound` if it is gone.
+
+    Part of a transaction that has taken the audit's turn.
+    """
+    if not AlertRule.objects.filter(pk=rule.pk).update(revision=F("revision") + 1):
+        raise NotFound
     rule.refresh_from_db(fields=["revision"])
     transitions.close(rule.alerts.open())
+
+
+def _locked(caller: Caller, rows: QuerySet[AlertRule], rule_id: UUID) -> AlertRule:
+    """One of `rows` to change, as it is until the transaction ends."""
+    return _allowed(caller, rows.select_for_update(of=("self",), no_key=True), rule_id, CHANGE)
+
+
+def _allowed(caller: Caller, rows: QuerySet[AlertRule], rule_id: UUID, action: str) -> AlertRule:
+    row = rows.filter(pk=rule_id).first()
+    if row is None:
+        raise NotFound
+    _allow(caller, row, action)
+    return row
 
 
 def _allow(caller: Caller, rule: AlertRule, action: str) -> None:
@@ -150,5 +169,5 @@ def _allow(caller: Caller, rule: AlertRule, action: str) -> None:
         raise Forbidden("An operator changes own rules; this one is somebody else's.")
 
 
-def _tested(rule: AlertRule) -> tuple[object, ...]:
-    return tuple(getattr(rule, name) for name in AlertRule.TEST_FIELDS)
+def _columns(rule: AlertRule) -> dict[str, object]:
+    return {name: getattr(rule, name) for name in _COLUMNS}

@@ -46,6 +46,12 @@ def new(caller: Caller, fields: Fields) -> Connection:
     return row
 
 
+def check_jump(caller: Caller, row: Connection) -> None:
+    """That the jump host, if there is one, is there, and the team's."""
+    if row.jump_connection_id is not None:
+        _jump(caller, row, row.jump_connection_id)
+
+
 def fill(caller: Caller, row: Connection, fields: Fields) -> None:
     """Write the sent fields into `row` and check that the whole is a usable machine."""
     before = passwords.Before.of(row)

@@ -1,8 +1,9 @@
 """What people do with connections: called alike by pages, the API and the admin.
 
-Each action finds the row among those the caller may see, asks the policy, writes the audit row and
-the wish in one transaction, and nudges the keepers when that is committed. An action on a row that
-the caller may not see raises `NotFound`; one that the role does not allow, `Forbidden`.
+Each action finds the row among those the caller may see, locks it, asks the policy, writes the
+audit row and the wish in one transaction, and nudges the keepers when that is committed. What takes
+long comes before; the right is then asked again, of the row as it is by then. An action on a row
+that the caller may not see raises `NotFound`; one that the role does not allow, `Forbidden`.
 """
 
 from contextlib import AbstractContextManager
@@ -60,12 +61,7 @@ def visible(caller: Caller) -> QuerySet[Connection]:
 
 def find(caller: Caller, connection_id: UUID, action: str = "connection.view") -> Connection:
     """One row for one action."""
-    row = visible(caller).filter(pk=connection_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, action, row.team):
-        raise forbidden(action)
-    return row
+    return _allowed(caller, visible(caller), connection_id, action)
 
 
 def create(caller: Caller, fields: drafts.Fields) -> Connection:
@@ -90,14 +86,25 @@ def add(caller: Caller, row: Connection) -> Connection:
 
 def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connection:
     """Change what was sent; a session that no longer fits is opened anew by its keeper."""
-    row = find(caller, connection_id, "connection.change")
-    before, place = _columns(row), places.of(row)
-    old = moving.take(caller, row, fields["team_id"]) if fields.get("team_id") else None
-    drafts.fill(caller, row, fields)
-    changed = [name for name, value in _columns(row).items() if value != before[name]]
+    draft = find(caller, connection_id, "connection.change")
+    before = _columns(draft)
+    if fields.get("team_id"):
+        moving.take(caller, draft, fields["team_id"])
+    drafts.fill(caller, draft, fields)
+    changed = [name for name, value in _columns(draft).items() if value != before[name]]
     if not changed:
-        return row
+        return draft
     with _unique_name(), transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, visible(caller), connection_id, "connection.change")
+        if row.team_id != before["team_id"]:
+            raise Conflict("It has moved to another team meanwhile; look, and try again.")
+        place = places.of(row)
+        old = moving.take(caller, row, draft.team_id)
+        for name in changed:
+            setattr(row, name, getattr(draft, name))
+        if "jump_connection_id" in changed:
+            drafts.check_jump(caller, row)
         if old is not None:
             moving.leave(caller, row, old)
         audit.record(caller, "connection.change", row, fields=[_told(name) for name in changed])
@@ -113,8 +120,9 @@ def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connec
 
 def delete(caller: Caller, connection_id: UUID) -> None:
     """Put it into the trash for 30 days and let go of the machine."""
-    row = find(caller, connection_id, "connection.delete")
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, visible(caller), connection_id, "connection.delete")
         if Connection.objects.living().filter(jump_connection=row).exists():
             raise Conflict("Other machines are reached through this one.")
         audit.record(caller, "connection.delete", row)
@@ -126,12 +134,9 @@ def delete(caller: Caller, connection_id: UUID) -> None:
 
 def restore(caller: Caller, connection_id: UUID) -> Connection:
     """Take it out of the trash, disconnected."""
-    row = _in_trash(caller).filter(pk=connection_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, "connection.delete", row.team):
-        raise forbidden("connection.delete")
     with _unique_name(), transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, _in_trash(caller), connection_id, "connection.delete")
         if row.transport == Transport.LOCAL:
             _refuse_second_local()
         _refuse_lost_jump(row)
@@ -168,17 +173,19 @@ def accept_host_key(
 
     In place of another key, a stored password has to be given again: `Invalid` on `password`.
     """
-    row = find(caller, connection_id, "connection.host_key")
+    find(caller, connection_id, "connection.host_key")
     host_keys.check_fingerprint(fingerprint, "fingerprint")
-    if row.transport != Transport.SSH:
-        raise Invalid.field("fingerprint", "The site's own machine has no host key.")
-    old, before = row.host_key, passwords.Before.of(row)
-    row.host_key, row.host_key_type, row.offered_host_key = fingerprint, "", ""
-    if password:
-        row.set_secret("password", password)
-    else:
-        before.settle(row)
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, visible(caller), connection_id, "connection.host_key")
+        if row.transport != Transport.SSH:
+            raise Invalid.field("fingerprint", "The site's own machine has no host key.")
+        old, before = row.host_key, passwords.Before.of(row)
+        row.host_key, row.host_key_type, row.offered_host_key = fingerprint, "", ""
+        if password:
+            row.set_secret("password", password)
+        else:
+            before.settle(row)
         audit.record(caller, "connection.host_key", row, before=old, accepted=fingerprint)
         row.save(update_fields=_KEY_COLUMNS)
         passwords.carry_on_behind(row, before.place)
@@ -188,13 +195,33 @@ def accept_host_key(
 
 
 def _wish(caller: Caller, connection_id: UUID, *, active: bool) -> Connection:
-    row = find(caller, connection_id, "connection.connect")
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, visible(caller), connection_id, "connection.connect")
         audit.record(caller, "connection.connect" if active else "connection.disconnect", row)
         if row.is_active != active:
             _note_wish(caller, row, Status.CONNECTING if active else Status.DISCONNECTED)
         row.wish(active=active)
         _nudge(row)
+    return row
+
+
+def _locked(
+    caller: Caller, rows: QuerySet[Connection], connection_id: UUID, action: str
+) -> Connection:
+    """One of `rows` for one action, as it is until the transaction ends."""
+    rows = rows.select_for_update(of=("self",), no_key=True)
+    return _allowed(caller, rows, connection_id, action)
+
+
+def _allowed(
+    caller: Caller, rows: QuerySet[Connection], connection_id: UUID, action: str
+) -> Connection:
+    row = rows.filter(pk=connection_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, action, row.team):
+        raise forbidden(action)
     return row
 
 

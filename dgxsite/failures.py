@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import psycopg
 from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, ValidationError
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from redis.exceptions import RedisError
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 # SQLSTATE: two requests made the same thing at once, or one made what hangs on what another
 # removed, each after it had seen that all was well. Any other constraint is ours to keep.
 _RACES = frozenset({"23505", "23503"})
+_NOT_THERE = "Save with update_fields did not affect any rows"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -85,6 +86,14 @@ def _integrity(error: Exception, place: str) -> errors.SiteError | None:
     return errors.Conflict("Somebody else changed the same at this moment; look, and try again.")
 
 
+def _gone(error: Exception, place: str) -> errors.SiteError | None:
+    """Django's word, which has no class of its own, for `update_fields` of a row that is gone."""
+    if type(error) is not DatabaseError or not str(error).startswith(_NOT_THERE):
+        return None
+    logger.info("%s: a row went meanwhile", place)
+    return errors.NotFound("It was deleted meanwhile.")
+
+
 def _full_disk(error: Exception, place: str) -> errors.SiteError | None:
     if getattr(error, "errno", None) not in _FULL:
         return None
@@ -110,5 +119,6 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], Translate], ...] = (
     ((ValidationError,), _unreadable),
     ((DataError,), _refused_value),
     ((IntegrityError,), _integrity),
+    ((DatabaseError,), _gone),
     ((OSError,), _full_disk),
 )

@@ -99,10 +99,10 @@ def _take_over(caller: Caller, row: Job) -> None:
 
 def stop(caller: Caller, job_id: UUID) -> Job:
     """Wish it ended. What waits is stopped at once; what runs, when its machine says so."""
-    row = find(caller, job_id, "job.stop")
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, job_id, "job.stop")
         audit.record(caller, "job.stop", row)
-        row = _locked(row)
         if row.is_final:
             raise Conflict(f"It has already ended: {row.status}.")
         _wish_stopped(row, caller.user.get_username())
@@ -135,8 +135,9 @@ def change(caller: Caller, job_id: UUID, fields: drafts.Fields) -> Job:
     fields = drafts.unmasked(row, fields)
     drafts.check_config(caller, row.project, fields)
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, job_id, "job.change")
         audit.record(caller, "job.change", row, fields=sorted(fields))
-        row = _locked(row)
         if row.status not in WAITING and not _HARMLESS.issuperset(fields):
             raise Conflict(f"It is {row.status}: only its name and retries can still be changed.")
         drafts.fill(caller, row, fields)
@@ -147,10 +148,10 @@ def change(caller: Caller, job_id: UUID, fields: drafts.Fields) -> Job:
 
 def delete(caller: Caller, job_id: UUID) -> None:
     """Into the trash for 30 days; what waits is stopped, what runs has to be stopped first."""
-    row = find(caller, job_id, "job.delete")
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, job_id, "job.delete")
         audit.record(caller, "job.delete", row)
-        row = _locked(row)
         if row.status in ACTIVE:
             raise Conflict("It runs; stop it first.")
         if row.status in WAITING:
@@ -189,9 +190,10 @@ def queue_of(caller: Caller, connection_id: UUID) -> MachineQueue:
 def change_queue(caller: Caller, connection_id: UUID, fields: dict[str, Any]) -> MachineQueue:
     """Change the rules of a machine's queue, or pause it."""
     machine = find_connection(caller, connection_id, "queue.change")
-    row = MachineQueue.of(machine.pk)
+    MachineQueue.of(machine.pk)
     with transaction.atomic():
         audit.record(caller, "queue.change", machine, **fields)
+        row = MachineQueue.objects.select_for_update(no_key=True).get(pk=machine.pk)
         if "is_paused" in fields:
             row.note_pause(caller.user, is_paused=fields["is_paused"])
         for name, value in fields.items():
@@ -222,10 +224,10 @@ def _allowed(caller: Caller, rows: QuerySet[Job], job_id: UUID, action: str) -> 
     return row
 
 
-def _locked(row: Job) -> Job:
-    """The row as it is now, unchanged until the transaction ends."""
-    rows = Job.objects.select_for_update(of=("self",))
-    return rows.select_related("connection__team", "requested_by").get(pk=row.pk)
+def _locked(caller: Caller, job_id: UUID, action: str) -> Job:
+    """One row for one action, as it is until the transaction ends."""
+    rows = visible(caller).select_for_update(of=("self",))
+    return _allowed(caller, rows, job_id, action)
 
 
 def _wish_stopped(row: Job, who: str) -> None:

@@ -1,8 +1,9 @@
 """What administrators do with channels: called alike by pages, the API and the admin.
 
-Addresses are checked before the transaction, because that asks name servers; the audit row and the
-change are written in one. A channel of a team that the caller does not belong to raises `NotFound`,
-a role that is too small `Forbidden`.
+Addresses are checked before the transaction, because that asks name servers and may take half a
+minute. The transaction locks the row, asks the right again and writes what has changed, so that
+what others did meanwhile stays. A channel that is gone by then, or that belongs to a team of which
+the caller is no member, raises `NotFound`, a role that is too small `Forbidden`.
 """
 
 import secrets
@@ -34,6 +35,10 @@ CHECKS = Places("checks and tests of channels", in_all=16, per_person=2)
 
 Fields = dict[str, Any]
 
+# What was checked together is written together.
+_ADDRESS = ("kind", "url_encrypted", "shown_url")
+_COLUMNS = ("name", "secret_encrypted", *_ADDRESS)
+
 
 def manageable(caller: Caller) -> QuerySet[Channel]:
     """The channels of the teams that the caller administers; `Forbidden` where there is none."""
@@ -46,9 +51,11 @@ def manageable(caller: Caller) -> QuerySet[Channel]:
     return rows.prefetch_related("choices").order_by("name", "pk")
 
 
-def find(caller: Caller, channel_id: UUID) -> Channel:
-    """One channel to manage."""
+def find(caller: Caller, channel_id: UUID, *, locked: bool = False) -> Channel:
+    """One channel to manage; `locked` until the transaction ends."""
     rows = Channel.objects.filter(teams_with(caller.user, Role.VIEWER)).select_related("team")
+    if locked:
+        rows = rows.select_for_update(of=("self",), no_key=True)
     row = rows.filter(pk=channel_id).first()
     if row is None:
         raise NotFound
@@ -80,20 +87,27 @@ def add(caller: Caller, row: Channel, events: Sequence[str] | None = None) -> st
 
 def change(caller: Caller, channel_id: UUID, fields: Fields) -> Channel:
     """Change what was sent; a masked address or secret that comes back as shown stays."""
-    row = find(caller, channel_id)
-    fill(caller, row, fields)
-    row.failures, row.rests_until = 0, None  # what was wrong may be mended: it is tried at once
+    draft = find(caller, channel_id)
+    before = _columns(draft)
+    fill(caller, draft, fields)
+    wanted = {name: value for name, value in _columns(draft).items() if value != before[name]}
+    if wanted.keys() & set(_ADDRESS):
+        wanted |= {name: getattr(draft, name) for name in _ADDRESS}
     with _unique_name(), transaction.atomic():
+        row = find(audit.take_turn_of(caller), channel_id, locked=True)
+        for name, value in wanted.items():
+            setattr(row, name, value)
+        row.failures, row.rests_until = 0, None  # what was wrong may be mended: it is tried at once
         audit.record(caller, "channel.change", row, fields=sorted(fields))
-        row.save()
+        row.save(update_fields=[*wanted, "failures", "rests_until", "updated_at"])
         _choose(row, fields.get("events"))
     return row
 
 
 def delete(caller: Caller, channel_id: UUID) -> None:
     """For good: its address, its log, and what still waited to be sent."""
-    row = find(caller, channel_id)
     with transaction.atomic():
+        row = find(audit.take_turn_of(caller), channel_id, locked=True)
         audit.record(caller, "channel.delete", row)
         row.delete()
 
@@ -161,6 +175,10 @@ def fill(caller: Caller, row: Channel, fields: Fields) -> None:
         if secret and row.kind != ChannelKind.WEBHOOK:
             raise Invalid.field("secret", "Only a webhook has a secret.")
         row.set_secret("secret", secret or "")
+
+
+def _columns(row: Channel) -> Fields:
+    return {name: getattr(row, name) for name in _COLUMNS}
 
 
 def _choose(row: Channel, events: Sequence[str] | None) -> None:

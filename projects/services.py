@@ -1,9 +1,10 @@
 """What people do with projects: called alike by pages, the API and the admin.
 
-Each action finds the row among those the caller may see, asks the policy, and writes the audit row
-and the change in one transaction. Files on the machine are never deleted. A row that the caller may
-not see is `NotFound`; what the role does not allow, `Forbidden`; what somebody else has changed in
-between, `Conflict` with the code `changed_meanwhile`.
+Each action finds the row among those the caller may see, locks it, asks the policy, and writes the
+audit row and the change in one transaction. What asks a machine comes before; the right is then
+asked again, since it may have ended meanwhile. Files on the machine are never deleted. A row that
+the caller may not see is `NotFound`; what the role does not allow, `Forbidden`; what somebody else
+has changed in between, `Conflict` with the code `changed_meanwhile`.
 """
 
 from contextlib import AbstractContextManager
@@ -51,12 +52,7 @@ def visible(caller: Caller) -> QuerySet[Project]:
 
 def find(caller: Caller, project_id: UUID, action: str = "project.view") -> Project:
     """One row for one action."""
-    row = visible(caller).filter(pk=project_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, action, row.team):
-        raise forbidden(action)
-    return row
+    return _allowed(caller, visible(caller), project_id, action)
 
 
 def create(caller: Caller, fields: drafts.Fields) -> Project:
@@ -89,8 +85,9 @@ def change(
 
 def delete(caller: Caller, project_id: UUID) -> Project:
     """Put it into the trash for 30 days; the folder on the machine stays as it is."""
-    row = find(caller, project_id, "project.delete")
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, visible(caller), project_id, "project.delete")
         attached.check_deletion(row)
         audit.record(caller, "project.delete", row)
         row.deleted_at = timezone.now()
@@ -100,12 +97,9 @@ def delete(caller: Caller, project_id: UUID) -> Project:
 
 def restore(caller: Caller, project_id: UUID) -> Project:
     """Take it out of the trash, as it was."""
-    row = _in_trash(caller, Role.VIEWER).filter(pk=project_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, "project.delete", row.team):
-        raise forbidden("project.delete")
     with _unique_name(), transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        row = _locked(caller, _in_trash(caller, Role.VIEWER), project_id, "project.delete")
         audit.record(caller, "project.restore", row)
         row.deleted_at = None
         row.save(update_fields=["deleted_at", "updated_at"])
@@ -128,6 +122,8 @@ def check_folder(caller: Caller, project_id: UUID) -> Project:
     except SiteError as error:
         row.path_note = cleaner.line(error.detail, 500)
     with transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        _locked(caller, visible(caller), project_id, "project.change")
         audit.record(caller, "project.check", row, path=row.resolved_path or None)
         _keep_path(row)
     return row
@@ -172,8 +168,8 @@ def _keep_path(row: Project) -> None:
 
 def _store(caller: Caller, row: Project, changed: list[str], expected: int | None) -> None:
     with _unique_name(), transaction.atomic():
-        audit.take_turn()
-        _check_revision(Project.objects.select_for_update().get(pk=row.pk), expected)
+        caller = audit.take_turn_of(caller)
+        _check_revision(_locked(caller, visible(caller), row.pk, "project.change"), expected)
         told = [name for name in changed if name not in _PATH]
         audit.record(caller, "project.change", row, fields=told)
         now = timezone.now()
@@ -182,6 +178,21 @@ def _store(caller: Caller, row: Project, changed: list[str], expected: int | Non
             **values, revision=F("revision") + 1, updated_at=now, last_activity_at=now
         )
     row.refresh_from_db()
+
+
+def _locked(caller: Caller, rows: QuerySet[Project], project_id: UUID, action: str) -> Project:
+    """One of `rows` for one action, as it is until the transaction ends."""
+    rows = rows.select_for_update(of=("self",), no_key=True)
+    return _allowed(caller, rows, project_id, action)
+
+
+def _allowed(caller: Caller, rows: QuerySet[Project], project_id: UUID, action: str) -> Project:
+    row = rows.filter(pk=project_id).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, action, row.team):
+        raise forbidden(action)
+    return row
 
 
 def _check_revision(row: Project, expected: int | None) -> None:

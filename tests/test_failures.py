@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager
 
 import pytest
 from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent, ValidationError
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.test import Client
 
 from accounts.models import Membership, Role, Team
 from dgxsite import failures
-from dgxsite.errors import Conflict
+from dgxsite.errors import Conflict, NotFound
 from dgxsite.fields import DayField, MomentField
 from dgxsite.numbers import whole
 from dgxsite.times import read
@@ -55,6 +55,15 @@ def test_a_number_is_read_without_converting_a_long_one(
 def test_a_moment_outside_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read(text)
+
+
+def test_a_row_that_went_before_it_was_saved_is_not_there(db: None) -> None:
+    team = factories.make_team()
+    Team.objects.filter(pk=team.pk).delete()
+    with pytest.raises(DatabaseError) as raised:
+        team.save(update_fields=["name"])
+    assert isinstance(failures.known(raised.value, "PATCH /x"), NotFound)
+    assert failures.known(DatabaseError("anything else"), "PATCH /x") is None
 
 
 def test_a_moment_is_utc_whatever_its_offset() -> None:
