@@ -46,6 +46,18 @@ def new(caller: Caller, fields: Fields) -> Connection:
     return row
 
 
+def ask_again(caller: Caller, row: Connection) -> None:
+    """What of `new` may hold no more after its slow parts, in the transaction that stores the row.
+
+    Raises as `new` does: the caller's rights, and who else may use what the row names.
+    """
+    team_to_administer(caller, row.team_id)
+    if row.transport == Transport.LOCAL:
+        _check_local(caller, {})
+    server_keys.check(caller, row)
+    check_jump(caller, row)
+
+
 def check_jump(caller: Caller, row: Connection) -> None:
     """That the jump host, if there is one, is there, and the team's."""
     if row.jump_connection_id is not None:

@@ -73,6 +73,8 @@ def add(caller: Caller, row: Connection) -> Connection:
     """Store what `drafts.new` made; `Conflict` for a name the team already has."""
     row.is_active = row.auto_connect
     with _unique_name(), transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        drafts.ask_again(caller, row)
         if row.transport == Transport.LOCAL:
             _refuse_second_local()
         audit.record(caller, "connection.create", row)

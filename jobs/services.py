@@ -23,6 +23,7 @@ from dgxsite.errors import Conflict, NotFound
 from jobs import announce, drafts, finishing, nudge, standing
 from jobs.models import TRASH, Job, JobChange, MachineQueue
 from jobs.states import ACTIVE, FINAL, WAITING, Reason, Status
+from projects import services as projects
 from projects.models import Project
 
 MOST_WAITING = 2000
@@ -47,7 +48,9 @@ def create(caller: Caller, fields: drafts.Fields) -> Job:
 def add(caller: Caller, row: Job, *, start: bool) -> Job:
     """Store what `drafts.new` made, in the queue or waiting to be started."""
     with transaction.atomic():
-        audit.take_turn()
+        caller = audit.take_turn_of(caller)
+        # Asked again: the check against the project's schema may have taken long.
+        drafts.check_project(projects.find(caller, row.project_id, "job.create"))
         _check_room(row)
         row.status = Status.QUEUED if start else Status.PENDING
         row.queued_at = timezone.now() if start else None

@@ -79,6 +79,8 @@ def add(caller: Caller, row: Channel, events: Sequence[str] | None = None) -> st
         made = secrets.token_urlsafe(32)
         row.set_secret("secret", made)
     with _unique_name(), transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        _team(caller, row.team_id)  # asked again: the check of the address may have taken long
         audit.record(caller, "channel.create", row, kind=row.kind, address=row.shown_url)
         row.save(force_insert=True)
         _choose(row, events)

@@ -19,6 +19,7 @@ from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, forbidden, may
 from connections import folders, ssh
+from connections import services as machines
 from connections.models import Connection
 from dgxsite import cleaner
 from dgxsite.errors import Conflict, NotFound, SiteError, TooMany, Unavailable
@@ -62,6 +63,8 @@ def create(caller: Caller, fields: drafts.Fields) -> Project:
 def add(caller: Caller, row: Project) -> Project:
     """Store what `drafts.new` made; `Conflict` for a name that the machine already has."""
     with _unique_name(), transaction.atomic():
+        caller = audit.take_turn_of(caller)
+        machines.find(caller, row.connection_id, "project.create")
         audit.record(caller, "project.create", row, path=row.remote_path)
         row.save(force_insert=True)
     return row

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Membership, Role, Team, User
+from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
 from connections import drafts, services
 from connections.models import Connection
@@ -59,6 +59,43 @@ def administrator(team: Team) -> User:
 
 def api(person: User) -> Api:
     return Api(factories.make_token(person))
+
+
+@pytest.mark.parametrize(("role", "status"), [(None, 404), (Role.OPERATOR, 403)])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}])
+def test_who_loses_the_right_meanwhile_adds_nothing(
+    team: Team, boss: User, slowly: Slowly, role: str | None, status: int, key: dict[str, str]
+) -> None:
+    slowly(lambda: take_away(boss, role))
+    body = FIELDS | {"team_id": str(team.pk)}
+    assert api(boss).post("/connections", body, **key).status_code == status
+    assert not Connection.objects.exists()
+    assert not AuditEvent.objects.filter(action="connection.create").exists()
+
+
+def test_a_superuser_no_more_adds_nothing(team: Team, slowly: Slowly) -> None:
+    root = factories.make_user(is_superuser=True)
+    slowly(lambda: User.objects.filter(pk=root.pk).update(is_superuser=False))
+    answer = api(root).post("/connections", FIELDS | {"team_id": str(team.pk)})
+    assert answer.status_code == 404
+    assert not Connection.objects.exists()
+
+
+def test_a_token_that_is_revoked_meanwhile_adds_nothing(boss: User, slowly: Slowly) -> None:
+    slowly(lambda: boss.api_tokens.update(revoked_at="2026-01-01T00:00Z"))
+    assert api(boss).post("/connections", FIELDS).status_code == 401
+    assert not Connection.objects.exists()
+
+
+def test_a_jump_host_that_moves_meanwhile_is_not_used(
+    team: Team, boss: User, slowly: Slowly
+) -> None:
+    jump = factories.make_connection(team)
+    other = factories.make_team()
+    slowly(lambda: Connection.objects.filter(pk=jump.pk).update(team=other))
+    answer = api(boss).post("/connections", FIELDS | {"jump_connection_id": str(jump.pk)})
+    assert answer.status_code == 404
+    assert Connection.objects.count() == 1
 
 
 @pytest.mark.parametrize(

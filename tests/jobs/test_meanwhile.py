@@ -39,11 +39,31 @@ def operator(project: Project) -> User:
     return user
 
 
+def trash(project: Project) -> None:
+    Project.objects.filter(pk=project.pk).update(deleted_at="2026-01-01T00:00Z")
+
+
 LOSSES = [
     (lambda person, project: Membership.objects.filter(user=person).delete(), 404),
     (lambda person, project: Membership.objects.filter(user=person).update(role="viewer"), 403),
     (lambda person, project: User.objects.filter(pk=person.pk).update(is_active=False), 401),
 ]
+ENDS = [
+    (lambda person, project: trash(project), 404),
+    (lambda person, project: Project.objects.filter(pk=project.pk).update(status="archived"), 409),
+]
+
+
+@pytest.mark.parametrize(("act", "status"), [*LOSSES, *ENDS])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}])
+def test_no_job_is_made_that_may_not_be_by_then(
+    operator: User, project: Project, slowly: Slowly, act: Any, status: int, key: dict[str, str]
+) -> None:
+    api = Api(factories.make_token(operator))
+    slowly(lambda: act(operator, project))
+    body = {"project_id": str(project.pk), "name": "train", "command": "true", "config": {}}
+    assert api.post("/jobs", body, **key).status_code == status
+    assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize(("act", "status"), LOSSES)

@@ -126,6 +126,19 @@ def test_who_loses_the_right_meanwhile_changes_nothing(
     assert row.reveal("url") == OLD
 
 
+@pytest.mark.parametrize(("role", "status"), [(None, 404), (Role.OPERATOR, 403)])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}])
+def test_who_loses_the_right_meanwhile_adds_nothing(
+    boss: User, team: Team, slowly: Slowly, role: str | None, status: int, key: dict[str, str]
+) -> None:
+    slowly(lambda: _take_away(boss, role))
+    body = {"team_id": str(team.pk), "name": "hook", "kind": "webhook", "url": NEW}
+    api = Api(factories.make_token(boss))
+    assert api.post("/notification-channels", body, **key).status_code == status
+    assert not Channel.objects.exists()
+    assert not AuditEvent.objects.filter(action="channel.create").exists()
+
+
 def test_of_two_who_delete_one_has_done_it(boss: User, colleague: Caller) -> None:
     row = make(colleague)
     second = meanwhile.behind(

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Membership, Role, User
+from accounts.models import AuditEvent, Membership, Role, User
 from connections import folders
 from connections.models import Connection
+from projects.models import Project
 from tests import factories
 from tests.api.client import Api
 
@@ -47,6 +48,30 @@ LOSSES = [
     (lambda person, machine: Membership.objects.filter(user=person).update(role="viewer"), 403),
     (lambda person, machine: User.objects.filter(pk=person.pk).update(is_active=False), 401),
 ]
+
+
+@pytest.mark.parametrize(("lose", "status"), LOSSES)
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "once"}])
+def test_who_loses_the_right_meanwhile_adds_nothing(
+    operator: User, machine: Connection, slowly: Slowly, lose: Any, status: int, key: dict[str, str]
+) -> None:
+    api = Api(factories.make_token(operator))
+    slowly(lambda: lose(operator, machine))
+    body = {"connection_id": str(machine.pk), "name": "mnist", "remote_path": "~/mnist"}
+    assert api.post("/projects", body, **key).status_code == status
+    assert not Project.objects.exists()
+    assert not AuditEvent.objects.filter(action="project.create").exists()
+
+
+def test_nothing_is_added_to_a_machine_that_is_deleted_meanwhile(
+    operator: User, machine: Connection, slowly: Slowly
+) -> None:
+    api = Api(factories.make_token(operator))
+    gone = Connection.objects.filter(pk=machine.pk)
+    slowly(lambda: gone.update(deleted_at="2026-01-01T00:00Z"))
+    body = {"connection_id": str(machine.pk), "name": "mnist", "remote_path": "~/mnist"}
+    assert api.post("/projects", body).status_code == 404
+    assert not Project.objects.exists()
 
 
 @pytest.mark.parametrize(("lose", "status"), LOSSES)
