@@ -13,6 +13,8 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect
 
 from accounts.authentication import caller_from_page
 from accounts.models import Membership, Role, Team
@@ -31,8 +33,25 @@ class Told(_Base):
     Django wraps the form's and the deletion's view in one transaction each.
     """
 
+    # Whether the form or what saves it waits outside PostgreSQL (see `dgxsite/waiting.py`): for a
+    # name server, a program, a machine. Its view is then in no transaction, so all that is written
+    # has to be a service's, in its own; inlines and choices of several rows would stand alone.
+    waits_outside = False
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._told(request, super().changeform_view, *args, **kwargs)
+        view = self._outside_transaction if self.waits_outside else super().changeform_view
+        return self._told(request, view, *args, **kwargs)
+
+    @method_decorator(csrf_protect)
+    def _outside_transaction(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Django's `changeform_view` as it is, but for the transaction."""
+        return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return self._told(request, super().delete_view, *args, **kwargs)

@@ -145,6 +145,7 @@ class ConnectionAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 class ConnectionAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     team_path = "team"
     change_action = "connection.change"
+    waits_outside = True
     form = ConnectionAdminForm
     list_display = ("name", "team", "hostname", "status", "reason", "is_active", "owner")
     list_filter = ("status", "reason", "team", "transport")

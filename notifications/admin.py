@@ -64,6 +64,7 @@ class ChannelAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     team_path = "team"
     least_to_see = Role.ADMINISTRATOR
     change_action = services.ACTION
+    waits_outside = True
     form = ChannelAdminForm
     list_display = ("name", "team", "kind", "shown_url", "created_at")
     list_filter = ("kind", "team")

@@ -90,6 +90,7 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 class ProjectAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     team_path = "connection__team"
     change_action = "project.change"
+    waits_outside = True
     form = ProjectAdminForm
     list_display = ("name", "connection", "project_type", "status", "last_activity_at")
     list_filter = ("status",)
