@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
+from accounts import lookups
 from accounts.authentication import caller_from_page
 from accounts.models import Membership, Role, Team
 from accounts.policy import forbidden, may, roles_from
@@ -30,7 +31,8 @@ else:
 class Told(_Base):
     """What a service refuses is a sentence above the page, and nothing was changed.
 
-    Django wraps the form's and the deletion's view in one transaction each.
+    Django wraps the form's and the deletion's view in one transaction each. What a list shows is
+    filtered only by what it offers.
     """
 
     # Whether the form or what saves it waits outside PostgreSQL (see `dgxsite/waiting.py`): for a
@@ -52,6 +54,10 @@ class Told(_Base):
     ) -> Any:
         """Django's `changeform_view` as it is, but for the transaction."""
         return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        is_offered = lookups.is_offered(self, lookup, request)
+        return is_offered and super().lookup_allowed(lookup, value, request)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return self._told(request, super().delete_view, *args, **kwargs)

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from accounts import audit
 from accounts.authentication import caller_from_page
+from accounts.back_office import Told
 from connections import keys, server_keys
 from connections.models import ServerKey
 from dgxsite.errors import Invalid
@@ -36,7 +37,7 @@ class ServerKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ServerKey)
-class ServerKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ServerKeyAdmin(Told, admin.ModelAdmin):  # type: ignore[type-arg]
     """An entry is made and taken away, never changed."""
 
     form = ServerKeyForm

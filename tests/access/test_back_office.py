@@ -18,6 +18,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 
 from accounts import invitations, services
+from accounts.back_office import Told
 from accounts.models import ApiToken, AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
 from dgxsite.errors import Conflict
@@ -163,6 +164,80 @@ def test_staff_do_not_reach_the_rights_that_a_person_has_elsewhere(cast: Cast) -
     factories.join(both, factories.make_team("third"))
     assert cast.pages["administrator"].get(path).status_code == 403
     assert cast.pages["superuser"].get(path).status_code == 200
+
+
+# --- Filters in the address --------------------------------------------------------------------
+
+
+def listed(model: Any) -> str:
+    return f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+
+
+def unlisted(editor: Any) -> list[str]:
+    """The columns that the list neither filters by nor goes through by date."""
+    filters = [one[0] if isinstance(one, tuple) else one for one in editor.list_filter]
+    offered = {editor.model._meta.pk.name, editor.date_hierarchy, *filters}
+    return [one.name for one in editor.model._meta.concrete_fields if one.name not in offered]
+
+
+@pytest.mark.timeout(300)
+def test_no_list_is_filtered_by_what_it_does_not_offer(cast: Cast) -> None:
+    """Not by superusers either: what is masked is masked for all."""
+    caller = RequestFactory().get("/")
+    caller.user = cast.users["superuser"]
+    for model, editor in admin.site._registry.items():
+        assert isinstance(editor, Told), model
+        assert not model._meta.related_fkey_lookups, model
+        for name in unlisted(editor):
+            path = f"{listed(model)}?{name}__startswith=a"
+            assert cast.pages["superuser"].get(path).status_code == 400, path
+            attname = model._meta.get_field(name).attname  # type: ignore[union-attr]
+            for lookup in (name, attname, f"{name}__key__regex", f"{name}__pk", f"{name}__isnull"):
+                assert not editor.lookup_allowed(lookup, "a", caller), f"{path} {lookup}"
+
+
+SPELLING = (
+    "jobs/job/?config__api_key__startswith=a",
+    "jobs/job/?environment_encrypted__gt=a",
+    "projects/project/?config_text__contains=x",
+    "projects/project/?connection__password_encrypted__gt=a",
+    "connections/connection/?password_encrypted__isnull=0",
+    "connections/connection/?jump_connection__private_key_encrypted__gt=a",
+    "accounts/team/?invitations__isnull=0",
+    "accounts/apitoken/?digest__startswith=a",
+    "accounts/user/?password__startswith=a",
+    "notifications/channel/?url_encrypted__startswith=a",
+    # The key of a queue is its machine.
+    "jobs/machinequeue/?pk__password_encrypted__gt=a",
+    "jobs/machinequeue/?connection__team__name=a",
+    "jobs/job/?no_such_thing=1",
+)
+
+
+def test_nobody_spells_a_secret_out_of_a_list(cast: Cast) -> None:
+    for path in SPELLING:
+        for name in ("viewer", "administrator", "superuser"):
+            status = cast.pages[name].get(f"/admin/{path}").status_code
+            assert status in ({400, 403} if name == "viewer" else {400}), f"{name} {path}"
+
+
+@pytest.mark.timeout(300)
+def test_what_a_list_offers_still_filters_it(cast: Cast) -> None:
+    for model, editor in admin.site._registry.items():
+        key = cast.values[model._meta.label_lower]
+        for name in ("administrator", "superuser"):
+            client, queries = cast.pages[name], [f"?pk={key}", f"?{model._meta.pk.name}__in={key}"]
+            shown = client.get(listed(model))
+            if shown.status_code != 200:
+                continue
+            if editor.date_hierarchy:
+                queries.append(f"?{editor.date_hierarchy}__year=2026")
+            found = shown.context["cl"]
+            for spec in found.filter_specs:
+                queries += [choice["query_string"] for choice in spec.choices(found)][:2]
+            for query in queries:
+                path = f"{listed(model)}{query}"
+                assert client.get(path).status_code == 200, path
 
 
 # --- Members and superusers --------------------------------------------------------------------
