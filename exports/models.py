@@ -71,6 +71,8 @@ class ExportSchedule(models.Model):
     periodic_task = models.OneToOneField(PeriodicTask, on_delete=models.CASCADE)
     # When it is due next; moving it on is how one worker claims one turn.
     next_run_at = models.DateTimeField(db_index=True)
+    # Why its last turn made nothing; empty once a turn is taken again.
+    skipped_because = models.CharField(max_length=200, blank=True, default="")
     keep_days = models.PositiveIntegerField(default=90)
     keep_count = models.PositiveIntegerField(default=30)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,13 +1,11 @@
 """A worker's share of the exports: what schedules are due, what waits, what was left behind.
 
-PostgreSQL is the queue: a row is claimed by a conditional update, so it is made once however many
-workers look. Several calls may run side by side; each process has a few hands at most, because a
-machine that is off takes a quarter of a minute to say so.
+PostgreSQL is the queue (`exports.claiming`). Several calls may run side by side; each process has a
+few hands at most, because a machine that is off takes a quarter of a minute to say so.
 """
 
 import logging
 import threading
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +18,7 @@ from django.utils import timezone
 from accounts import given
 from accounts.models import User
 from dgxsite import isolation
-from exports import making, schedules
+from exports import claiming, making, schedules
 from exports.models import SILENT, Export, State
 from notifications import events
 
@@ -31,19 +29,29 @@ LOST = "The site was stopped while it was made."
 BROKEN = "The site failed to make it; the site's log says why."
 
 _hands = threading.BoundedSemaphore(HANDS)
+_is_looking = threading.Lock()
 
 
 def run() -> int:
-    """Make all that waits; how many were made. Returns at once when every hand is busy."""
+    """Make all that waits; how many were made. Makes nothing when every hand is busy."""
+    _look(timezone.now())
     if not _hands.acquire(blocking=False):
         return 0
     try:
-        now = timezone.now()
-        give_up_lost(now)
-        schedules.queue_due(now)
         return _make_waiting()
     finally:
         _hands.release()
+
+
+def _look(now: datetime) -> None:
+    """What is due joins the queue also while every hand is busy, so that it is next in turn."""
+    if not _is_looking.acquire(blocking=False):
+        return
+    try:
+        give_up_lost(now)
+        schedules.queue_due(now)
+    finally:
+        _is_looking.release()
 
 
 def give_up_lost(now: datetime) -> int:
@@ -55,14 +63,16 @@ def give_up_lost(now: datetime) -> int:
 
 def _make_waiting() -> int:
     made, tried = 0, set[UUID]()
-    while (export := _next(tried)) is not None:
-        tried.add(export.pk)
-        made += isolation.each([export], _make, name="making export", failed=_say_failed)
+    while (export := claiming.claim(tried, _say_failed)) is not None:
+        # No rest: what is claimed is made now, or fails and says so.
+        made += isolation.each(
+            [export], _make, name="making export", failed=_say_failed, rests=False
+        )
     return made
 
 
 def _make(export: Export) -> bool:
-    if not export.begin() or _is_refused(export):
+    if _is_refused(export):
         return False
     making.make(export)
     if export.schedule_id is not None:
@@ -99,13 +109,6 @@ def _is_refused(export: Export) -> bool:
 
 def _refuse(rows: QuerySet[Export], why: str) -> None:
     rows.update(state=State.FAILED, finished_at=timezone.now(), local_ok=False, local_error=why)
-
-
-def _next(tried: Collection[UUID]) -> Export | None:
-    rows = Export.objects.filter(state=State.WAITING).exclude(pk__in=tried)
-    rows = rows.select_related("connection__team", "requested_by")
-    found: Export | None = rows.order_by("created_at").first()
-    return found
 
 
 def _tell(export: Export) -> None:

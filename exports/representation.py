@@ -67,6 +67,6 @@ def schedule_dict(row: ExportSchedule) -> dict[str, Any]:
         "keep_days": row.keep_days,
         "keep_count": row.keep_count,
         "created_by": row.created_by.get_username() if row.created_by else None,
-        "rests_because": row.objection,
+        "rests_because": row.objection or row.skipped_because or None,
         "created_at": iso(row.created_at),
     }

@@ -3,7 +3,8 @@
 The times stand in `CrontabSchedule` and `PeriodicTask`; the site's own clock stays the plain one
 (docs/exports.md says why), and every few seconds a worker looks which schedules are due. A turn is
 claimed by moving `next_run_at` on, so two clocks never export twice; turns that nobody was there to
-take are made up for by one.
+take are made up for by one. A schedule has one export at a time: a turn that comes while the one
+before has not ended is skipped, and the schedule says so.
 """
 
 from datetime import datetime
@@ -19,14 +20,15 @@ from accounts import audit
 from accounts.policy import Caller, forbidden, may
 from connections import services as connections
 from dgxsite import isolation
-from dgxsite.errors import Invalid, NotFound
-from exports import cron
-from exports.models import Export, ExportSchedule, Kind
+from dgxsite.errors import Conflict, Invalid, NotFound
+from exports import cron, room
+from exports.models import UNFINISHED, Export, ExportSchedule, Kind
 from exports.services import check
 
 TASK = "exports.run_schedule"
 # What keeps a team from filling the disk by a slip.
 MOST_PER_MACHINE = 20
+_NOT_ENDED = "The export before it had not ended."
 _OF_A_TURN = ("periodic_task__crontab", "connection__team", "created_by")
 
 
@@ -53,8 +55,6 @@ def create(
     fields = cron.fields(times)
     first = cron.next_after(fields, timezone.now())
     assert first is not None, "`fields` refuses what never comes"
-    if ExportSchedule.objects.living().filter(connection=connection).count() >= MOST_PER_MACHINE:
-        raise Invalid.field("connection_id", f"A machine has at most {MOST_PER_MACHINE}.")
     row = ExportSchedule(
         connection=connection,
         kind=kind,
@@ -66,7 +66,10 @@ def create(
         created_by=caller.user,
     )
     with transaction.atomic():
+        # Who has written an audit row is the only one until the end, so the count is exact.
         audit.record(caller, "export.schedule", connection, kind=kind, format=format_, cron=times)
+        if _has_enough(connection.pk):
+            raise Invalid.field("connection_id", f"A machine has at most {MOST_PER_MACHINE}.")
         row.periodic_task = _periodic_task(row, fields)
         row.save(force_insert=True)
     return row
@@ -110,10 +113,12 @@ def _take_turn(row: ExportSchedule, now: datetime) -> bool:
     following = cron.next_after(_fields_of(row), now)
     with transaction.atomic():
         claimed = ExportSchedule.objects.filter(pk=row.pk, next_run_at=row.next_run_at)
-        if following is None or not claimed.update(next_run_at=following):
+        why = _why_skipped(row)
+        said = f"Its last turn was skipped. {why}" if why else ""
+        if following is None or not claimed.update(next_run_at=following, skipped_because=said):
             return False
-        if row.objection is not None:
-            return False  # its page says why; whoever brings it back answers for it
+        if why or row.objection is not None:
+            return False  # its page says why; whoever brings it back answers for an objection
         Export.objects.create(
             connection_id=row.connection_id,
             schedule=row,
@@ -124,6 +129,17 @@ def _take_turn(row: ExportSchedule, now: datetime) -> bool:
             requested_by=row.created_by,
         )
     return True
+
+
+def _why_skipped(row: ExportSchedule) -> str | None:
+    if row.exports.filter(state__in=UNFINISHED).exists():
+        return _NOT_ENDED
+    return room.full_machine(row.connection_id)
+
+
+def _has_enough(connection_id: UUID) -> bool:
+    rows = ExportSchedule.objects.living().filter(connection=connection_id)
+    return rows.count() >= MOST_PER_MACHINE
 
 
 def _switch(
@@ -137,9 +153,13 @@ def _switch(
         audit.record(caller, action, row)
         row.deleted_at = deleted_at
         if deleted_at is None:
-            row.created_by = caller.user
+            if _has_enough(row.connection_id):
+                raise Conflict(
+                    f"A machine has at most {MOST_PER_MACHINE} schedules; stop one first."
+                )
+            row.created_by, row.skipped_because = caller.user, ""
             row.next_run_at = cron.next_after(_fields_of(row), timezone.now()) or row.next_run_at
-        row.save(update_fields=["deleted_at", "next_run_at", "created_by"])
+        row.save(update_fields=["deleted_at", "next_run_at", "created_by", "skipped_because"])
         PeriodicTask.objects.filter(pk=row.periodic_task_id).update(enabled=deleted_at is None)
     return row
 

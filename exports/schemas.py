@@ -93,7 +93,7 @@ class ScheduleOut(Output):
     keep_days: int
     keep_count: int
     created_by: str | None
-    # Why it makes nothing for now; null as long as it works.
+    # Why it makes nothing for now, or made nothing at its last turn; null as long as it works.
     rests_because: str | None
     created_at: str
 

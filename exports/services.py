@@ -20,7 +20,7 @@ from connections import services as connections
 from connections.models import Connection, Transport
 from dgxsite.errors import Conflict, Invalid, NotFound
 from dgxsite.waiting import outside_database
-from exports import making, nudge
+from exports import making, nudge, room
 from exports.models import UNFINISHED, Export, Kind, State
 from exports.plan import FORMATS, RANGES
 
@@ -102,7 +102,7 @@ def begin(caller: Caller, export: Export) -> None:
 
 
 def queue(caller: Caller, export: Export) -> None:
-    """Store a draft as work for a worker."""
+    """Store a draft as work for a worker; `Conflict` where enough waits already."""
     _add(caller, export)
     transaction.on_commit(nudge.work)
 
@@ -207,4 +207,15 @@ def _add(caller: Caller, export: Export) -> None:
             format=export.format,
             remote_directory=export.remote_directory or None,
         )
+        # Who has written an audit row is the only one until the end, so the count is exact.
+        _check_room(caller, export)
         export.save(force_insert=True)
+
+
+def _check_room(caller: Caller, export: Export) -> None:
+    """What is made at once does not wait: `connections.visits` has the places for it."""
+    if export.state != State.WAITING:
+        return
+    why = room.full_machine(export.connection_id) or room.full_person(caller.user.pk)
+    if why is not None:
+        raise Conflict(why)

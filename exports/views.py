@@ -1,6 +1,6 @@
 """The page of the exports and its posts: each calls one service and comes back to the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,9 +19,9 @@ from accounts.authentication import caller_from_page
 from accounts.policy import Caller
 from connections.models import Connection
 from dgxsite.errors import Conflict, Forbidden, NotFound, SiteError
-from exports import schedules, services
+from exports import claiming, schedules, services
 from exports.forms import ScheduleForm
-from exports.models import TRASH, UNFINISHED
+from exports.models import TRASH, UNFINISHED, Export, State
 
 PAGE = 25
 SHOWS = ("files", "schedules", "trash")
@@ -109,8 +109,12 @@ def delete_schedule(request: HttpRequest, schedule_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def restore_schedule(request: HttpRequest, schedule_id: UUID) -> HttpResponse:
-    schedules.restore(caller_from_page(request), schedule_id)
-    messages.success(request, "The schedule goes on.")
+    try:
+        schedules.restore(caller_from_page(request), schedule_id)
+    except Conflict as error:
+        messages.error(request, error.detail)
+    else:
+        messages.success(request, "The schedule goes on.")
     return redirect(f"{reverse('exports')}?show=schedules")
 
 
@@ -133,6 +137,7 @@ def _page(
         "machines": Connection.objects.visible_to(caller.user).order_by("name"),
         "machine": request.GET.get("machine", ""),
         "operable": set(operable.values_list("pk", flat=True)),
+        "asked": _asked(page) if show == "files" else (),
         "is_moving": show == "files" and any(row.state in UNFINISHED for row in page),
         "form": form,
         "days": TRASH.days,
@@ -151,6 +156,15 @@ _LISTS: dict[str, Callable[[Caller], QuerySet[Any]]] = {
     "schedules": schedules.visible,
     "trash": services.in_trash,
 }
+
+
+def _asked(exports: Iterable[Export]) -> set[UUID]:
+    """The machines that exports of this page wait for, because another export asks them."""
+    machines = {row.connection_id for row in exports if row.state == State.WAITING}
+    if not machines:
+        return set()
+    rows = claiming.asking().filter(connection__in=machines)
+    return set(rows.values_list("connection_id", flat=True))
 
 
 def _narrowed(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:

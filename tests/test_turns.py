@@ -16,7 +16,7 @@ QUICK = {
     "connections.look_at": 1,
     "jobs.look": 1,
     "notifications.deliver": 1,
-    "exports.work": HANDS,  # shared with the next one
+    "exports.work": HANDS + 1,  # shared with the next one; one more looks what is due
     "exports.run_schedule": 1,
 }
 

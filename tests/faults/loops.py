@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import connection
@@ -20,7 +21,7 @@ from alerts.models import Alert, AlertRule, AlertState
 from connections import purge, rotation
 from connections import telling as connections_telling
 from connections.models import Connection, ConnectionEvent, Status
-from exports import cron, schedules
+from exports import claiming, cron, schedules
 from exports import retention as exports_retention
 from exports.models import Export, ExportSchedule
 from jobs import curving, forgetting, logs, measuring, stuck, watching, wishes
@@ -378,6 +379,16 @@ def three_exports(**fields: Any) -> list[Export]:
     machines = three_machines()
     values = {"kind": "range", "range": "24h", "format": "csv", "requested_by": person} | fields
     return [Export.objects.create(connection=row, **values) for row in machines]
+
+
+@trial("exports.claiming.claim")
+def _() -> Outcome:
+    rows = three_exports()
+    poison("exports_export", rows[1].pk)
+    tried, claimed = set[UUID](), set[UUID]()
+    while (row := claiming.claim(tried, lambda row, error: None)) is not None:
+        claimed.add(row.pk)
+    return Outcome([row.pk in claimed for row in rows], rows[1].pk)
 
 
 @trial("exports.retention._empty_trash")

@@ -19,7 +19,7 @@ from dgxsite import (
     turns,
     watch,
 )
-from exports import copying
+from exports import copying, queue, room
 from jobs import curve_reader, log_budget, log_search
 from metrics import pace
 from metrics.collectors import docker_ps, network, nvidia_feed, proc
@@ -53,6 +53,12 @@ FIGURES: dict[str, list[float]] = {
         settings.JOBS_WAITING,
         409,
     ],
+    "Waiting exports: for one machine, of one person": [
+        room.MOST_PER_MACHINE,
+        room.MOST_PER_PERSON,
+        409,
+    ],
+    "Exports that workers make at once, per process": [queue.HANDS, 1],
     "Asking a Redis that hung a moment ago": [redis_patience.QUIET_SECONDS],
     "A request's body": [strict_json.LIMIT_BYTES / _MIB],
     "Refused handshakes of an address that are noted": [
