@@ -268,10 +268,13 @@ class Recorder:
         answer: Any = _write_script(_redis())(args=arguments)
         refused = {name.decode() for name in answer}
         self.refused += len(refused)
-        # Who hears of a sample may look at once for what was carried until then.
-        self._write_sessions([one.connection_id for one in held], refused)
-        for team_id, of_team in items.items():
-            live.publish(team_id, [item for machine, item in of_team if machine not in refused])
+        try:
+            # Who hears of a sample may look at once for what was carried until then.
+            self._write_sessions([one.connection_id for one in held], refused)
+        finally:
+            # Whatever becomes of it, these samples are in Redis, and are told.
+            for team_id, of_team in items.items():
+                live.publish(team_id, [item for machine, item in of_team if machine not in refused])
 
     def _write_sessions(self, ids: Iterable[UUID], refused: Collection[str]) -> None:
         due = self.sessions.due([id for id in ids if str(id) not in refused])

@@ -4,7 +4,8 @@ A session begins with the first sample of a link and ends with the link. A keepe
 the counters from which it counts; a counter that goes back – the interface was reset – goes on
 where it was, and an interface that appears later counts from zero. The counters are written to
 Redis when they change and once a minute, because Redis may forget: `dgx:session:<id>`, as JSON.
-Readers put them beside the newest sample (`live.session`). Pure but for the lock.
+Readers put them beside the newest sample (`live.session`). No number leaves 64 bits, whatever a
+machine counts: JSON has no more. Pure but for the lock.
 """
 
 import threading
@@ -16,12 +17,15 @@ from uuid import UUID
 
 import orjson
 
-from metrics.collectors.readings import Network, Sample, iso_utc
+from dgxsite import isolation
+from metrics.collectors.readings import MAX_WHOLE, Network, Sample, iso_utc
 
 # Names of interfaces that are remembered beyond those of the newest sample.
 MAX_NAMES = 1024
 COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 REPEAT_SECONDS = 60.0
+# Over all resets of an interface; as much again has room for what it counts then.
+MOST_CARRIED = MAX_WHOLE // 2
 
 Counts = tuple[int | None, ...]
 
@@ -80,11 +84,20 @@ class Sessions:
             session.add(sample.networks)
 
     def due(self, ids: Collection[UUID], now: float | None = None) -> dict[UUID, bytes]:
-        """What has to be written of these machines; `written` says that it was."""
+        """What has to be written of these machines; `written` says that it was.
+
+        One that cannot be encoded is left out, and the log names it.
+        """
         before = (time.monotonic() if now is None else now) - REPEAT_SECONDS
+        found: dict[UUID, bytes] = {}
+
+        def take(machine: UUID) -> None:
+            found[machine] = self._of[machine].encoded()
+
         with self._lock:
-            mine = {id: self._of[id] for id in ids if id in self._of}
-            return {id: one.encoded() for id, one in mine.items() if one.written < before}
+            mine = [id for id in ids if id in self._of and self._of[id].written < before]
+            isolation.each(mine, take, name="what was carried by")
+        return found
 
     def written(self, ids: Iterable[UUID], now: float | None = None) -> None:
         """These are in Redis."""
@@ -105,8 +118,14 @@ def _went_back(last: Counts, now: Counts) -> bool:
 
 def _shifted(base: Counts, last: Counts) -> Counts:
     """All counters of an interface are reset together: each goes on from what it had."""
-    pairs = zip(base, last, strict=True)
-    return tuple(None if b is None or a is None else b - a for b, a in pairs)
+    return tuple(map(_shifted_one, base, last))
+
+
+def _shifted_one(base: int | None, last: int | None) -> int | None:
+    if base is None or last is None:
+        return None
+    # What no interface can have carried is nonsense, and counts anew from here.
+    return base - last if last - base <= MOST_CARRIED else 0
 
 
 def since(began: Mapping[str, Any], networks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -124,6 +143,11 @@ def since(began: Mapping[str, Any], networks: Iterable[Mapping[str, Any]]) -> di
 
 
 def _totals(base: Sequence[int | None], now: Mapping[str, Any]) -> dict[str, int | None]:
-    """By the names of a sample; None where nothing is told."""
-    pairs = zip(COUNTERS, base, strict=True)
-    return {name: None if b is None or now[name] is None else now[name] - b for name, b in pairs}
+    """By the names of a sample; None where nothing is told, or nothing that can be."""
+    return {name: _total(b, now[name]) for name, b in zip(COUNTERS, base, strict=True)}
+
+
+def _total(base: int | None, now: int | None) -> int | None:
+    if base is None or now is None or now - base > MAX_WHOLE:
+        return None
+    return now - base

@@ -7,17 +7,17 @@ counters are in units of four bytes (Documentation/ABI/stable/sysfs-class-infini
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from . import proc
 from .allowance import Names
 from .health import frames_in
-from .readings import Network
+from .readings import MAX_WHOLE, Network
 
 _PORT_LINE = re.compile(
-    r"^/sys/class/infiniband/([^/\s]{1,64})/ports/(\d{1,4})/counters/"
-    r"port_(rcv|xmit)_(data|packets):(\d{1,20})$",
+    r"^/sys/class/infiniband/([^/\s]{1,64})/ports/([0-9]{1,4})/counters/"
+    r"port_(rcv|xmit)_(data|packets):([0-9]{1,20})$",
     re.MULTILINE,
 )
 # Each port has four counters.
@@ -76,6 +76,7 @@ class NetworkFeed:
         """
         self._frame += 1
         now = self._with_rdma(self._kept(proc.networks(frame), frame), frame)
+        self._note_refused(now)
         seconds = None
         if uptime is not None and self._uptime is not None and uptime > self._uptime:
             seconds = uptime - self._uptime
@@ -121,6 +122,11 @@ class NetworkFeed:
                 self.excess = f"{len(found)} of {every} interfaces are shown"
         return kept
 
+    def _note_refused(self, now: Mapping[str, proc.Counters]) -> None:
+        refused = [name for name, counters in now.items() if None in counters]
+        if refused and self.excess is None:
+            self.excess = f"counters of {refused[0]} beyond 2^63-1 are left out"
+
     def _with_rdma(self, found: dict[str, proc.Counters], frame: str) -> dict[str, proc.Counters]:
         if not self._ports or "\n/sys/class/infiniband/" not in frame:
             return found
@@ -129,7 +135,7 @@ class NetworkFeed:
             device, port, way, what, value = line.groups()
             name, factor = _FIELD[way, what]
             counters = ports.get(f"{device}/{port}", _NOTHING)
-            ports[f"{device}/{port}"] = counters._replace(**{name: int(value) * factor})
+            ports[f"{device}/{port}"] = counters._replace(**{name: proc.counted(value, factor)})
         for port, counters in ports.items():
             interface, link = self._ports.get(port, ("", ""))
             if interface in found:
@@ -153,14 +159,17 @@ def _pairs(words: Sequence[str]) -> Iterable[tuple[str, str]]:
     return zip(words[::2], words[1::2], strict=False)
 
 
-def _rate(before: int, now: int, seconds: float) -> float | None:
-    return round((now - before) / seconds, 1) if now >= before else None
+def _rate(before: int | None, now: int | None, seconds: float) -> float | None:
+    if before is None or now is None or now < before:
+        return None
+    return round((now - before) / seconds, 1)
 
 
 def _sum(one: proc.Counters, other: proc.Counters) -> proc.Counters:
-    return proc.Counters(
-        one.rx_bytes + other.rx_bytes,
-        one.rx_packets + other.rx_packets,
-        one.tx_bytes + other.tx_bytes,
-        one.tx_packets + other.tx_packets,
-    )
+    return proc.Counters(*map(_plus, one, other))
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None or one + other > MAX_WHOLE:
+        return None
+    return one + other

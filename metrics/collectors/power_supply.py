@@ -6,7 +6,7 @@ Units of the kernel's ABI (Documentation/ABI/testing/sysfs-class-power): ÂµWh, Â
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from .readings import Battery
+from .readings import MAX_WHOLE, Battery
 
 Supply = dict[str, str]
 _PREFIX = "POWER_SUPPLY_"
@@ -85,4 +85,6 @@ def _seconds_left(batteries: list[Supply]) -> int | None:
             return None
         left += energy
         draw += power or 0.0
-    return int(left / draw * 3600) if draw > 0 else None
+    seconds = left / draw * 3600 if draw > 0 else None
+    # Sixty-four batteries that each hold more than any could would leave 64 bits.
+    return int(seconds) if seconds is not None and seconds < MAX_WHOLE else None

@@ -6,7 +6,7 @@ machine is tens of kilobytes and comes every two seconds. Formats: proc(5).
 
 from typing import NamedTuple
 
-from .readings import Memory
+from .readings import MAX_WHOLE, Memory
 
 KIB = 1024
 MAX_INTERFACES = 512
@@ -27,12 +27,12 @@ class CpuTimes(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """What one interface carried since it came up."""
+    """What one interface carried since it came up; None for a number that is refused."""
 
-    rx_bytes: int
-    rx_packets: int
-    tx_bytes: int
-    tx_packets: int
+    rx_bytes: int | None
+    rx_packets: int | None
+    tx_bytes: int | None
+    tx_packets: int | None
 
 
 def uptime(text: str) -> float | None:
@@ -123,8 +123,14 @@ def networks(text: str) -> dict[str, Counters]:
         if all(map(_is_counter, told)) and name.isprintable() and 0 < len(name) <= 64:
             if len(found) >= MAX_INTERFACES:
                 break
-            found[name] = Counters(*map(int, told))
+            found[name] = Counters(*map(counted, told))
     return found
+
+
+def counted(digits: str, factor: int = 1) -> int | None:
+    """The counter that stands there, times `factor`; None beyond `MAX_WHOLE`."""
+    count = int(digits) * factor
+    return count if count <= MAX_WHOLE else None
 
 
 def interfaces(text: str) -> int:

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 MemoryKind = Literal["dedicated", "unified"]
 
+# JSON, Redis and PostgreSQL hold no more than 64 bits; what a machine says beyond is not read.
+MAX_WHOLE = 2**63 - 1
+
 # Interfaces that never carry a machine's own traffic to the outside; used only where the machine
 # does not say which of its interfaces are hardware.
 VIRTUAL_INTERFACES = (

@@ -32,7 +32,9 @@ from jobs.states import Status as JobStatus
 from metrics import live as samples
 from metrics import pending, rollup, tiers
 from metrics import retention as metrics_retention
+from metrics.collectors.readings import Network
 from metrics.persist import persist
+from metrics.sessions import Sessions
 from metrics.unsaved import Unsaved, Windows
 from metrics.window import reading_of
 from notifications import delivery
@@ -460,6 +462,17 @@ def _() -> Outcome:
 
 
 # --- Numbers ---------------------------------------------------------------------------------
+
+
+@trial("metrics.sessions.Sessions.due")
+def _() -> Outcome:
+    machines = [held_machine(make_keeper()) for _ in range(3)]
+    carried = Sessions()
+    for machine, count in zip(machines, (1, 2**70, 1), strict=True):
+        link = _link_to(machine)
+        carried.note(machine.pk, link, make_sample(networks=(Network("eth0", count),)))
+    found = carried.due([machine.pk for machine in machines])
+    return Outcome([machine.pk in found for machine in machines], machines[1].pk)
 
 
 @trial("metrics.persist.persist")

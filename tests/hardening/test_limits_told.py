@@ -22,7 +22,7 @@ from dgxsite import (
 from exports import copying, queue, room
 from jobs import curve_reader, log_budget, log_search
 from metrics import pace
-from metrics.collectors import docker_ps, network, nvidia_feed, proc
+from metrics.collectors import docker_ps, network, nvidia_feed, proc, readings
 from metrics.collectors.df import MAX_DISKS
 from notifications import apprise_door, claiming, services
 from notifications.models import ChannelKind
@@ -115,6 +115,7 @@ FIGURES: dict[str, list[float]] = {
         network.MAX_NAMES,
         nvidia_feed.MAX_NAMES,
     ],
+    "A whole number that a machine tells": [readings.MAX_WHOLE.bit_length()],
     "Rows of the usage ledger, per machine and minute": [attribution.MOST_ROWS],
     "What a machine may send before anybody is logged in (greeting, keys, banners)": [
         ssh.LOGIN_BYTES / _KIB

@@ -56,6 +56,7 @@ NOT_FROM_OUTSIDE = {
     "metrics.collectors.nvidia_xml.Tree.start": "called by the parser; nvidia_xml.blocks",
     "metrics.collectors.nvidia_xml.Tree.end": "called by the parser; nvidia_xml.blocks",
     "metrics.collectors.nvidia_xml.Tree.data": "called by the parser; nvidia_xml.blocks",
+    "metrics.collectors.proc.counted": "at most 20 digits",
     "metrics.collectors.program.launch": "a marker of ours",
     "metrics.collectors.tokens.Refusals.add": "the name of a field",
 }

@@ -14,7 +14,7 @@ from django.conf import settings
 from dgxsite import embedded, live
 from dgxsite.errors import Unavailable
 from metrics import live as samples
-from metrics.collectors.readings import Process
+from metrics.collectors.readings import Network, Process
 from metrics.unsaved import Unsaved
 from metrics.window import reading_of
 from tests.metrics.machines import MOMENT, every_two_seconds, make_sample
@@ -82,6 +82,32 @@ def test_one_flush_sends_one_message_per_team(recorder, published):
     recorder.flush({machine: 1 for machine, _ in machines})
     assert sorted(len(items) for _, items in published) == [1, 2]
     assert {team for team, _ in published} == {TEAM, other_team}
+
+
+def test_what_one_machine_has_carried_holds_up_no_other(recorder, published, caplog):
+    """A number that JSON has no place for."""
+    spoilt, other, other_team = uuid4(), uuid4(), uuid4()
+    bad = make_sample(networks=(Network("eth0", 2**70),))
+    recorder.sessions.note(spoilt, "link", bad)
+    recorder.sessions.note(other, "link", make_sample())
+    recorder.add(spoilt, TEAM, 1, make_sample())
+    recorder.add(other, other_team, 1, make_sample())
+    recorder.flush({spoilt: 1, other: 1})
+    assert {team for team, _ in published} == {TEAM, other_team}
+    assert samples.session(spoilt) is None
+    assert samples.session(other) is not None
+    assert str(spoilt) in caplog.text
+
+
+def test_samples_are_told_also_when_what_was_carried_is_not_written(
+    recorder, published, monkeypatch
+):
+    def lost(ids):
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(recorder.sessions, "due", lost)
+    record(recorder)
+    assert [team for team, _ in published] == [TEAM]
 
 
 def test_numbers_go_on_with_the_next_keeper(recorder, published):

@@ -7,8 +7,8 @@ import pytest
 from dgxsite import live as topics
 from metrics import live
 from metrics.collectors.network import preferred
-from metrics.collectors.readings import Network
-from metrics.sessions import REPEAT_SECONDS, Sessions
+from metrics.collectors.readings import MAX_WHOLE, Network
+from metrics.sessions import REPEAT_SECONDS, Sessions, since
 from metrics.unsaved import Unsaved
 from tests.factories import make_connection
 from tests.metrics.machines import MOMENT, make_sample
@@ -130,3 +130,18 @@ def test_what_redis_forgot_is_written_again_within_a_minute(row):
 )
 def test_the_least_metric_is_the_default(words, name):
     assert preferred(words) == name
+
+
+def test_what_no_interface_can_have_carried_counts_anew(see):
+    see(eth(MAX_WHOLE))
+    see(eth(0))
+    see(eth(MAX_WHOLE))
+    assert received(see(eth(5))) == 5
+    assert received(see(eth(7))) == 7
+
+
+def test_a_total_beyond_64_bits_is_not_told():
+    began = {"start_time": "", "default": None, "base": {"eth0": [-5, 0, 0, 0]}}
+    found = since(began, [eth(MAX_WHOLE).as_dict()])
+    assert received(found) is None
+    assert found["networks"]["eth0"]["rx_packets"] == MAX_WHOLE // 10
