@@ -172,6 +172,10 @@ def opened(connection: Connection, *, seconds: float = LOOK_SECONDS) -> Iterator
         try:
             with session.sftp(timeout=seconds) as sftp:
                 yield Machine(session, sftp, connection.username)
+        except ssh.SentTooMuch as error:
+            raise NotReached(
+                "The machine answered with longer names, or more of them, than a folder can have."
+            ) from error
         except ssh.SessionLost as error:
             raise NotReached("The machine offers no SFTP, or the link broke.") from error
 

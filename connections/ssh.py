@@ -65,6 +65,10 @@ OUTPUT_LIMIT_BYTES = 1024 * 1024
 LOGIN_BYTES = 256 * 1024
 # The longest packet that we allow, with what goes around it.
 LONGEST_MESSAGE_BYTES = PACKET_BYTES + 4096
+# Linux names a file with 255 bytes at most, and a path with 4,096.
+LONGEST_NAME_BYTES, LONGEST_PATH_BYTES = 1024, 4096
+# All names of a folder, of which each counts so much more than its bytes: it is an object.
+LISTING_BYTES, ENTRY_BYTES = 8 * 1024 * 1024, 64
 # Reads beyond the end of one message: old servers leave out the last fields.
 MOST_MISSED = 16
 # Messages without content in so many seconds; a keep-alive is one in fifteen.
@@ -111,6 +115,10 @@ class SessionLost(Exception):
 
 class StoodStill(SessionLost):
     """The session was closed because nothing moved on it any more."""
+
+
+class SentTooMuch(SessionLost):
+    """The machine answered with more than there can be; nothing more was asked of it."""
 
 
 class CommandTimeout(Exception):
@@ -292,7 +300,8 @@ class Session:
 
         On the deadline the whole session is closed, so that what waits lets go; likewise once
         nothing has moved in either direction for `still` seconds, which is `StoodStill`. Raises
-        `SessionLost` for a link that breaks; what the machine refuses is an `OSError`.
+        `SessionLost` for a link that breaks, `SentTooMuch` for an answer without bounds; what the
+        machine refuses is an `OSError`.
         """
         give_back()
         stillness = Stillness(still, self._transport.close)
@@ -303,6 +312,8 @@ class Session:
                 with contextlib.closing(Sftp(channel)) as opened:
                     opened.stillness = stillness
                     yield opened
+        except TooMuch as error:
+            raise SentTooMuch(f"no SFTP: {error}") from error
         except (
             EOFError,
             paramiko.SSHException,
@@ -479,29 +490,44 @@ class Sftp(paramiko.SFTPClient):
     def entries(self, path: bytes) -> Iterator[tuple[bytes, paramiko.SFTPAttributes]]:
         """Name and attributes of what is in a folder; names are bytes, whatever they are.
 
-        Paramiko's own listing fails as a whole on one name that is not UTF-8.
+        Paramiko's own listing fails as a whole on one name that is not UTF-8. Raises `TooMuch`
+        for names that no folder has, or more of them than `LISTING_BYTES`.
         """
         _, answer = self._request(paramiko.sftp.CMD_OPENDIR, path)
-        handle = answer.get_binary()
+        handle, left = answer.get_binary(), LISTING_BYTES
         try:
             while True:
                 _, answer = self._request(paramiko.sftp.CMD_READDIR, handle)
                 for _ in range(answer.get_int()):
-                    name = answer.get_binary()
+                    name = _at_most(LONGEST_NAME_BYTES, answer.get_binary())
+                    left -= len(name) + ENTRY_BYTES
+                    if left < 0:
+                        raise TooMuch("a folder without an end")
                     answer.get_binary()  # what `ls -l` would print
                     attributes = paramiko.SFTPAttributes()
                     attributes._unpack(answer)  # type: ignore[attr-defined]
                     yield name, attributes
         except EOFError:
             return
+        except TooMuch:
+            self.close()
+            raise
         finally:
-            self._request(paramiko.sftp.CMD_CLOSE, handle)
+            if not self.is_closed:
+                self._request(paramiko.sftp.CMD_CLOSE, handle)
 
     def _one_name(self, request: int, path: bytes) -> bytes:
         _, answer = self._request(request, path)
         if answer.get_int() != 1:
             raise OSError("not one name")
-        return answer.get_binary()
+        return _at_most(LONGEST_PATH_BYTES, answer.get_binary())
+
+    def _read_all(self, n: int) -> bytes:
+        """The whole of a packet, which Paramiko lets have 16 MiB."""
+        if n > LONGEST_MESSAGE_BYTES:
+            raise TooMuch(f"an SFTP packet of {n} bytes")
+        found: bytes = super()._read_all(n)  # type: ignore[misc]
+        return found
 
     def be_patient(self, seconds: float) -> None:
         """Wait no longer than this for any answer; `OSError` after it."""
@@ -518,6 +544,12 @@ class Sftp(paramiko.SFTPClient):
         """Have the machine put the file on its disk, if it offers that."""
         with contextlib.suppress(OSError):
             self._request(paramiko.sftp.CMD_EXTENDED, "fsync@openssh.com", file.handle)
+
+
+def _at_most(most: int, name: bytes) -> bytes:
+    if len(name) > most:
+        raise TooMuch(f"a name of {len(name)} bytes")
+    return name
 
 
 @outside_database()

@@ -8,19 +8,29 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 import django
 
-from connections import ssh
+django.setup()
+
+from connections import browsing, ssh  # noqa: E402  (models want a settled Django)
+
+# What is asked over SFTP; how much came of it.
+LOOKS: dict[str, Callable[[browsing.Tree], int]] = {
+    "folder": lambda tree: len(tree.folder(b"").entries),
+    "link": lambda tree: len(tree.target(b"link") or b""),
+    "path": lambda tree: len(tree.sftp.real_path(b"link")),
+}
 
 
 def main() -> None:
-    django.setup()
     asked = json.load(sys.stdin)
     jump = asked.pop("jump", None)
     seconds, command = asked.pop("seconds"), asked.pop("command", None)
+    look = asked.pop("look", None)
     target = _target(asked, _target(jump, None) if jump else None)
     before, began = _peak_bytes(), time.monotonic()
     answer: dict[str, object] = {"reason": None, "detail": None}
@@ -30,7 +40,12 @@ def main() -> None:
                 session._open(command, seconds)
                 while session.is_active and time.monotonic() - began < 2 * seconds:
                     time.sleep(0.05)
+            if look:
+                with session.sftp(timeout=2 * seconds) as sftp:
+                    answer["found"] = LOOKS[look](browsing.Tree(sftp, "sim", b"/"))
             answer["is_active"] = session.is_active
+    except ssh.SentTooMuch as error:
+        answer["detail"] = str(error)
     except ssh.ConnectError as error:
         answer = {"reason": error.reason, "detail": error.detail}
     answer["seconds"] = time.monotonic() - began

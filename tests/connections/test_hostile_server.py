@@ -118,6 +118,8 @@ class Hostile(asyncssh.SSHServer):
         return False
 
     def session_requested(self) -> Any:
+        if self._kind in ANSWERS:
+            return HostileFiles(ANSWERS[self._kind])
         return HostileSession(self._kind, self._conn)
 
     def connection_requested(self, *where: Any) -> Any:
@@ -154,6 +156,61 @@ class HostileSession(asyncssh.SSHServerSession[bytes]):
             else:
                 self._conn.send_packet(2, struct.pack(">I", 4) + b"null")
             await asyncio.sleep(0)
+
+
+def packet_of_names(*names: bytes) -> bytes:
+    """What follows the request's number in an answer of SFTP: names, each without attributes."""
+    entries = b"".join(struct.pack(">I", len(name)) + name + bytes(8) for name in names)
+    return struct.pack(">I", len(names)) + entries
+
+
+# Kind → what is asked, and the endless answer to it; None for a packet that does not end.
+ANSWERS: dict[str, tuple[str, bytes | None]] = {
+    "a folder of names of 250 kB": ("folder", packet_of_names(b"n" * 250_000)),
+    "a folder of names of 1 kB": ("folder", packet_of_names(*[b"n" * 1000] * 200)),
+    "a folder of dots": ("folder", packet_of_names(*[b"."] * 10_000)),
+    "a packet of 16 MB": ("folder", None),
+    "a link of 250 kB": ("link", packet_of_names(b"/" * 250_000)),
+    "a path of 250 kB": ("path", packet_of_names(b"/" * 250_000)),
+}
+
+
+class HostileFiles(asyncssh.SSHServerSession[bytes]):
+    """An SFTP server that opens everything, and answers each question about names alike."""
+
+    def __init__(self, answer: tuple[str, bytes | None]) -> None:
+        self._names, self._came = answer[1], b""
+
+    def connection_made(self, chan: Any) -> None:
+        self._chan = chan
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return True
+
+    def data_received(self, data: bytes, datatype: Any) -> None:
+        self._came += data
+        while len(self._came) >= 4:
+            end = 4 + int.from_bytes(self._came[:4])
+            if len(self._came) < end:
+                return
+            kind, number = self._came[4], self._came[5:9]
+            self._came = self._came[end:]
+            self._answer(kind, number)
+
+    def _answer(self, kind: int, number: bytes) -> None:
+        if kind == 1:
+            self._send(2, struct.pack(">I", 3))
+        elif kind == 11:
+            self._send(102, number + struct.pack(">I", 1) + b"h")
+        elif kind in (12, 16, 19) and self._names is None:
+            self._chan.write(struct.pack(">I", 2**24 - 1) + MIB * 16)
+        elif kind in (12, 16, 19):
+            self._send(104, number + (self._names or b""))
+        else:
+            self._send(101, number + bytes(12))
+
+    def _send(self, kind: int, body: bytes) -> None:
+        self._chan.write(struct.pack(">IB", len(body) + 1, kind) + body)
 
 
 class HostileForward(asyncssh.SSHTCPSession[bytes]):
@@ -218,6 +275,15 @@ def test_what_comes_after_the_log_in_is_bounded(kind: str, key: str, tmp_path: P
     with hostile(kind, tmp_path) as where:
         told = dial(where | {"key": key, "command": "anything"})
     assert not told["is_active"], "it was hung up on"
+    assert told["growth_bytes"] < GROWTH_BYTES
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_what_comes_over_sftp_is_bounded(kind: str, key: str, tmp_path: Path) -> None:
+    with hostile(kind, tmp_path) as where:
+        told = dial(where | {"key": key, "look": ANSWERS[kind][0]})
+    assert told["detail"].startswith("no SFTP: a"), told
+    assert told["seconds"] < 2 * DEADLINE_SECONDS, "it was not waited for"
     assert told["growth_bytes"] < GROWTH_BYTES
 
 

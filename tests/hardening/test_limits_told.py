@@ -121,6 +121,12 @@ FIGURES: dict[str, list[float]] = {
         ssh.LOGIN_BYTES / _KIB
     ],
     "One SSH packet; unread bytes of one channel": [260, ssh.WINDOW_BYTES / _MIB],
+    "One SFTP packet; a name in a folder, a path; all names of a folder": [
+        ssh.LONGEST_MESSAGE_BYTES / _KIB,
+        ssh.LONGEST_NAME_BYTES / _KIB,
+        ssh.LONGEST_PATH_BYTES / _KIB,
+        ssh.LISTING_BYTES / _MIB,
+    ],
     "SSH messages that say nothing (ignore, debug, global requests)": [
         ssh.MOST_IDLE_MESSAGES,
         ssh.IDLE_MESSAGES_SECONDS,
