@@ -34,6 +34,7 @@ from metrics.collectors import (
     compute_apps,
     df,
     docker_ps,
+    documents,
     framing,
     network,
     nvidia,
@@ -265,6 +266,10 @@ PARSERS: tuple[Parser, ...] = (
     Parser(_C + "df.parse", _lines(df.parse), [_DF, *_capture("df")]),
     Parser(_C + "docker_ps.parse", _lines(docker_ps.parse), [_DOCKER]),
     Parser(_C + "docker_ps.name_of", lambda t: docker_ps.name_of(t, {}), ["a" * 64]),
+    Parser(
+        _C + "documents.Documents.add", lambda t: documents.Documents().add("X", t), ["<a/>", "é"]
+    ),
+    Parser(_C + "documents.lines", documents.lines, ["a\nb\n"]),
     Parser(_C + "framing.Framing.feed", _framing, [_FRAME, MARKER, f"{MARKER}F 1\r"]),
     Parser(_C + "framing.Framing.feed", _framing_in_portions, [_FRAME, MARKER]),
     Parser(

@@ -12,6 +12,8 @@ from .tokens import MEBIBYTES, Refusals, whole
 # because it may hold a comma. Rows of one pass carry one timestamp.
 FIELDS = ("pid", "timestamp", "gpu_uuid", "used_gpu_memory", "process_name")
 MAX_LINE = 4096
+# "2026/01/02 03:04:05.678", and as much again.
+_LONGEST_TIMESTAMP = 64
 INSTEAD = {"used_gpu_memory": ("used_memory",), "process_name": ("name",)}
 
 
@@ -39,4 +41,4 @@ def parse_row(line: str, fields: Sequence[str], refusals: Refusals) -> App | Non
         name=nvidia.text(tokens.get("process_name", tokens.get("name", ""))),
         memory_used_bytes=whole(used.strip(), MEBIBYTES, "used_gpu_memory", refusals),
     )
-    return App(process, tokens.get("timestamp", ""))
+    return App(process, tokens.get("timestamp", "")[:_LONGEST_TIMESTAMP])

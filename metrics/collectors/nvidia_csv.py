@@ -51,8 +51,8 @@ SAME = {"clocks.sm": "clocks.current.sm", "clocks.mem": "clocks.current.memory"}
 # A row of every field that any driver knows is a third of it.
 MAX_LINE = 16 * 1024
 MAX_FIELDS = 256
-# Tokens whose values are remembered, of each field, and how long one may be.
-MAX_KNOWN = 1024
+# Tokens whose values are remembered, of all fields together, and how long one may be.
+MAX_KNOWN = 8192
 MAX_KNOWN_CHARACTERS = 128
 
 
@@ -65,6 +65,7 @@ class Rows:
         self._refusals = refusals
         self._converters = [nvidia.converter(name, refusals) for name in names]
         self._known: list[dict[str, Any]] = [{} for _ in names]
+        self._known_count = 0
         self._index = names.index("index") if "index" in names else None
 
     def parse(self, line: str) -> nvidia.Reading | None:
@@ -86,9 +87,12 @@ class Rows:
         before = self._refusals.count
         value = self._converters[at](token)
         if self._refusals.count == before and len(token) <= MAX_KNOWN_CHARACTERS:
-            if len(self._known[at]) >= MAX_KNOWN:
-                self._known[at].clear()
+            if self._known_count >= MAX_KNOWN:
+                self._known_count = 0
+                for known in self._known:
+                    known.clear()
             self._known[at][token] = value
+            self._known_count += 1
         return value
 
 

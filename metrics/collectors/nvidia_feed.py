@@ -64,7 +64,7 @@ class NvidiaFeed:
         """A line of the CSV stream, or what the program says about it."""
         kind, text = payload[:1], payload[1:]
         if kind == "?":
-            fields = text.split(",", nvidia_csv.MAX_FIELDS)[: nvidia_csv.MAX_FIELDS]
+            fields = _fields(text)
             self._parser, self._said = nvidia_csv.Rows(fields, self._refusals), []
             self._pass.clear()
             self._last_index = -1
@@ -110,7 +110,7 @@ class NvidiaFeed:
         """A line of the compute processes' stream, or what the program says about it."""
         kind, text = payload[:1], payload[1:]
         if kind == "?":
-            self._apps_fields = text.split(",", nvidia_csv.MAX_FIELDS)[: nvidia_csv.MAX_FIELDS]
+            self._apps_fields = _fields(text)
             self._apps_said = None
             self._apps_heard = True
         elif kind == " " and text.strip():
@@ -267,6 +267,11 @@ class NvidiaFeed:
                 "new ones are counted as not known"
             )
         return None
+
+
+def _fields(text: str) -> list[str]:
+    """What a query asks for, as the program says it before the rows."""
+    return text[: nvidia_csv.MAX_LINE].split(",", nvidia_csv.MAX_FIELDS)[: nvidia_csv.MAX_FIELDS]
 
 
 def _without_live_values(gpu: Gpu) -> Gpu:

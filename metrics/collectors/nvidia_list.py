@@ -7,6 +7,8 @@ from .readings import MigDevice
 
 MAX_GPUS = 256
 MAX_MIG_DEVICES = 256
+# Of a whole machine; 64 GPUs have at most seven each.
+MAX_MIG_IN_ALL = 2048
 MAX_LINE = 1024
 _GPU = re.compile(r"GPU\s+(\d{1,4}):")
 _MIG = re.compile(r"\s+MIG\s+(\S{1,200})\s+Device\s+(\d{1,4}):\s+$")
@@ -17,6 +19,7 @@ def parse(lines: Iterable[str]) -> dict[int, list[MigDevice]]:
     """GPU index → its MIG devices (without memory); lines of another form are left out."""
     gpus: dict[int, list[MigDevice]] = {}
     devices: list[MigDevice] = []
+    left = MAX_MIG_IN_ALL
     for line in lines:
         said, uuid = _split(line)
         if uuid is None:
@@ -25,7 +28,8 @@ def parse(lines: Iterable[str]) -> dict[int, list[MigDevice]]:
             if len(gpus) >= MAX_GPUS:
                 break
             devices = gpus.setdefault(int(match[1]), [])
-        elif (match := _MIG.match(said)) and len(devices) < MAX_MIG_DEVICES:
+        elif left and len(devices) < MAX_MIG_DEVICES and (match := _MIG.match(said)):
+            left -= 1
             devices.append(MigDevice(int(match[2]), uuid=uuid[:200], profile=match[1][:80]))
     return gpus
 

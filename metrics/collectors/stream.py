@@ -11,6 +11,7 @@ from itertools import islice
 
 from . import amd_smi, df, docker_ps, power_supply, proc, rocm_smi
 from .allowance import Names
+from .documents import Documents, lines
 from .framing import Framing, Record
 from .health import Source, frames_in
 from .network import MAX_PAYLOAD as MAX_NAMES_PAYLOAD
@@ -19,8 +20,6 @@ from .nvidia_feed import NvidiaFeed
 from .readings import Battery, Cpu, Disk, Gpu, Health, Sample
 from .tokens import MEGAHERTZ, Refusals, number, words
 
-MAX_DOCUMENT_CHARACTERS = 2 * 1024 * 1024
-MAX_DOCUMENT_LINES = 50_000
 # Clocks of processors that are averaged.
 MAX_CLOCKS = 4096
 # GPUs that answer under a new identifier within an hour.
@@ -40,8 +39,7 @@ class Collector:
         self.refusals = Refusals()
         self.frames = 0
         self._framing = Framing(marker)
-        self._documents: dict[str, list[str]] = {}
-        self._sizes: dict[str, int] = {}
+        self._documents = Documents()
         # Tag → what was wrong with its last output, for as long as the next one is not better.
         self._refused: dict[str, str] = {}
         self._gpu_names = Names(MAX_GPU_NAMES, frames_in(NAMES_SECONDS, interval_seconds))
@@ -53,7 +51,7 @@ class Collector:
         self._battery: Battery | None = None
         self._containers: dict[str, str] = {}
         self._amd: tuple[Gpu, ...] = ()
-        self._amd_static = ""
+        self._amd_static = b""
         slow = frames_in(SLOW_SECONDS, interval_seconds)
         self._rocm = Source("rocm", frames_in(AMD_SECONDS, interval_seconds))
         self._proc = Source("proc", 0)
@@ -71,11 +69,11 @@ class Collector:
             "I": self._network.port,
         }
         # Tag → what takes a whole output, with the exit status of its tool.
-        self._whole: dict[str, Callable[[list[str], str], None]] = {
-            "L": lambda lines, status: self._nvidia.listed(lines),
+        self._whole: dict[str, Callable[[str, str], None]] = {
+            "L": lambda text, status: self._nvidia.listed(lines(text)),
             "X": self._nvidia_xml,
-            "D": lambda lines, status: self._df("local", lines, status),
-            "M": lambda lines, status: self._df("network", lines, status),
+            "D": lambda text, status: self._df("local", lines(text)),
+            "M": lambda text, status: self._df("network", lines(text)),
             "C": self._docker_ps,
             "R": self._rocm_smi,
             "A": self._amd_smi,
@@ -142,64 +140,53 @@ class Collector:
 
     def _document(self, tag: str, kind: str, text: str) -> None:
         """Gather the lines of one output; "." ends it with the exit status, "-" says no tool."""
-        lines = self._documents.setdefault(tag, [])
         if kind == " ":
-            size = self._sizes[tag] = self._sizes.get(tag, 0) + len(text) + 1
-            if size <= MAX_DOCUMENT_CHARACTERS and len(lines) < MAX_DOCUMENT_LINES:
-                lines.append(text)
-            else:
-                lines.clear()
-                self._sizes[tag] = MAX_DOCUMENT_CHARACTERS + 1
-                self._refused[tag] = "the output is too large to be read"
+            self._note_excess(tag, self._documents.add(tag, text))
             return
-        del self._documents[tag]
-        is_whole = self._sizes.pop(tag, 0) <= MAX_DOCUMENT_CHARACTERS
-        if kind == "." and is_whole:
+        document = self._documents.end(tag)
+        if kind == "." and document is not None:
             self._refused.pop(tag, None)
-            self._whole[tag](lines, text)
+            self._whole[tag](document, text)
         elif kind == "-" and tag in self._optional:
             self._optional[tag].missing(self.frames)
 
-    def _nvidia_xml(self, lines: list[str], status: str) -> None:
-        self._note_excess("X", self._nvidia.xml("\n".join(lines), self.frames))
+    def _nvidia_xml(self, document: str, status: str) -> None:
+        self._note_excess("X", self._nvidia.xml(document, self.frames))
 
     def _note_excess(self, tag: str, what: str | None) -> None:
         if what is not None:
             self._refused[tag] = what
 
-    def _df(self, part: str, lines: list[str], status: str) -> None:
-        self._disks[part] = df.parse(lines)
+    def _df(self, part: str, rows: list[str]) -> None:
+        self._disks[part] = df.parse(rows)
         if len(self._disks[part]) >= df.MAX_DISKS:
-            most = f"the first {df.MAX_DISKS} of {len(lines) - 1} file systems are shown"
+            most = f"the first {df.MAX_DISKS} of {len(rows) - 1} file systems are shown"
             self._note_excess("D" if part == "local" else "M", most)
         if part != "local":
             return
         if self._disks[part]:
             self._disk_source.answered(self.frames)
         else:
-            self._disk_source.failed(self.frames, " ".join(lines))
+            self._disk_source.failed(self.frames, " ".join(rows))
 
-    def _docker_ps(self, lines: list[str], status: str) -> None:
-        self._containers = docker_ps.parse(lines)
+    def _docker_ps(self, document: str, status: str) -> None:
+        self._containers = docker_ps.parse(lines(document))
         if len(self._containers) >= docker_ps.MAX_CONTAINERS:
             self._note_excess("C", f"more than {docker_ps.MAX_CONTAINERS} containers run")
-        said = " ".join(lines).strip()
+        said = document.strip()
         if status == "0" and (self._containers or not said):
             self._docker.answered(self.frames)
         else:
             self._docker.failed(self.frames, said)
 
-    def _rocm_smi(self, lines: list[str], status: str) -> None:
-        self._amd_gpus(lines, rocm_smi.parse)
+    def _rocm_smi(self, document: str, status: str) -> None:
+        self._amd_gpus(document, rocm_smi.parse)
 
-    def _amd_smi(self, lines: list[str], status: str) -> None:
-        static = self._amd_static
-        self._amd_gpus(lines, lambda text, refusals: amd_smi.parse(text, static, refusals))
+    def _amd_smi(self, document: str, status: str) -> None:
+        static = self._amd_static.decode()
+        self._amd_gpus(document, lambda text, refusals: amd_smi.parse(text, static, refusals))
 
-    def _amd_gpus(
-        self, lines: list[str], parse: Callable[[str, Refusals], tuple[Gpu, ...]]
-    ) -> None:
-        text = "\n".join(lines)
+    def _amd_gpus(self, text: str, parse: Callable[[str, Refusals], tuple[Gpu, ...]]) -> None:
         try:
             self._amd = parse(text, self.refusals)
         except ValueError as error:
@@ -209,16 +196,16 @@ class Collector:
             return
         self._rocm.answered(self.frames)
 
-    def _amd_facts(self, lines: list[str], status: str) -> None:
-        self._amd_static = "\n".join(lines)
+    def _amd_facts(self, document: str, status: str) -> None:
+        self._amd_static = document.encode()
 
-    def _power_supply(self, lines: list[str], status: str) -> None:
-        self._battery = power_supply.parse(lines)
+    def _power_supply(self, document: str, status: str) -> None:
+        self._battery = power_supply.parse(lines(document))
         self._battery_source.answered(self.frames)
 
-    def _frequency(self, lines: list[str], status: str) -> None:
+    def _frequency(self, document: str, status: str) -> None:
         """All clocks in kHz on one line, or as "cpu MHz : n n …" where there is no cpufreq."""
-        every = (value for line in lines for value in _megahertz(line, self.refusals))
+        every = (value for line in lines(document) for value in _megahertz(line, self.refusals))
         told = list(islice(every, MAX_CLOCKS))
         known = [value for value in told if value]
         self._frequency_mhz = round(sum(known) / len(known), 1) if known else None

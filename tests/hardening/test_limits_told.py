@@ -22,7 +22,7 @@ from dgxsite import (
 from exports import copying, queue, room
 from jobs import curve_reader, log_budget, log_search
 from metrics import pace
-from metrics.collectors import docker_ps, network, nvidia_feed, proc, readings
+from metrics.collectors import docker_ps, documents, network, nvidia_feed, proc, readings
 from metrics.collectors.df import MAX_DISKS
 from notifications import apprise_door, claiming, services
 from notifications.models import ChannelKind
@@ -114,6 +114,11 @@ FIGURES: dict[str, list[float]] = {
         docker_ps.MAX_CONTAINERS,
         network.MAX_NAMES,
         nvidia_feed.MAX_NAMES,
+    ],
+    "Outputs of a machine's tools that have begun and not ended": [
+        documents.MAX_OPEN_BYTES / _MIB,
+        documents.MAX_DOCUMENT_BYTES / _MIB,
+        documents.MAX_DOCUMENT_LINES,
     ],
     "A whole number that a machine tells": [readings.MAX_WHOLE.bit_length()],
     "Rows of the usage ledger, per machine and minute": [attribution.MOST_ROWS],

@@ -48,6 +48,7 @@ NOT_FROM_OUTSIDE = {
     "jobs.remote.stop": "a marker of ours",
     "jobs.remote.start": "a marker of ours",
     "metrics.collectors.allowance.Names.take": "one look into a set",
+    "metrics.collectors.documents.Documents.end": "a tag",
     "metrics.collectors.nvidia.converter": "the name of a field",
     "metrics.collectors.nvidia_xml.Element.add": "called by the parser; nvidia_xml.blocks",
     "metrics.collectors.nvidia_xml.Element.at": "a path of ours; read with nvidia_xml.blocks",
