@@ -4,13 +4,15 @@ Apprise resolves names and opens connections by itself, inside many plugins. So 
 process of its own, which is killed at its deadline, knows none of the site's secrets but the one
 address on its stdin, and may connect only where the address policy allows: an audit hook of the
 interpreter judges every address at the moment of connecting, redirects included, and refuses to
-start programs. One JSON object comes in, `{"ok", "detail"}` goes out.
+start programs. Plugins read answers to their end, so memory and CPU have limits. One JSON object
+comes in, `{"ok", "detail", "refused", "too_much"}` goes out.
 """
 
 import importlib
 import ipaddress
 import json
 import logging
+import resource
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +22,10 @@ from django.conf import settings
 from dgxsite import address_policy
 from notifications.chat_services import BY_SCHEME
 
+# Seven times what the plugins and their libraries take, and twenty times the work of a message.
+MEMORY_BYTES = 512 * 1024 * 1024
+CPU_SECONDS = 10
+_LONGEST_DETAIL = 5000
 _CONNECTING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"})
 
@@ -36,20 +42,37 @@ class Complaints(logging.Handler):
 
 
 def main() -> None:
+    _limit()
     order = json.load(sys.stdin)
     settings.configure(**order["policy"])
     complaints = Complaints()
     logging.getLogger("apprise").addHandler(complaints)
     logging.getLogger("apprise").propagate = False
     judge = guard()
+    too_much = False
     try:
         plugin = make(order["url"])
         ok = bool(plugin) and (order["message"] is None or send(plugin, order["message"]))
     except PermissionError as error:
         ok, complaints.last = False, str(error)
+    except MemoryError:
+        ok, too_much = False, True
     is_refused = bool(judge.refusals)
     detail = judge.refusals[-1] if is_refused else complaints.last
-    json.dump({"ok": ok, "detail": "" if ok else detail, "refused": is_refused}, sys.stdout)
+    answer = {
+        "ok": ok,
+        "detail": "" if ok else detail[:_LONGEST_DETAIL],
+        "refused": is_refused,
+        "too_much": too_much,
+    }
+    json.dump(answer, sys.stdout)
+
+
+def _limit() -> None:
+    """What is wanted beyond it is a `MemoryError`, or the end."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def make(url: str) -> Any:

@@ -22,6 +22,8 @@ from notifications.outcome import Outcome
 DEADLINE_SECONDS = 30.0
 # Longer than a service waits for one connection and one answer.
 EVEN_SECONDS = 10.0
+TOO_MUCH = "The service's answer took more memory or time than there is for it."
+_CHILD = (sys.executable, "-m", "notifications.apprise_child")
 # How the services' plugins name the status of an answer.
 _STATUS = re.compile(r"\berror=([1-5][0-9]{2})\b")
 _TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "failure"}
@@ -69,6 +71,9 @@ def send(channel: Channel, event: Event) -> Outcome:
     outcome = _run(url, message)
     if place is None or outcome.ok or outcome.is_final:
         return outcome
+    # Only what is a web server has an answer without an end.
+    if outcome.detail == TOO_MUCH:
+        return outcome
     # The channel names the server: what is no answer of HTTP is told as for a webhook.
     if status := _STATUS.search(outcome.detail):
         return Outcome.failed(f"The service answered {status[1]}.")
@@ -80,7 +85,7 @@ def _run(url: str, message: dict[str, str] | None) -> Outcome:
     order = {"url": url, "message": message, "policy": _policy()}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "notifications.apprise_child"],
+            _CHILD,
             input=json.dumps(order).encode(),
             capture_output=True,
             cwd=settings.BASE_DIR,
@@ -92,9 +97,13 @@ def _run(url: str, message: dict[str, str] | None) -> Outcome:
     except subprocess.TimeoutExpired:
         return Outcome.failed("The service did not answer in time.")
     except ValueError:
+        if done.returncode < 0:  # a signal, of a limit or of the kernel that has no memory left
+            return Outcome.failed(TOO_MUCH)
         return Outcome.failed("The chat service's part of the site failed.")
     if answer["ok"]:
         return Outcome.delivered()
+    if answer["too_much"]:
+        return Outcome.failed(TOO_MUCH)
     if answer["refused"]:
         return Outcome.refused(answer["detail"])
     return Outcome.failed(_without_secrets(answer["detail"], url) or "The service refused it.")

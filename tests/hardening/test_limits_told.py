@@ -24,7 +24,7 @@ from jobs import curve_reader, log_budget, log_search
 from metrics import pace
 from metrics.collectors import docker_ps, documents, network, nvidia_feed, proc, readings
 from metrics.collectors.df import MAX_DISKS
-from notifications import apprise_door, claiming, services
+from notifications import apprise_child, apprise_door, claiming, services
 from notifications.models import ChannelKind
 from projects import schema_checks
 from usage import attribution
@@ -42,6 +42,11 @@ FIGURES: dict[str, list[float]] = {
         *(lane.at_once for lane in _DELIVERIES),
         *(lane.per_team for lane in _DELIVERIES),
         1,
+    ],
+    "A message to a chat service": [
+        apprise_child.MEMORY_BYTES / _MIB,
+        apprise_child.CPU_SECONDS,
+        apprise_door.DEADLINE_SECONDS,
     ],
     "Tests of channels, per person": [services.TESTS_PER_MINUTE, apprise_door.EVEN_SECONDS],
     "A job's log": [settings.JOB_LOG_LIMIT_BYTES / _MIB, log_budget.BYTES_PER_MINUTE / _MIB],
