@@ -2,6 +2,7 @@
 
 Paramiko's channels announce bytes by setting an event; ours puts the stream on a queue instead. A
 thread per stream would cost twice the memory, polling them would make samples two seconds old.
+Nothing is sent from here: a machine that takes no bytes would hold up the reading of all others.
 What each read costs is told to whom the stream belongs (`connections/budget.py`).
 """
 
@@ -34,21 +35,24 @@ def unlimited(seconds: float) -> bool:
 
 
 class Channel(Protocol):
-    """The part of a Paramiko channel that is used here."""
+    """What a session has for us. Nothing of it may wait for the machine: others wait for us."""
 
     in_buffer: Any
     in_stderr_buffer: Any
-    exit_status: int
-    closed: bool
-    eof_received: int
 
+    @property
+    def exit_status(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def eof_received(self) -> bool: ...
     def recv(self, nbytes: int) -> bytes: ...
     def recv_ready(self) -> bool: ...
     def recv_stderr(self, nbytes: int) -> bytes: ...
     def recv_stderr_ready(self) -> bool: ...
-    def send(self, s: bytes) -> int: ...
-    def settimeout(self, timeout: float | None) -> None: ...
+    def send(self, data: bytes) -> bool: ...
     def close(self) -> None: ...
+    def hang_up(self) -> None: ...
 
 
 class Stream:
@@ -79,13 +83,22 @@ class Stream:
     def clear(self) -> None:
         """Nothing to do: the queue empties itself."""
 
-    def send(self, data: bytes, timeout: float = 5.0) -> None:
-        """Write to the command's stdin; raises OSError when it cannot."""
-        self._channel.settimeout(timeout)
-        self._channel.send(data)
+    def send(self, data: bytes) -> bool:
+        """Write to the command's stdin, soon; False if the machine does not take it now.
+
+        Never waits; raises OSError when the channel is closed.
+        """
+        return self._channel.send(data)
 
     def close(self) -> None:
         self._channel.close()
+
+    def give_up(self) -> None:
+        """It cannot be read: the session ends, and whom the stream belongs to hears of it."""
+        if not self._ended:
+            self._ended = True
+            self._channel.hang_up()
+            self._on_close(None)
 
     def read(self) -> None:
         """Hand over what has arrived, at most `READ_BYTES`: a machine that prints without end
@@ -173,7 +186,13 @@ class Drain:
             stream.read()
         except Exception:  # one machine's nonsense never stops the others
             logger.exception("a stream could not be read")
-            stream.close()
+            self._give_up(stream)
+
+    def _give_up(self, stream: Stream) -> None:
+        try:
+            stream.give_up()
+        except Exception:
+            logger.exception("a stream that could not be read could not be ended")
 
     def _round_done(self) -> None:
         try:

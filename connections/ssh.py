@@ -15,6 +15,7 @@ import logging
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -202,7 +203,7 @@ class Session:
 
     def __init__(
         self,
-        transport: paramiko.Transport,
+        transport: "_Transport",
         host_key: str,
         host_key_type: str,
         jump: "Session | None",
@@ -230,9 +231,7 @@ class Session:
 
     def close(self) -> None:
         """End it and everything on it; returns at once, also when the machine is frozen."""
-        self._transport.close()
-        if self._jump is not None:
-            self._jump.close()
+        _hang_up(self._transport, self._jump)
 
     @outside_database()
     def run(
@@ -260,7 +259,7 @@ class Session:
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise SessionLost(str(error)) from error
         finally:
-            channel.close()
+            self._transport.let_go(channel)
 
     @outside_database()
     def open_stream(
@@ -284,9 +283,10 @@ class Session:
             channel.settimeout(max(0.1, deadline - time.monotonic()))
             channel.sendall(stdin)
         except (OSError, paramiko.SSHException) as error:
-            channel.close()
+            self._transport.let_go(channel)
             raise SessionLost(str(error)) from error
-        return drain.watch(channel, on_data=on_data, on_close=on_close, spend=spend)
+        tap = _Tap(channel, self._transport, self.close)
+        return drain.watch(tap, on_data=on_data, on_close=on_close, spend=spend)
 
     def cpu_seconds(self) -> float | None:
         """What the threads of this session have cost; None where the system does not say."""
@@ -304,14 +304,17 @@ class Session:
         machine refuses is an `OSError`.
         """
         give_back()
-        stillness = Stillness(still, self._transport.close)
+        stillness = Stillness(still, self.close)
         try:
-            with _closing_after(self._transport, timeout), stillness:
-                channel = self._subsystem("sftp", timeout)
+            with (
+                _ending_after(self.close, timeout),
+                stillness,
+                self._subsystem("sftp", timeout) as channel,
+            ):
                 stillness.state = lambda: _moved(channel)
-                with contextlib.closing(Sftp(channel)) as opened:
-                    opened.stillness = stillness
-                    yield opened
+                opened = Sftp(channel)
+                opened.stillness = stillness
+                yield opened
         except TooMuch as error:
             raise SentTooMuch(f"no SFTP: {error}") from error
         except (
@@ -325,14 +328,20 @@ class Session:
                 raise StoodStill(f"nothing moved for {still:g} s") from error
             raise SessionLost(f"no SFTP: {error}") from error
 
-    def _subsystem(self, name: str, timeout: float) -> paramiko.Channel:
+    @contextlib.contextmanager
+    def _subsystem(self, name: str, timeout: float) -> Iterator[paramiko.Channel]:
         """A channel to it; a link that is reset meanwhile is no refusal of the machine's."""
+        channel = None
         try:
-            channel = self._transport.open_session(timeout=timeout)
-            channel.invoke_subsystem(name)
-        except OSError as error:
-            raise SessionLost(f"no channel: {error}") from error
-        return channel
+            try:
+                channel = self._transport.open_session(timeout=timeout)
+                channel.invoke_subsystem(name)
+            except OSError as error:
+                raise SessionLost(f"no channel: {error}") from error
+            yield channel
+        finally:
+            if channel is not None:
+                self._transport.let_go(channel)
 
     def _open(self, command: str, timeout: float, window: int = WINDOW_BYTES) -> paramiko.Channel:
         """A channel on which `command` was started, or `SessionLost`.
@@ -341,12 +350,15 @@ class Session:
 
         Neither call can be interrupted, so on the deadline the whole transport is closed.
         """
+        channel = None
         try:
-            with _closing_after(self._transport, timeout):
+            with _ending_after(self.close, timeout):
                 channel = self._transport.open_session(window, timeout=timeout)
                 channel.exec_command(command)
                 return channel
         except (OSError, EOFError, paramiko.SSHException, AssertionError) as error:
+            if channel is not None:
+                self._transport.let_go(channel)
             raise SessionLost(f"no channel: {error}") from error
 
 
@@ -381,12 +393,38 @@ class _Message(paramiko.Message):
 
 
 class _Packets(paramiko.packet.Packetizer):
-    """What a peer may make us keep: short packets, few before the log-in, few that say nothing."""
+    """What a peer may make us keep: short packets, few before the log-in, few that say nothing.
+
+    And what waits to be sent to it, by threads that must not wait for it (`later`). The session's
+    own thread sends that between two packets of the machine's, or when it wakes without one; a
+    machine that takes nothing stops that thread alone.
+    """
+
+    clear_to_send: threading.Event  # the transport's: unset while keys are exchanged
 
     def __init__(self, socket: Any) -> None:
         super().__init__(socket)
         self._left: int | None = LOGIN_BYTES
         self._idle, self._since = 0, time.monotonic()
+        self._waiting: deque[Callable[[], paramiko.Message | None]] = deque()
+
+    def later(self, make: Callable[[], paramiko.Message | None]) -> None:
+        """Send what `make` gives, once its turn comes; None is nothing. Never waits."""
+        self._waiting.append(make)
+
+    def send_waiting(self) -> None:
+        """Only for the session's thread, on which keys are exchanged, or with the lock of that."""
+        while self.clear_to_send.is_set():
+            try:
+                make = self._waiting.popleft()
+            except IndexError:
+                return
+            if (message := make()) is not None:
+                self.send_message(message)
+
+    def close(self) -> None:
+        super().close()
+        self._waiting.clear()
 
     def logged_in(self) -> None:
         """From now on the windows of the channels are what bounds it."""
@@ -399,10 +437,16 @@ class _Packets(paramiko.packet.Packetizer):
         return super().read_all(n, check_rekey)
 
     def read_message(self) -> tuple[int, paramiko.Message]:
+        self.send_waiting()
         kind, message = super().read_message()
         if kind in _SAYS_NOTHING:
             self._count_idle()
         return kind, _Message.of(message)
+
+    def _check_keepalive(self) -> None:
+        """Called when nothing has come for a while."""
+        self.send_waiting()
+        super()._check_keepalive()  # type: ignore[misc]
 
     def _read_timeout(self, timeout: float) -> bytes:
         """A piece of a line before the key exchange, which may have no end."""
@@ -448,6 +492,141 @@ class _Transport(paramiko.Transport):
             paramiko.Channel._feed_extended  # type: ignore[attr-defined]
         ),
     }
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(
+            sock,
+            default_window_size=WINDOW_BYTES,
+            default_max_packet_size=PACKET_BYTES,
+            packetizer_class=_Packets,
+        )
+        self.packetizer.clear_to_send = self.clear_to_send
+        self._is_hurrying = False
+
+    def let_go(self, channel: paramiko.Channel) -> None:
+        """Close a channel. Unlike its own `close` this never waits for the machine, nor raises."""
+        with channel.lock:
+            for message in channel._close_internal():  # type: ignore[attr-defined]
+                if message is not None:
+                    self.packetizer.later(partial(_itself, message))
+
+    def hurry(self) -> None:
+        """Send what waits while the session's own thread sleeps; for the drain's thread alone."""
+        if not self._is_hurrying:
+            self._is_hurrying = True
+            threading.Thread(target=self._hurry, name="sender", daemon=True).start()
+
+    def _hurry(self) -> None:
+        try:
+            # While keys are exchanged nothing is sent: the session's thread does it afterwards.
+            with self.clear_to_send_lock:
+                self.packetizer.send_waiting()
+        except (OSError, EOFError, paramiko.SSHException):
+            return  # the session's thread hears of it as well
+        finally:
+            self._is_hurrying = False
+
+
+def _itself(message: paramiko.Message) -> paramiko.Message:
+    return message
+
+
+class _Tap:
+    """A channel as the drain and the pulse have it: nothing here waits for the machine.
+
+    Paramiko's `recv` makes room in the window, and its `send` and `close` send at once: each of
+    them waits while keys are exchanged, and for ever while the machine takes no bytes.
+    """
+
+    def __init__(
+        self, channel: paramiko.Channel, transport: _Transport, end: Callable[[], None]
+    ) -> None:
+        self._channel = channel
+        self._transport = transport
+        self._end = end
+        self._owed = 0  # bytes read for which the machine has not been given room yet
+        self._owed_waits = self._send_waits = False
+        self.in_buffer = channel.in_buffer
+        self.in_stderr_buffer = channel.in_stderr_buffer
+
+    @property
+    def exit_status(self) -> int:
+        return self._channel.exit_status
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._channel.closed)
+
+    @property
+    def eof_received(self) -> bool:
+        return bool(self._channel.eof_received)
+
+    def recv_ready(self) -> bool:
+        return self._channel.recv_ready()
+
+    def recv_stderr_ready(self) -> bool:
+        return self._channel.recv_stderr_ready()
+
+    def recv(self, nbytes: int) -> bytes:
+        return self._read(self.in_buffer, nbytes)
+
+    def recv_stderr(self, nbytes: int) -> bytes:
+        return self._read(self.in_stderr_buffer, nbytes)
+
+    def send(self, data: bytes) -> bool:
+        """Send it soon; False if the last one still waits, or the machine has no room for it."""
+        with self._channel.lock:
+            if self.closed or self._channel.eof_sent:
+                raise OSError("the channel is closed")
+            if self._send_waits or self._channel.out_window_size < len(data):
+                return False
+            self._channel.out_window_size -= len(data)
+            self._send_waits = True
+        self._transport.packetizer.later(partial(self._data, data))
+        return True
+
+    def close(self) -> None:
+        self._transport.let_go(self._channel)
+
+    def hang_up(self) -> None:
+        """End the whole session."""
+        self._end()
+
+    def _read(self, buffer: Any, nbytes: int) -> bytes:
+        data: bytes = buffer.read(nbytes, 0.0)
+        with self._channel.lock:
+            self._owed += len(data)
+            owed, waits = self._owed, self._owed_waits
+            self._owed_waits = waits or owed > self._channel.in_window_threshold
+        if self._owed_waits and not waits:
+            self._transport.packetizer.later(self._room)
+        if owed > self._channel.in_window_size // 2:
+            # The machine may be waiting for room, and then no packet wakes the session's thread.
+            self._transport.hurry()
+        return data
+
+    def _room(self) -> paramiko.Message | None:
+        with self._channel.lock:
+            owed, self._owed, self._owed_waits = self._owed, 0, False
+        if self._channel.closed or self._channel.eof_received:
+            return None
+        message = self._message(paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST)
+        message.add_int(owed)
+        return message
+
+    def _data(self, data: bytes) -> paramiko.Message | None:
+        self._send_waits = False
+        if self._channel.closed:  # the machine may know it no more, and hang up on us
+            return None
+        message = self._message(paramiko.common.cMSG_CHANNEL_DATA)
+        message.add_string(data)
+        return message
+
+    def _message(self, kind: bytes) -> paramiko.Message:
+        message = paramiko.Message()
+        message.add_byte(kind)
+        message.add_int(self._channel.remote_chanid)
+        return message
 
 
 # SFTP's answers are read by this name there; the same bounds count.
@@ -567,9 +746,7 @@ def open_session(
         hang_up.check()
         _authenticate(transport, target, deadline)
     except BaseException:
-        transport.close()
-        if jump is not None:
-            jump.close()
+        _hang_up(transport, jump)
         raise
     transport.packetizer.logged_in()
     transport.set_keepalive(KEEPALIVE_SECONDS)
@@ -586,9 +763,16 @@ def probe_host_key(target: Target, *, timeout: float = 10.0) -> tuple[str, str]:
         key = transport.get_remote_server_key()
         return fingerprint(key.asbytes()), key.get_name()
     finally:
-        transport.close()
-        if jump is not None:
-            jump.close()
+        _hang_up(transport, jump)
+
+
+def _hang_up(transport: _Transport, jump: Session | None) -> None:
+    """The jump host's session first: the other one's bytes go through a channel of that, which
+    would have to be closed with a message.
+    """
+    if jump is not None:
+        jump.close()
+    transport.close()
 
 
 def _cpu_seconds(thread: int | None) -> float | None:
@@ -628,9 +812,7 @@ def _verified(
         print_, kind = fingerprint(key.asbytes()), key.get_name()
         if target.host_key and print_ == target.host_key:
             return transport, jump
-        transport.close()
-        if jump is not None:
-            jump.close()
+        _hang_up(transport, jump)
         if not offered:
             offered, offered_type = print_, kind
         wanted = tuple(name for name in wanted if name not in HOST_KEY_FAMILIES.get(kind, ()))
@@ -654,12 +836,7 @@ def _handshake(
     """Key exchange with the machine, before any log-in."""
     sock, jump = _connect(target, deadline, hang_up)
     try:
-        transport = _Transport(
-            sock,
-            default_window_size=WINDOW_BYTES,
-            default_max_packet_size=PACKET_BYTES,
-            packetizer_class=_Packets,
-        )
+        transport = _Transport(sock)
     except BaseException:
         sock.close()
         raise
@@ -676,9 +853,7 @@ def _handshake(
             raise paramiko.SSHException("the key exchange did not finish in time")
         return transport, jump
     except (paramiko.SSHException, OSError, EOFError, ConnectError) as error:
-        transport.close()
-        if jump is not None:
-            jump.close()
+        _hang_up(transport, jump)
         if isinstance(error, ConnectError):
             raise
         raise ConnectError("ssh_unresponsive", _handshake_detail(error)) from error
@@ -740,7 +915,7 @@ def _connect_through(
         raise ConnectError(reason, f"Jump host: {error.detail}") from error
     timeout = max(0.5, deadline - time.monotonic())
     try:
-        with _closing_after(jump._transport, timeout):
+        with _ending_after(jump.close, timeout):
             channel = jump._transport.open_channel(
                 "direct-tcpip",
                 (target.hostname, target.port),
@@ -763,7 +938,7 @@ def _authenticate(transport: _Transport, target: Target, deadline: float) -> Non
     transport.auth_timeout = max(0.5, deadline - time.monotonic())
     credentials = target.credentials
     try:
-        with _closing_after(transport, transport.auth_timeout):
+        with _ending_after(transport.close, transport.auth_timeout):
             if credentials.password is not None:
                 transport.auth_password(target.username, credentials.password)
             elif credentials.agent:
@@ -851,9 +1026,9 @@ def _moved(channel: paramiko.Channel) -> object:
 
 
 @contextlib.contextmanager
-def _closing_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
-    """Close the transport if the block takes longer; whatever waits inside then lets go."""
-    timer = threading.Timer(seconds + 0.5, transport.close)
+def _ending_after(end: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call `end` if the block takes longer; whatever waits inside then lets go."""
+    timer = threading.Timer(seconds + 0.5, end)
     timer.daemon = True
     timer.start()
     try:

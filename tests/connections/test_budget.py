@@ -30,7 +30,7 @@ class _Channel:
 
     exit_status = -1
     closed = False
-    eof_received = 0
+    eof_received = False
 
     def __init__(self) -> None:
         self.in_buffer = self.in_stderr_buffer = self
@@ -52,14 +52,13 @@ class _Channel:
     def recv_stderr(self, nbytes: int) -> bytes:
         return b""
 
-    def send(self, s: bytes) -> int:
-        return len(s)
-
-    def settimeout(self, timeout: float | None) -> None:
-        pass
+    def send(self, data: bytes) -> bool:
+        return True
 
     def close(self) -> None:
         self.closed = True
+
+    hang_up = close
 
 
 def test_a_stream_beyond_its_budget_is_read_no_more_while_others_are() -> None:
