@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 CONNECT_THREADS = 24
 GC_THRESHOLDS = (7_000, 20, 20)
 PULSE_SECONDS = 10.0
+# Past this the pulse's thread hangs, which is a fault that health tells.
+PULSE_PATIENCE_SECONDS = 25.0
 # A login shell that has shown nothing of our program by then cannot be used.
 SHELL_SECONDS = 12.0
 STALE_INTERVALS = 3
@@ -125,10 +127,13 @@ class Keeper:
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(CONNECT_THREADS, thread_name_prefix="connect")
         self._drain = Drain(self._round)
-        self._threads = [
-            loops.Loop("keeper", "keeping the machines", self._loop),
-            loops.Loop("pulse", "the pulse of the machines", self._pulse_loop),
-        ]
+        self._pulsing = loops.Loop(
+            "pulse",
+            "the pulse of the machines",
+            self._pulse_loop,
+            patience_seconds=PULSE_PATIENCE_SECONDS,
+        )
+        self._threads = [loops.Loop("keeper", "keeping the machines", self._loop), self._pulsing]
 
     # --- From other threads ---------------------------------------------------------------
 
@@ -484,8 +489,9 @@ class Keeper:
         )
 
     def _pulse_loop(self) -> None:
-        """A pulse to every machine; a frozen one holds this thread for at most five seconds."""
+        """A pulse to every machine; none of them can hold this thread."""
         while not self._stopping.wait(PULSE_SECONDS):
+            self._pulsing.beat()
             loops.look()
             isolation.each(
                 [link for held in list(self._held.values()) if (link := held.link) is not None],

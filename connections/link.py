@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from connections import ssh
@@ -20,7 +21,26 @@ TOO_COSTLY = (
     "machine may cost. Look for a start-up file or a tool that prints without end."
 )
 
+# A command that hears nothing for 30 s ends itself; its machine is told apart from a dead one.
+MOST_MISSED_PULSES = 2
+TAKES_NOTHING = (
+    "The machine's SSH server goes on sending but takes no heartbeat from the site. "
+    "A key exchange that does not end, or a server that is no OpenSSH, may be the cause."
+)
+
 LinkCallback = Callable[["Link"], None]
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """What is sent to one command, and how often in a row the machine did not take it."""
+
+    stream: Stream
+    data: bytes
+    missed: int = 0
+
+    def send(self) -> None:
+        self.missed = 0 if self.stream.send(self.data) else self.missed + 1
 
 
 class Link:
@@ -62,7 +82,7 @@ class Link:
         self._drain = drain
         self._on_ready = on_ready
         self._on_lost = on_lost
-        self._pulses: list[tuple[Stream, bytes]] = []
+        self._pulses: list[_Pulse] = []
         self.is_too_costly = False
         self._budget = CpuBudget()
         self._looked = 0.0
@@ -91,7 +111,7 @@ class Link:
             self._drain, command, stdin, on_data=on_data, on_close=on_close, spend=self.spend
         )
         if pulse:
-            self._pulses.append((stream, pulse))
+            self._pulses.append(_Pulse(stream, pulse))
         return stream
 
     def enter(self, session: ssh.Session) -> None:
@@ -117,12 +137,17 @@ class Link:
             self._on_lost(self, reason, detail)
 
     def pulse(self) -> None:
-        """Let the commands on the machine know that we are still there."""
-        for stream, data in self._pulses:
+        """Let the commands on the machine know that we are still there; never waits for it.
+
+        A machine that does not take it, several times in a row, has failed.
+        """
+        for pulse in self._pulses:
             try:
-                stream.send(data)
+                pulse.send()
             except OSError as error:
                 logger.debug("%s: no pulse: %s", self, error)
+            if pulse.missed >= MOST_MISSED_PULSES:
+                self.fail(Reason.SSH_UNRESPONSIVE, TAKES_NOTHING)
 
     def spend(self, seconds: float) -> bool:
         """Count CPU that this machine has cost; False once it is more than its share.
