@@ -9,6 +9,7 @@ import errno
 import os
 import posixpath
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,10 @@ LONGEST_WRITTEN = 1024
 # PATH_MAX of Linux, and NAME_MAX of its file systems.
 LONGEST_PATH_BYTES = 4096
 _LONGEST_NAME_BYTES = 255
+_SILENT = (
+    f"The machine did not say anything about the folder in {ANSWER_SECONDS:g} s: "
+    "it may lie on a disk or a mount that hangs."
+)
 # Characters of a sentence that may name a path.
 LONGEST_DETAIL = 5000
 
@@ -97,7 +102,10 @@ def here(text: str, *, create: bool = False) -> str:
 
 
 def look_over(session: ssh.Session, text: str, user: str, *, create: bool = False) -> str:
-    """The same over a session that is open; one that does not answer in 10 s is closed."""
+    """The same over a session that is open; one that does not answer in 10 s is closed, so never
+    give one that others need.
+    """
+    deadline = time.monotonic() + ANSWER_SECONDS
     try:
         with session.sftp(timeout=ANSWER_SECONDS) as sftp:
             try:
@@ -106,7 +114,11 @@ def look_over(session: ssh.Session, text: str, user: str, *, create: bool = Fals
                 if sftp.is_closed:
                     raise NotReached("The link to the machine broke.") from error
                 raise
-    except ssh.SessionLost as error:
+    except (ssh.SessionLost, NotReached) as error:
+        if time.monotonic() > deadline:
+            raise NotReached(_SILENT) from error
+        if isinstance(error, NotReached):
+            raise
         raise NotReached("The machine offers no SFTP, or the link broke.") from error
 
 

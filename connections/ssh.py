@@ -299,7 +299,8 @@ class Session:
         """The machine's files, for this app alone; all is over in `timeout` seconds.
 
         On the deadline the whole session is closed, so that what waits lets go; likewise once
-        nothing has moved in either direction for `still` seconds, which is `StoodStill`. Raises
+        nothing has moved in either direction for `still` seconds, which is `StoodStill`: a folder
+        on a mount that hangs is enough, so use a session that nobody else needs. Raises
         `SessionLost` for a link that breaks, `SentTooMuch` for an answer without bounds; what the
         machine refuses is an `OSError`.
         """

@@ -1,6 +1,7 @@
 """Starting jobs on one machine: as often as it takes, which the machine makes once."""
 
 import logging
+import time
 from uuid import UUID
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db.models import F
 
 from connections.link import Link
 from dgxsite.crypto import SecretUnreadable
-from dgxsite.errors import SiteError
+from dgxsite.errors import SiteError, Unavailable
 from jobs import exchange, failpoints, fencing, launching
 from jobs.models import Job
 from jobs.states import Status
@@ -18,6 +19,8 @@ from projects import services as projects
 logger = logging.getLogger(__name__)
 
 MOST_TRIES = 5
+# After a folder that could not be asked for, until its project's jobs are tried again.
+FOLDER_REST_SECONDS = 30.0
 
 
 class Starter:
@@ -26,6 +29,8 @@ class Starter:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.refusals: dict[UUID, str] = {}
+        # Project → when its folder may be asked for again.
+        self._resting: dict[UUID, float] = {}
         # Given up, and their places taken.
         self.abandoned: set[UUID] = set()
 
@@ -35,6 +40,7 @@ class Starter:
             and job.pid is None
             and job.stop_requested_at is None
             and job.start_tries < MOST_TRIES
+            and self._resting.get(job.project_id, 0.0) <= time.monotonic()
         )
 
     def is_given_up(self, job: Job) -> bool:
@@ -46,21 +52,34 @@ class Starter:
     def refusal_of(self, job: Job) -> str:
         return self.refusals.get(job.pk, f"It could not be started in {MOST_TRIES} tries.")
 
-    def start(self, job: Job) -> None:
-        """Ask the machine to start it. Raises as `exchange.start`."""
+    def start(self, job: Job) -> str | None:
+        """Ask the machine to start it; why it could not be, None if it could. Raises as
+        `exchange.start`.
+        """
+        if not self.is_due(job):  # its project has begun to rest in this very round
+            return None
         failpoints.reach("pre_start")
         self._count_try(job)
         try:
-            plan = _plan(job, self._link)
+            plan = _plan(job)
         except (SiteError, SecretUnreadable) as error:
             self.refusals[job.pk] = str(error)
-            return
+            if isinstance(error, Unavailable):
+                self._rest(job.project_id)
+            return str(error)
         database.close()
         failpoints.soon("post_send", 0.05)
         refusal = exchange.start(self._link, job.pk, launching.files(plan))
         if refusal is not None:
             self.refusals[job.pk] = refusal
         logger.info("start of job=%s %s: %s", job.pk, self._link, refusal or "asked")
+        return refusal
+
+    def _rest(self, project_id: UUID) -> None:
+        """Each look at a folder that hangs takes time from the machine's other jobs."""
+        now = time.monotonic()
+        self._resting = {id: until for id, until in self._resting.items() if until > now}
+        self._resting[project_id] = now + FOLDER_REST_SECONDS * settings.TIME_SCALE
 
     def _count_try(self, job: Job) -> None:
         """Before the try: a job that kills its keeper must not do so for ever."""
@@ -69,11 +88,15 @@ class Starter:
         job.start_tries += 1
 
 
-def _plan(job: Job, link: Link) -> launching.Plan:
-    """Raises `SiteError` when the machine refuses the project's folder."""
+def _plan(job: Job) -> launching.Plan:
+    """Raises `SiteError` when the machine refuses the project's folder.
+
+    A folder that nobody knows yet is asked for over a session of its own: one on a mount that
+    hangs ends that session, and not the one on which everything else of the machine goes.
+    """
     return launching.Plan(
         job_id=job.pk,
-        folder=projects.folder_of(job.project, link.session),
+        folder=projects.folder_of(job.project),
         command=job.command,
         environment=job.environment,
         granted=job.granted or (),

@@ -111,7 +111,7 @@ class Tender:
         # Both are chosen before anything is done: a last try is given up in a later round.
         to_stop = [job for job in jobs if self._is_to_stop(job)]
         to_start = [job for job in jobs if self._starter.is_due(job)]
-        self._each(to_start[:STARTS_PER_ROUND], self._starter.start, "starting", _say_not_started)
+        self._each(to_start[:STARTS_PER_ROUND], self._start, "starting", _say_not_started)
         self._each(to_stop, self._stop, "stopping", _say_not_stopped)
         share = self._log_share(len(jobs))
         asks = [
@@ -175,6 +175,10 @@ class Tender:
         sent = self._stops.get(job.pk)
         patience = (GRACE_SECONDS + STOP_PATIENCE_SECONDS) * settings.TIME_SCALE
         return sent is None or time.monotonic() - sent > patience
+
+    def _start(self, job: Job) -> None:
+        if refusal := self._starter.start(job):
+            _say(job, refusal)
 
     def _stop(self, job: Job) -> None:
         exchange.stop(self._link, job.pk, kill=job.pk in self._stops, known=known(job))
