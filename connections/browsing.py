@@ -17,6 +17,7 @@ from typing import Any
 from connections import sessions, ssh
 from connections.folders import NotReached
 from connections.models import Connection, Reason, Transport
+from connections.sftp import Sftp
 from dgxsite import cleaner
 
 LOGIN_SECONDS = 10.0
@@ -67,7 +68,7 @@ class Machine:
     """A log-in for a few looks."""
 
     session: ssh.Session
-    sftp: ssh.Sftp
+    sftp: Sftp
     user: str
 
     def tree(self, root: bytes) -> "Tree":
@@ -82,7 +83,7 @@ class Machine:
 class Tree:
     """One folder and all that is below it. Paths are relative to it, and `b""` is itself."""
 
-    sftp: ssh.Sftp
+    sftp: Sftp
     user: str
     root: bytes
 
@@ -214,7 +215,7 @@ def _entry(name: bytes, found: Any) -> Entry:
     )
 
 
-def _refusal(sftp: ssh.Sftp, user: str, path: bytes, error: OSError) -> Exception:
+def _refusal(sftp: Sftp, user: str, path: bytes, error: OSError) -> Exception:
     """The error for people: it names the user and the mode where a right is missing."""
     if sftp.is_closed:
         return NotReached("The machine did not answer in time, or the link broke.")
@@ -226,7 +227,7 @@ def _refusal(sftp: ssh.Sftp, user: str, path: bytes, error: OSError) -> Exceptio
     return Refused(f"The machine refused to read {name}.")
 
 
-def _mode(sftp: ssh.Sftp, path: bytes) -> str:
+def _mode(sftp: Sftp, path: bytes) -> str:
     """` (drwx------)`; nothing where already a folder above is closed."""
     try:
         mode = sftp.stat(path).st_mode

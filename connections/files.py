@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from connections import sessions, ssh
 from connections.models import Connection
+from connections.sftp import Sftp
 from dgxsite import cleaner
 from dgxsite.errors import Invalid
 from dgxsite.schemas import printable
@@ -109,7 +110,7 @@ def put_over(
         raise NotStored("The link to the machine broke.") from error
 
 
-def _folder(sftp: ssh.Sftp, directory: str) -> str:
+def _folder(sftp: Sftp, directory: str) -> str:
     """The absolute path of `directory`, with every missing part made."""
     if directory == "~" or directory.startswith("~/"):
         home = sftp.normalize(".") or ""
@@ -123,7 +124,7 @@ def _folder(sftp: ssh.Sftp, directory: str) -> str:
     return posixpath.normpath(path)
 
 
-def _make(sftp: ssh.Sftp, path: str) -> None:
+def _make(sftp: Sftp, path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         sftp.stat(path)
         return
@@ -138,7 +139,7 @@ def _make(sftp: ssh.Sftp, path: str) -> None:
         ) from error
 
 
-def _store(sftp: ssh.Sftp, folder: str, name: str, data: bytes, progress: Progress) -> Stored:
+def _store(sftp: Sftp, folder: str, name: str, data: bytes, progress: Progress) -> Stored:
     final = posixpath.join(folder, name)
     temporary = posixpath.join(folder, f".{secrets.token_hex(8)}.part")
     try:
@@ -157,7 +158,7 @@ def _store(sftp: ssh.Sftp, folder: str, name: str, data: bytes, progress: Progre
     return Stored(final, digest)
 
 
-def _write(sftp: ssh.Sftp, path: str, data: bytes, progress: Progress) -> None:
+def _write(sftp: Sftp, path: str, data: bytes, progress: Progress) -> None:
     """Send all pieces without waiting for each answer; the last one waits for all of them."""
     starts = range(0, max(1, len(data)), PIECE_BYTES)
     with sftp.open(path, "wx") as file:
@@ -170,7 +171,7 @@ def _write(sftp: ssh.Sftp, path: str, data: bytes, progress: Progress) -> None:
         sftp.sync(file)
 
 
-def _digest(sftp: ssh.Sftp, path: str, size: int) -> str:
+def _digest(sftp: Sftp, path: str, size: int) -> str:
     digest = hashlib.sha256()
     with sftp.open(path, "r") as file:
         if size:
@@ -180,7 +181,7 @@ def _digest(sftp: ssh.Sftp, path: str, size: int) -> str:
     return digest.hexdigest()
 
 
-def _rename(sftp: ssh.Sftp, temporary: str, final: str) -> None:
+def _rename(sftp: Sftp, temporary: str, final: str) -> None:
     """Atomic where the server knows how; else a rename that refuses to overwrite."""
     try:
         sftp.posix_rename(temporary, final)
@@ -190,7 +191,7 @@ def _rename(sftp: ssh.Sftp, temporary: str, final: str) -> None:
         sftp.rename(temporary, final)
 
 
-def _remove(sftp: ssh.Sftp, path: str) -> None:
+def _remove(sftp: Sftp, path: str) -> None:
     """The deadline has closed the link, or the file was never made: then there is nothing to do."""
     try:
         sftp.remove(path)
@@ -198,7 +199,7 @@ def _remove(sftp: ssh.Sftp, path: str) -> None:
         return
 
 
-def _sentence(sftp: ssh.Sftp, error: OSError, folder: str, action: str) -> str:
+def _sentence(sftp: Sftp, error: OSError, folder: str, action: str) -> str:
     if sftp.stillness.is_over:
         return _stood_still()
     if sftp.is_closed:

@@ -1,10 +1,11 @@
 """The one door to a machine: sessions, commands and streams over SSH, each with a deadline.
 
-The only file of the product that imports Paramiko; none of its types leaves. What happens between
-a caller and a machine ends in one of our values or one of our errors, and never later than its
-deadline: Paramiko by itself waits for ever in `exec_command` and `recv_exit_status`, an hour for
-a channel, and its keep-alive does not notice a dead link. Meanwhile the caller holds no connection
-to the database, so it is never called inside a transaction.
+With its parts (`transport.py`, `sftp.py`) the only file of the product that imports Paramiko; what
+it gives away of that is `Sftp`, to `connections` alone. What happens between a caller and a machine
+ends in one of our values or one of our errors, and never later than its deadline: Paramiko by
+itself waits for ever in `exec_command` and `recv_exit_status`, an hour for a channel, and its
+keep-alive does not notice a dead link. Meanwhile the caller holds no connection to the database, so
+it is never called inside a transaction.
 """
 
 import base64
@@ -15,18 +16,19 @@ import logging
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import paramiko
 
 from connections.drain import Drain, Spend, Stream, unlimited
+from connections.sftp import Sftp
 from connections.stillness import Stillness
+from connections.transport import WINDOW_BYTES, Tap, TooMuch, Transport
 from dgxsite import cleaner
 from dgxsite.waiting import give_back, outside_database
 
@@ -57,32 +59,10 @@ HOST_KEY_FAMILIES: dict[str, tuple[str, ...]] = {
 }
 _ALL_HOST_KEYS = tuple(name for family in HOST_KEY_FAMILIES.values() for name in family)
 
-WINDOW_BYTES = 4 * 1024 * 1024
 # A stream's largest frame fits; a machine that floods fills no more of our memory.
 STREAM_WINDOW_BYTES = 1024 * 1024
-PACKET_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 1024 * 1024
-# What a peer may send before anybody has logged in: greeting, keys and a banner take a tenth.
-LOGIN_BYTES = 256 * 1024
-# The longest packet that we allow, with what goes around it.
-LONGEST_MESSAGE_BYTES = PACKET_BYTES + 4096
-# Linux names a file with 255 bytes at most, and a path with 4,096.
-LONGEST_NAME_BYTES, LONGEST_PATH_BYTES = 1024, 4096
-# All names of a folder, of which each counts so much more than its bytes: it is an object.
-LISTING_BYTES, ENTRY_BYTES = 8 * 1024 * 1024, 64
-# Reads beyond the end of one message: old servers leave out the last fields.
-MOST_MISSED = 16
-# Messages without content in so many seconds; a keep-alive is one in fifteen.
-MOST_IDLE_MESSAGES, IDLE_MESSAGES_SECONDS = 1_000, 10.0
 _TOO_MUCH = "The SSH server sends more than a log-in takes; it was hung up on."
-_SAYS_NOTHING = frozenset(
-    {
-        paramiko.common.MSG_IGNORE,
-        paramiko.common.MSG_DEBUG,
-        paramiko.common.MSG_UNIMPLEMENTED,
-        paramiko.common.MSG_GLOBAL_REQUEST,
-    }
-)
 # How often is looked for what no event tells: words on the second output, the deadline.
 QUIET_SECONDS = 0.02
 # Characters of a sentence, and of a fingerprint or the name of an algorithm.
@@ -203,7 +183,7 @@ class Session:
 
     def __init__(
         self,
-        transport: "_Transport",
+        transport: "Transport",
         host_key: str,
         host_key_type: str,
         jump: "Session | None",
@@ -285,7 +265,7 @@ class Session:
         except (OSError, paramiko.SSHException) as error:
             self._transport.let_go(channel)
             raise SessionLost(str(error)) from error
-        tap = _Tap(channel, self._transport, self.close)
+        tap = Tap(channel, self._transport, self.close)
         return drain.watch(tap, on_data=on_data, on_close=on_close, spend=spend)
 
     def cpu_seconds(self) -> float | None:
@@ -363,375 +343,6 @@ class Session:
             raise SessionLost(f"no channel: {error}") from error
 
 
-class TooMuch(paramiko.SSHException):
-    """The machine sends what no server has to send; the session is over."""
-
-
-class _Message(paramiko.Message):
-    """One message of a peer, which may end too early a few times, as old servers' do.
-
-    Paramiko reads zeros beyond the end for ever, so that a count of four thousand million in a
-    short message is a loop of hours.
-    """
-
-    _missed = 0
-
-    @classmethod
-    def of(cls, message: paramiko.Message) -> Self:
-        own = cls()
-        own.packet, own.seqno = message.packet, message.seqno
-        return own
-
-    def get_bytes(self, n: int) -> bytes:
-        if n > LONGEST_MESSAGE_BYTES:
-            raise TooMuch("a text longer than any message")
-        found = self.packet.read(n)
-        if len(found) < n:
-            self._missed += 1
-            if self._missed > MOST_MISSED:
-                raise TooMuch("a message that ends long before it says")
-        return found + b"\0" * (n - len(found))
-
-
-class _Packets(paramiko.packet.Packetizer):
-    """What a peer may make us keep: short packets, few before the log-in, few that say nothing.
-
-    And what waits to be sent to it, by threads that must not wait for it (`later`). The session's
-    own thread sends that between two packets of the machine's, or when it wakes without one; a
-    machine that takes nothing stops that thread alone.
-    """
-
-    clear_to_send: threading.Event  # the transport's: unset while keys are exchanged
-
-    def __init__(self, socket: Any) -> None:
-        super().__init__(socket)
-        self._left: int | None = LOGIN_BYTES
-        self._idle, self._since = 0, time.monotonic()
-        self._waiting: deque[Callable[[], paramiko.Message | None]] = deque()
-
-    def later(self, make: Callable[[], paramiko.Message | None]) -> None:
-        """Send what `make` gives, once its turn comes; None is nothing. Never waits."""
-        self._waiting.append(make)
-
-    def send_waiting(self) -> None:
-        """Only for the session's thread, on which keys are exchanged, or with the lock of that."""
-        while self.clear_to_send.is_set():
-            try:
-                make = self._waiting.popleft()
-            except IndexError:
-                return
-            if (message := make()) is not None:
-                self.send_message(message)
-
-    def close(self) -> None:
-        super().close()
-        self._waiting.clear()
-
-    def logged_in(self) -> None:
-        """From now on the windows of the channels are what bounds it."""
-        self._left = None
-
-    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        if n > LONGEST_MESSAGE_BYTES:
-            raise TooMuch(f"a packet of {n} bytes")
-        self._spend(n)
-        return super().read_all(n, check_rekey)
-
-    def read_message(self) -> tuple[int, paramiko.Message]:
-        self.send_waiting()
-        kind, message = super().read_message()
-        if kind in _SAYS_NOTHING:
-            self._count_idle()
-        return kind, _Message.of(message)
-
-    def _check_keepalive(self) -> None:
-        """Called when nothing has come for a while."""
-        self.send_waiting()
-        super()._check_keepalive()  # type: ignore[misc]
-
-    def _read_timeout(self, timeout: float) -> bytes:
-        """A piece of a line before the key exchange, which may have no end."""
-        found: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
-        self._spend(len(found))
-        return found
-
-    def _spend(self, count: int) -> None:
-        if self._left is not None:
-            self._left -= count
-            if self._left < 0:
-                raise TooMuch("more bytes than a log-in takes")
-
-    def _count_idle(self) -> None:
-        self._idle += 1
-        if self._idle > MOST_IDLE_MESSAGES:
-            if time.monotonic() - self._since < IDLE_MESSAGES_SECONDS:
-                raise TooMuch("a flood of messages that say nothing")
-            self._idle, self._since = 0, time.monotonic()
-
-
-def _within_window(feed: Callable[[paramiko.Channel, Any], None]) -> Any:
-    """Paramiko keeps what comes beyond the window that it gave; no server has to send that."""
-
-    def fed(channel: paramiko.Channel, message: Any) -> None:
-        if len(channel.in_buffer) + len(channel.in_stderr_buffer) > WINDOW_BYTES + PACKET_BYTES:
-            raise TooMuch("more than the window of a channel")
-        feed(channel, message)
-
-    return fed
-
-
-class _Transport(paramiko.Transport):
-    """Paramiko's, with bounds on what the peer may make us keep."""
-
-    packetizer: _Packets
-    _channel_handler_table: ClassVar[dict[int, Any]] = {
-        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
-        paramiko.common.MSG_CHANNEL_DATA: _within_window(
-            paramiko.Channel._feed  # type: ignore[attr-defined]
-        ),
-        paramiko.common.MSG_CHANNEL_EXTENDED_DATA: _within_window(
-            paramiko.Channel._feed_extended  # type: ignore[attr-defined]
-        ),
-    }
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(
-            sock,
-            default_window_size=WINDOW_BYTES,
-            default_max_packet_size=PACKET_BYTES,
-            packetizer_class=_Packets,
-        )
-        self.packetizer.clear_to_send = self.clear_to_send
-        self._is_hurrying = False
-
-    def let_go(self, channel: paramiko.Channel) -> None:
-        """Close a channel. Unlike its own `close` this never waits for the machine, nor raises."""
-        with channel.lock:
-            for message in channel._close_internal():  # type: ignore[attr-defined]
-                if message is not None:
-                    self.packetizer.later(partial(_itself, message))
-
-    def hurry(self) -> None:
-        """Send what waits while the session's own thread sleeps; for the drain's thread alone."""
-        if not self._is_hurrying:
-            self._is_hurrying = True
-            threading.Thread(target=self._hurry, name="sender", daemon=True).start()
-
-    def _hurry(self) -> None:
-        try:
-            # While keys are exchanged nothing is sent: the session's thread does it afterwards.
-            with self.clear_to_send_lock:
-                self.packetizer.send_waiting()
-        except (OSError, EOFError, paramiko.SSHException):
-            return  # the session's thread hears of it as well
-        finally:
-            self._is_hurrying = False
-
-
-def _itself(message: paramiko.Message) -> paramiko.Message:
-    return message
-
-
-class _Tap:
-    """A channel as the drain and the pulse have it: nothing here waits for the machine.
-
-    Paramiko's `recv` makes room in the window, and its `send` and `close` send at once: each of
-    them waits while keys are exchanged, and for ever while the machine takes no bytes.
-    """
-
-    def __init__(
-        self, channel: paramiko.Channel, transport: _Transport, end: Callable[[], None]
-    ) -> None:
-        self._channel = channel
-        self._transport = transport
-        self._end = end
-        self._owed = 0  # bytes read for which the machine has not been given room yet
-        self._owed_waits = self._send_waits = False
-        self.in_buffer = channel.in_buffer
-        self.in_stderr_buffer = channel.in_stderr_buffer
-
-    @property
-    def exit_status(self) -> int:
-        return self._channel.exit_status
-
-    @property
-    def closed(self) -> bool:
-        return bool(self._channel.closed)
-
-    @property
-    def eof_received(self) -> bool:
-        return bool(self._channel.eof_received)
-
-    def recv_ready(self) -> bool:
-        return self._channel.recv_ready()
-
-    def recv_stderr_ready(self) -> bool:
-        return self._channel.recv_stderr_ready()
-
-    def recv(self, nbytes: int) -> bytes:
-        return self._read(self.in_buffer, nbytes)
-
-    def recv_stderr(self, nbytes: int) -> bytes:
-        return self._read(self.in_stderr_buffer, nbytes)
-
-    def send(self, data: bytes) -> bool:
-        """Send it soon; False if the last one still waits, or the machine has no room for it."""
-        with self._channel.lock:
-            if self.closed or self._channel.eof_sent:
-                raise OSError("the channel is closed")
-            if self._send_waits or self._channel.out_window_size < len(data):
-                return False
-            self._channel.out_window_size -= len(data)
-            self._send_waits = True
-        self._transport.packetizer.later(partial(self._data, data))
-        return True
-
-    def close(self) -> None:
-        self._transport.let_go(self._channel)
-
-    def hang_up(self) -> None:
-        """End the whole session."""
-        self._end()
-
-    def _read(self, buffer: Any, nbytes: int) -> bytes:
-        data: bytes = buffer.read(nbytes, 0.0)
-        with self._channel.lock:
-            self._owed += len(data)
-            owed, waits = self._owed, self._owed_waits
-            self._owed_waits = waits or owed > self._channel.in_window_threshold
-        if self._owed_waits and not waits:
-            self._transport.packetizer.later(self._room)
-        if owed > self._channel.in_window_size // 2:
-            # The machine may be waiting for room, and then no packet wakes the session's thread.
-            self._transport.hurry()
-        return data
-
-    def _room(self) -> paramiko.Message | None:
-        with self._channel.lock:
-            owed, self._owed, self._owed_waits = self._owed, 0, False
-        if self._channel.closed or self._channel.eof_received:
-            return None
-        message = self._message(paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST)
-        message.add_int(owed)
-        return message
-
-    def _data(self, data: bytes) -> paramiko.Message | None:
-        self._send_waits = False
-        if self._channel.closed:  # the machine may know it no more, and hang up on us
-            return None
-        message = self._message(paramiko.common.cMSG_CHANNEL_DATA)
-        message.add_string(data)
-        return message
-
-    def _message(self, kind: bytes) -> paramiko.Message:
-        message = paramiko.Message()
-        message.add_byte(kind)
-        message.add_int(self._channel.remote_chanid)
-        return message
-
-
-# SFTP's answers are read by this name there; the same bounds count.
-paramiko.sftp_client.Message = _Message  # type: ignore[attr-defined]
-
-
-class Sftp(paramiko.SFTPClient):
-    """Paramiko's client, and two requests of OpenSSH's that it does not know."""
-
-    stillness: Stillness
-
-    def _request(self, kind: int, *arguments: Any) -> tuple[int, paramiko.Message]:
-        """One question and its answer; the database may have been asked since the last one."""
-        give_back()
-        answer: tuple[int, paramiko.Message] = super()._request(kind, *arguments)  # type: ignore[misc]
-        return answer
-
-    def free_bytes(self, path: str) -> int | None:
-        """What an ordinary user may still write on the file system of `path`; None: not told."""
-        try:
-            _, answer = self._request(paramiko.sftp.CMD_EXTENDED, "statvfs@openssh.com", path)
-        except OSError:
-            return None
-        _, unit, _, _, available = (answer.get_int64() for _ in range(5))
-        return int(unit * available)
-
-    def check_listable(self, path: str) -> None:
-        """Raises `OSError` unless the folder can be opened to list it; reads no entry."""
-        _, answer = self._request(paramiko.sftp.CMD_OPENDIR, path)
-        self._request(paramiko.sftp.CMD_CLOSE, answer.get_binary())
-
-    def real_path(self, path: bytes) -> bytes:
-        """`path` without links, `.` and `..`, as the machine resolves it."""
-        return self._one_name(paramiko.sftp.CMD_REALPATH, path)
-
-    def link_target(self, path: bytes) -> bytes:
-        """What a symbolic link says, unresolved."""
-        return self._one_name(paramiko.sftp.CMD_READLINK, path)
-
-    def entries(self, path: bytes) -> Iterator[tuple[bytes, paramiko.SFTPAttributes]]:
-        """Name and attributes of what is in a folder; names are bytes, whatever they are.
-
-        Paramiko's own listing fails as a whole on one name that is not UTF-8. Raises `TooMuch`
-        for names that no folder has, or more of them than `LISTING_BYTES`.
-        """
-        _, answer = self._request(paramiko.sftp.CMD_OPENDIR, path)
-        handle, left = answer.get_binary(), LISTING_BYTES
-        try:
-            while True:
-                _, answer = self._request(paramiko.sftp.CMD_READDIR, handle)
-                for _ in range(answer.get_int()):
-                    name = _at_most(LONGEST_NAME_BYTES, answer.get_binary())
-                    left -= len(name) + ENTRY_BYTES
-                    if left < 0:
-                        raise TooMuch("a folder without an end")
-                    answer.get_binary()  # what `ls -l` would print
-                    attributes = paramiko.SFTPAttributes()
-                    attributes._unpack(answer)  # type: ignore[attr-defined]
-                    yield name, attributes
-        except EOFError:
-            return
-        except TooMuch:
-            self.close()
-            raise
-        finally:
-            if not self.is_closed:
-                self._request(paramiko.sftp.CMD_CLOSE, handle)
-
-    def _one_name(self, request: int, path: bytes) -> bytes:
-        _, answer = self._request(request, path)
-        if answer.get_int() != 1:
-            raise OSError("not one name")
-        return _at_most(LONGEST_PATH_BYTES, answer.get_binary())
-
-    def _read_all(self, n: int) -> bytes:
-        """The whole of a packet, which Paramiko lets have 16 MiB."""
-        if n > LONGEST_MESSAGE_BYTES:
-            raise TooMuch(f"an SFTP packet of {n} bytes")
-        found: bytes = super()._read_all(n)  # type: ignore[misc]
-        return found
-
-    def be_patient(self, seconds: float) -> None:
-        """Wait no longer than this for any answer; `OSError` after it."""
-        if (channel := self.get_channel()) is not None:
-            channel.settimeout(seconds)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the link under it is known to be gone."""
-        channel = self.get_channel()
-        return channel is None or bool(channel.closed)
-
-    def sync(self, file: paramiko.SFTPFile) -> None:
-        """Have the machine put the file on its disk, if it offers that."""
-        with contextlib.suppress(OSError):
-            self._request(paramiko.sftp.CMD_EXTENDED, "fsync@openssh.com", file.handle)
-
-
-def _at_most(most: int, name: bytes) -> bytes:
-    if len(name) > most:
-        raise TooMuch(f"a name of {len(name)} bytes")
-    return name
-
-
 @outside_database()
 def open_session(
     target: Target, *, timeout: float = 15.0, hang_up: HangUp | None = None
@@ -767,7 +378,7 @@ def probe_host_key(target: Target, *, timeout: float = 10.0) -> tuple[str, str]:
         _hang_up(transport, jump)
 
 
-def _hang_up(transport: _Transport, jump: Session | None) -> None:
+def _hang_up(transport: Transport, jump: Session | None) -> None:
     """The jump host's session first: the other one's bytes go through a channel of that, which
     would have to be closed with a message.
     """
@@ -791,9 +402,7 @@ def fingerprint(blob: bytes) -> str:
     return "SHA256:" + digest.rstrip("=")
 
 
-def _verified(
-    target: Target, deadline: float, hang_up: HangUp
-) -> tuple[_Transport, Session | None]:
+def _verified(target: Target, deadline: float, hang_up: HangUp) -> tuple[Transport, Session | None]:
     """A transport whose host key is the pinned one.
 
     A fingerprint alone does not say which of the server's keys it belongs to: if the first one
@@ -833,11 +442,11 @@ def _verified(
 
 def _handshake(
     target: Target, deadline: float, host_keys: tuple[str, ...], hang_up: HangUp
-) -> tuple[_Transport, Session | None]:
+) -> tuple[Transport, Session | None]:
     """Key exchange with the machine, before any log-in."""
     sock, jump = _connect(target, deadline, hang_up)
     try:
-        transport = _Transport(sock)
+        transport = Transport(sock)
     except BaseException:
         sock.close()
         raise
@@ -935,7 +544,7 @@ def _network_detail(error: OSError) -> str:
     return "No answer from this address and port."
 
 
-def _authenticate(transport: _Transport, target: Target, deadline: float) -> None:
+def _authenticate(transport: Transport, target: Target, deadline: float) -> None:
     transport.auth_timeout = max(0.5, deadline - time.monotonic())
     credentials = target.credentials
     try:

@@ -38,6 +38,7 @@ MESSAGES = {"message", "email", "mail"}
 # Who waits without it: module and function (None: the whole module) → why that hurts nobody.
 ELSEWHERE: dict[tuple[str, str | None], str] = {
     ("connections/ssh.py", None): "every public way in gives back; see the test below",
+    ("connections/transport.py", None): "the session's own threads, which know no database",
     ("connections/drain.py", None): "the reading thread, which knows no database",
     ("dgxsite/servers.py", None): "the servers themselves, before there is a database",
     ("dgxsite/children.py", None): "the supervisor's, which knows no database",
@@ -167,7 +168,7 @@ def test_a_new_one_would_be_seen(source: str) -> None:
     assert [call.is_wrapped for call in calls_of(wrapped, "jobs/new.py")] == [True]
 
 
-# The ways into `connections/ssh.py`, and what gives back there.
+# The ways into `connections/ssh.py` and `sftp.py`, and what gives back there.
 SSH_WAYS = {
     "open_session": "decorated", "probe_host_key": "decorated",
     "run": "decorated", "open_stream": "decorated", "sftp": "calls", "_request": "calls",
@@ -175,8 +176,11 @@ SSH_WAYS = {
 
 
 def test_every_way_over_ssh_gives_back() -> None:
-    tree = ast.parse((ROOT / "connections" / "ssh.py").read_text(encoding="utf-8"))
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    trees = [
+        ast.parse((ROOT / "connections" / f"{name}.py").read_text()) for name in ("ssh", "sftp")
+    ]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
     for name, how in SSH_WAYS.items():
         function = functions[name]
         is_decorated = any(map(_is_wrapper, function.decorator_list))

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from accounts import invitations, quotas, tokens
-from connections import drafts, ssh, visits
+from connections import drafts, sftp, transport, visits
 from dgxsite import (
     body_limit,
     consumers,
@@ -128,18 +128,18 @@ FIGURES: dict[str, list[float]] = {
     "A whole number that a machine tells": [readings.MAX_WHOLE.bit_length()],
     "Rows of the usage ledger, per machine and minute": [attribution.MOST_ROWS],
     "What a machine may send before anybody is logged in (greeting, keys, banners)": [
-        ssh.LOGIN_BYTES / _KIB
+        transport.LOGIN_BYTES / _KIB
     ],
-    "One SSH packet; unread bytes of one channel": [260, ssh.WINDOW_BYTES / _MIB],
+    "One SSH packet; unread bytes of one channel": [260, transport.WINDOW_BYTES / _MIB],
     "One SFTP packet; a name in a folder, a path; all names of a folder": [
-        ssh.LONGEST_MESSAGE_BYTES / _KIB,
-        ssh.LONGEST_NAME_BYTES / _KIB,
-        ssh.LONGEST_PATH_BYTES / _KIB,
-        ssh.LISTING_BYTES / _MIB,
+        transport.LONGEST_MESSAGE_BYTES / _KIB,
+        sftp.LONGEST_NAME_BYTES / _KIB,
+        sftp.LONGEST_PATH_BYTES / _KIB,
+        sftp.LISTING_BYTES / _MIB,
     ],
     "SSH messages that say nothing (ignore, debug, global requests)": [
-        ssh.MOST_IDLE_MESSAGES,
-        ssh.IDLE_MESSAGES_SECONDS,
+        transport.MOST_IDLE_MESSAGES,
+        transport.IDLE_MESSAGES_SECONDS,
     ],
     "Texts of machines, engines, jobs and receivers in rows, pages and the log": [64, 5000],
     "Pause before a machine is tried again": [settings.RECONNECT_SECONDS[1]],
