@@ -23,6 +23,7 @@ from dgxsite.celery import app
 from exports import copying
 from jobs import logs
 from jobs.models import Job
+from notifications import dispatch
 from tests import pooled
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES
@@ -216,6 +217,16 @@ def test_ten_broken_downloads_leave_everything_free(
 ARGUMENTS = {"exports.run_schedule": "schedule_id"}
 
 
+@pytest.fixture
+def own_dispatcher(pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Deliveries of this test end with it: the process's own thread would go on in the next."""
+    own = dispatch.Dispatcher()
+    monkeypatch.setattr("notifications.tasks.dispatcher", own)
+    yield
+    own.close()
+
+
+@pytest.mark.usefixtures("own_dispatcher")
 def test_after_every_task_all_connections_are_back(cast: Cast, pool: ConnectionPool) -> None:
     """As a worker's thread runs them; what Celery's part for Django does afterwards is a part."""
     app.loader.import_default_modules()
