@@ -175,7 +175,7 @@ def _digest(sftp: Sftp, path: str, size: int) -> str:
     digest = hashlib.sha256()
     with sftp.open(path, "r") as file:
         if size:
-            file.prefetch(size)
+            sftp.ask_ahead(file, size)
         while piece := file.read(PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()

@@ -94,6 +94,22 @@ class Sftp(paramiko.SFTPClient):
         found: bytes = super()._read_all(n)  # type: ignore[misc]
         return found
 
+    def ask_ahead(self, file: paramiko.SFTPFile, size: int) -> None:
+        """Have all `size` bytes of a file sent that is about to be read from its start.
+
+        Paramiko asks for them on a thread of its own and takes a moment in which every question has
+        been answered for the end of the file. So all may have been read, and the channel closed,
+        while that thread still asks; nobody waits for its answers then.
+        """
+        ask = file._prefetch_thread  # type: ignore[attr-defined]
+
+        def ask_while_open(*arguments: Any) -> None:
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                ask(*arguments)
+
+        file._prefetch_thread = ask_while_open  # type: ignore[attr-defined]
+        file.prefetch(size)
+
     def be_patient(self, seconds: float) -> None:
         """Wait no longer than this for any answer; `OSError` after it."""
         if (channel := self.get_channel()) is not None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from connections import files, ssh
+from connections.sftp import Sftp
 from dgxsite.errors import Invalid
 from tests import sshd
 from tests.connections.test_ssh import target
@@ -52,6 +54,27 @@ def test_stores_below_the_home_and_tells_the_digest(session: ssh.Session, home: 
     assert stored.sha256 == hashlib.sha256(DATA).hexdigest()
     assert sum(sent) == len(DATA)
     assert names(home / "projects/exports") == ["a.json"]
+
+
+def test_all_may_have_been_read_before_all_was_asked_for(
+    session: ssh.Session, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said by a thread that asks on when the channel is closed (pytest would fail)."""
+    asking: set[threading.Thread] = set()
+
+    def slowly(self: Sftp, *arguments: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            asking.add(threading.current_thread())
+            time.sleep(0.05)
+        return asked(self, *arguments)
+
+    asked = Sftp._async_request  # type: ignore[attr-defined]
+    monkeypatch.setattr(Sftp, "_async_request", slowly)
+    stored = files.put_over(session, "~", "a", DATA * 4)
+    assert stored.sha256 == hashlib.sha256(DATA * 4).hexdigest()
+    assert asking
+    for thread in asking:
+        thread.join(30)
 
 
 def test_replaces_a_file_of_that_name(session: ssh.Session, home: Path) -> None:
