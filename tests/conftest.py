@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import wait
+from typing import Any
 
 import pytest
 import redis
@@ -23,17 +24,19 @@ SENDERS = [module._sender for module in (
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """Tables are emptied between tests by TRUNCATE, which the audit trail refuses elsewhere."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE accounts_auditevent DISABLE TRIGGER audit_keeps_all")
-    yield
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        # A thread of a web server that has stopped may still have its own: it keeps no database.
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    creation: Any = connection.creation
+    creation._destroy_test_db = _drop
+
+
+def _drop(name: str, verbosity: int) -> None:
+    """A thread of a server that has stopped may still have a session: it keeps no database."""
+    creation: Any = connection.creation
+    with creation._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {connection.ops.quote_name(name)} WITH (FORCE)")
 
 
 @pytest.fixture(autouse=True)

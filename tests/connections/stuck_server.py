@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import paramiko
@@ -87,7 +87,7 @@ class _Server(paramiko.ServerInterface):
                 channel.sendall(b"z" * int(command[6:]))
             while transport.is_active() and not stuck.ends.wait(0.05):
                 channel.sendall(b"x")
-        except (OSError, paramiko.SSHException):
+        except (OSError, EOFError, paramiko.SSHException):
             return
 
 
@@ -119,8 +119,9 @@ def running(kind: str, first_bytes: int = 0) -> Iterator[Stuck]:
             if kind == "stingy":
                 transport.default_window_size = first_bytes
             transport.add_server_key(stuck.host_key)
-            transport.start_server(server=_Server(stuck))
             transports.append(transport)
+            with suppress(OSError, EOFError, paramiko.SSHException):  # it has gone already
+                transport.start_server(server=_Server(stuck))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stuck.port = int(listener.getsockname()[1])
