@@ -23,7 +23,7 @@ from dgxsite.errors import TooMany
 if TYPE_CHECKING:  # whoever waits imports this, also programs that answer no request
     from dgxsite.body_limit import App, Message, Receive, Send
 
-AT_ONCE = 3
+AT_ONCE = 2
 # Who has more than these waiting is told to come again.
 MOST_WAITING = 200
 # Behind a proxy that is not trusted, everybody who is not known yet has one address.
