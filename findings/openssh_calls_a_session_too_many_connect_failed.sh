@@ -1,5 +1,5 @@
 #!/bin/sh
-# OpenSSH's sshd (seen with 9.2p1) and paramiko 4.0.0: the channel beyond MaxSessions is refused as
+# OpenSSH's sshd (seen with 9.2p1) and paramiko 5.1.0: the channel beyond MaxSessions is refused as
 # "connect failed".
 #
 # RFC 4254 has four reasons for which a channel is not opened: 1 administratively prohibited,
@@ -20,7 +20,7 @@ folder=$(mktemp -d)
 daemon=
 trap '[ -z "$daemon" ] || kill "$daemon"; rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" --quiet install paramiko==4.0.0 2>"$folder/pip" || { cat "$folder/pip"; exit 2; }
+"$folder/venv/bin/pip" --quiet install paramiko==5.1.0 2>"$folder/pip" || { cat "$folder/pip"; exit 2; }
 ssh-keygen -q -t ed25519 -N '' -f "$folder/host"
 ssh-keygen -q -t ed25519 -N '' -f "$folder/user"
 sshd -V 2>&1 | grep OpenSSH || true
