@@ -16,6 +16,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
+from dgxsite import claims
 from dgxsite.waiting import outside_database
 
 logger = logging.getLogger(__name__)
@@ -74,8 +75,8 @@ def ahead(today: date, days_ahead: int = DAYS_AHEAD) -> list[date]:
 def ensure(table: Table, days: Iterable[date]) -> int:
     """Make the partitions in which these days lie; how many were missing."""
     period = _PERIODS[table.every]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+    with transaction.atomic():
+        claims.take_turn(_ADVISORY_LOCK)
         existing = set(names(table))
         firsts = sorted({period.first(day) for day in days})
         missing = [first for first in firsts if name_of(table, first) not in existing]

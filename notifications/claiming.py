@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
+from dgxsite import claims
 from notifications.models import ChannelKind, Delivery, DeliveryStatus
 
-# Any constant of our own; PostgreSQL's advisory locks are numbers.
 _TURN = 1684500839
 # Longer than any sending may take; a dead worker's rows wait at most as long.
 CLAIM_SECONDS = 120.0
@@ -56,7 +56,7 @@ def claim(now: datetime, most_tries: int) -> Delivery | None:
     Nobody else has it until the claim ends, nor another one of its channel.
     """
     with transaction.atomic():
-        _wait_for_turn()
+        claims.take_turn(_TURN)
         rows = Delivery.objects.select_for_update(skip_locked=True, of=("self",))
         rows = rows.select_related("event__team", "channel", "user")
         row = _next(rows.filter(attempts__lt=most_tries), now)
@@ -79,11 +79,6 @@ def way_of(row: Delivery) -> str:
     return EMAIL if row.channel is None else row.channel.kind
 
 
-def _wait_for_turn() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
-
-
 def _next(rows: QuerySet[Delivery], now: datetime) -> Delivery | None:
     busy = _busy(now)
     due = Q(status=DeliveryStatus.PENDING, due_at__lte=now) | abandoned(now)
@@ -91,7 +86,8 @@ def _next(rows: QuerySet[Delivery], now: datetime) -> Delivery | None:
     rows = rows.exclude(channel_id__in={one.channel for one in busy if one.channel})
     for is_full in _full(busy):
         rows = rows.exclude(is_full)
-    return rows.order_by(*_turns_of_teams(busy), "due_at", "pk").first()
+    turns = claims.fewest_first("event__team_id", (one.team for one in busy))
+    return rows.order_by(*turns, "due_at", "pk").first()
 
 
 def _busy(now: datetime) -> list[_Busy]:
@@ -114,10 +110,3 @@ def _full(busy: Iterable[_Busy]) -> list[Q]:
 
 def _goes_by(way: str) -> Q:
     return Q(channel__isnull=True) if way == EMAIL else Q(channel__kind=way)
-
-
-def _turns_of_teams(busy: Iterable[_Busy]) -> list[Case]:
-    """Teams with fewer deliveries under way come first, however long the others have waited."""
-    counts = Counter(one.team for one in busy)
-    whens = [When(event__team_id=team, then=Value(count)) for team, count in counts.items()]
-    return [Case(*whens, default=Value(0))] if whens else []
