@@ -112,14 +112,15 @@ def look_over(session: ssh.Session, text: str, user: str, *, create: bool = Fals
                 return look(sftp, text, user, create=create)
             except NoFolder as error:
                 if sftp.is_closed:
-                    raise NotReached("The link to the machine broke.") from error
+                    raise _not_reached(deadline, "The link to the machine broke.") from error
                 raise
-    except (ssh.SessionLost, NotReached) as error:
-        if time.monotonic() > deadline:
-            raise NotReached(_SILENT) from error
-        if isinstance(error, NotReached):
-            raise
-        raise NotReached("The machine offers no SFTP, or the link broke.") from error
+    except ssh.SessionLost as error:
+        why = "The machine offers no SFTP, or the link broke."
+        raise _not_reached(deadline, why) from error
+
+
+def _not_reached(deadline: float, why: str) -> NotReached:
+    return NotReached(_SILENT if time.monotonic() > deadline else why)
 
 
 def look(files: Files, text: str, user: str, *, create: bool = False) -> str:
