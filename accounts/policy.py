@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 
 from accounts.models import ApiToken, Membership, Role, Scope, Team, User
-from dgxsite.errors import Forbidden
+from dgxsite.errors import Forbidden, NotFound
+
+R = TypeVar("R", bound=Model)
 
 _RANK: dict[str, int] = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
 _SCOPE_RANK: dict[str, int] = {Scope.READ: 1, Scope.OPERATE: 2, Scope.ADMIN: 3}
@@ -144,6 +147,25 @@ def _may(caller: Caller, action: str, team: Team | None) -> bool:
     return Membership.objects.filter(
         team=team, user=caller.user, role__in=roles_from(least)
     ).exists()
+
+
+def one(caller: Caller, rows: QuerySet[R], key: UUID, action: str) -> R:
+    """The row for one action, out of `rows`, those that the caller may see; its `team` decides.
+
+    `NotFound` where it is none of them, `Forbidden` where the role is too small.
+    """
+    row: Any = rows.filter(pk=key).first()
+    if row is None:
+        raise NotFound
+    if not may(caller, action, row.team):
+        raise forbidden(action)
+    found: R = row
+    return found
+
+
+def one_locked(caller: Caller, rows: QuerySet[R], key: UUID, action: str) -> R:
+    """The same, as it is until the transaction ends."""
+    return one(caller, rows.select_for_update(of=("self",), no_key=True), key, action)
 
 
 def forbidden(action: str) -> Forbidden:

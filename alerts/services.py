@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Role
-from accounts.policy import Caller, forbidden, may, role_in, teams_with
+from accounts.policy import Caller, may, one, one_locked, role_in, teams_with
 from alerts import drafts, telling, transitions, trash
 from alerts.models import Alert, AlertQuerySet, AlertRule
 from dgxsite.errors import Forbidden, Invalid, NotFound
@@ -36,7 +36,8 @@ def rules(caller: Caller) -> QuerySet[AlertRule]:
 
 def find_rule(caller: Caller, rule_id: UUID, action: str = "alert_rule.view") -> AlertRule:
     """One rule for one action."""
-    return _allowed(caller, rules(caller), rule_id, action)
+    rule = one(caller, rules(caller), rule_id, action)
+    return _own(caller, rule) if action == CHANGE else rule
 
 
 def may_change(caller: Caller, rule: AlertRule) -> bool:
@@ -63,7 +64,7 @@ def change(caller: Caller, rule_id: UUID, fields: drafts.Fields) -> AlertRule:
     """Change what was sent; what is tested begins anew if that has changed."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        rule = _locked(caller, rules(caller), rule_id)
+        rule = _own(caller, one_locked(caller, rules(caller), rule_id, CHANGE))
         before = _columns(rule)
         channels = drafts.fill(caller, rule, fields)
         changed = [name for name, value in _columns(rule).items() if value != before[name]]
@@ -87,7 +88,7 @@ def delete(caller: Caller, rule_id: UUID) -> AlertRule:
     """Into the trash for 30 days."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        rule = _locked(caller, rules(caller), rule_id)
+        rule = _own(caller, one_locked(caller, rules(caller), rule_id, CHANGE))
         audit.record(caller, "alert_rule.delete", rule)
         begin_anew(rule)
         rule.deleted_at = timezone.now()
@@ -99,7 +100,7 @@ def restore(caller: Caller, rule_id: UUID) -> AlertRule:
     """Out of the trash, as it was."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        rule = _locked(caller, in_trash(caller), rule_id)
+        rule = _own(caller, one_locked(caller, in_trash(caller), rule_id, CHANGE))
         audit.record(caller, "alert_rule.restore", rule)
         rule.deleted_at = None
         rule.save(update_fields=["deleted_at", "updated_at"])
@@ -123,12 +124,8 @@ def acknowledge(caller: Caller, alert_id: UUID) -> Alert:
     """Say that somebody knows: it is not told again. Acknowledging twice changes nothing."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        rows = alerts(caller).select_for_update(of=("self",), no_key=True)
-        row = rows.select_related(*telling.RELATED).filter(pk=alert_id).first()
-        if row is None:
-            raise NotFound
-        if not may(caller, ACKNOWLEDGE, row.team):
-            raise forbidden(ACKNOWLEDGE)
+        rows = alerts(caller).select_related(*telling.RELATED)
+        row = one_locked(caller, rows, alert_id, ACKNOWLEDGE)
         if row.acknowledged_at is not None:
             return row
         audit.record(caller, ACKNOWLEDGE, row, team=row.team)
@@ -149,24 +146,11 @@ def begin_anew(rule: AlertRule) -> None:
     transitions.close(rule.alerts.open())
 
 
-def _locked(caller: Caller, rows: QuerySet[AlertRule], rule_id: UUID) -> AlertRule:
-    """One of `rows` to change, as it is until the transaction ends."""
-    return _allowed(caller, rows.select_for_update(of=("self",), no_key=True), rule_id, CHANGE)
-
-
-def _allowed(caller: Caller, rows: QuerySet[AlertRule], rule_id: UUID, action: str) -> AlertRule:
-    row = rows.filter(pk=rule_id).first()
-    if row is None:
-        raise NotFound
-    _allow(caller, row, action)
-    return row
-
-
-def _allow(caller: Caller, rule: AlertRule, action: str) -> None:
-    if not may(caller, action, rule.team):
-        raise forbidden(action)
-    if action == CHANGE and not may_change(caller, rule):
+def _own(caller: Caller, rule: AlertRule) -> AlertRule:
+    """The rule, whose change the policy allows; `Forbidden` to operators who did not make it."""
+    if not may_change(caller, rule):
         raise Forbidden("An operator changes own rules; this one is somebody else's.")
+    return rule
 
 
 def _columns(rule: AlertRule) -> dict[str, object]:

@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Role
-from accounts.policy import Caller, forbidden, may, teams_with
+from accounts.policy import Caller, one, one_locked, teams_with
 from connections import drafts, host_keys, moving, nudge, passwords, places, server_keys
 from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
-from dgxsite.errors import Conflict, Invalid, NotFound
+from dgxsite.errors import Conflict, Invalid
 from dgxsite.failures import conflict
 
 # What a PATCH may write, besides the columns that follow from these.
@@ -61,7 +61,7 @@ def visible(caller: Caller) -> QuerySet[Connection]:
 
 def find(caller: Caller, connection_id: UUID, action: str = "connection.view") -> Connection:
     """One row for one action."""
-    return _allowed(caller, visible(caller), connection_id, action)
+    return one(caller, visible(caller), connection_id, action)
 
 
 def create(caller: Caller, fields: drafts.Fields) -> Connection:
@@ -98,7 +98,7 @@ def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connec
         return draft
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, visible(caller), connection_id, "connection.change")
+        row = one_locked(caller, visible(caller), connection_id, "connection.change")
         if row.team_id != before["team_id"]:
             raise Conflict("It has moved to another team meanwhile; look, and try again.")
         place = places.of(row)
@@ -124,7 +124,7 @@ def delete(caller: Caller, connection_id: UUID) -> None:
     """Put it into the trash for 30 days and let go of the machine."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, visible(caller), connection_id, "connection.delete")
+        row = one_locked(caller, visible(caller), connection_id, "connection.delete")
         if Connection.objects.living().filter(jump_connection=row).exists():
             raise Conflict("Other machines are reached through this one.")
         audit.record(caller, "connection.delete", row)
@@ -138,7 +138,7 @@ def restore(caller: Caller, connection_id: UUID) -> Connection:
     """Take it out of the trash, disconnected."""
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, _in_trash(caller), connection_id, "connection.delete")
+        row = one_locked(caller, _in_trash(caller), connection_id, "connection.delete")
         if row.transport == Transport.LOCAL:
             _refuse_second_local()
         _refuse_lost_jump(row)
@@ -179,7 +179,7 @@ def accept_host_key(
     host_keys.check_fingerprint(fingerprint, "fingerprint")
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, visible(caller), connection_id, "connection.host_key")
+        row = one_locked(caller, visible(caller), connection_id, "connection.host_key")
         if row.transport != Transport.SSH:
             raise Invalid.field("fingerprint", "The site's own machine has no host key.")
         old, before = row.host_key, passwords.Before.of(row)
@@ -199,31 +199,12 @@ def accept_host_key(
 def _wish(caller: Caller, connection_id: UUID, *, active: bool) -> Connection:
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, visible(caller), connection_id, "connection.connect")
+        row = one_locked(caller, visible(caller), connection_id, "connection.connect")
         audit.record(caller, "connection.connect" if active else "connection.disconnect", row)
         if row.is_active != active:
             _note_wish(caller, row, Status.CONNECTING if active else Status.DISCONNECTED)
         row.wish(active=active)
         _nudge(row)
-    return row
-
-
-def _locked(
-    caller: Caller, rows: QuerySet[Connection], connection_id: UUID, action: str
-) -> Connection:
-    """One of `rows` for one action, as it is until the transaction ends."""
-    rows = rows.select_for_update(of=("self",), no_key=True)
-    return _allowed(caller, rows, connection_id, action)
-
-
-def _allowed(
-    caller: Caller, rows: QuerySet[Connection], connection_id: UUID, action: str
-) -> Connection:
-    row = rows.filter(pk=connection_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, action, row.team):
-        raise forbidden(action)
     return row
 
 

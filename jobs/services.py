@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Role
-from accounts.policy import Caller, forbidden, may
+from accounts.policy import Caller, one
 from connections.models import Connection
 from connections.services import find as find_connection
-from dgxsite.errors import Conflict, NotFound
+from dgxsite.errors import Conflict
 from jobs import announce, drafts, finishing, nudge, standing
 from jobs.models import TRASH, Job, JobChange, MachineQueue
 from jobs.states import ACTIVE, FINAL, WAITING, Reason, Status
@@ -38,7 +38,7 @@ def visible(caller: Caller) -> QuerySet[Job]:
 
 def find(caller: Caller, job_id: UUID, action: str = "job.view") -> Job:
     """One row for one action."""
-    return _allowed(caller, visible(caller), job_id, action)
+    return one(caller, visible(caller), job_id, action)
 
 
 def create(caller: Caller, fields: drafts.Fields) -> Job:
@@ -171,7 +171,7 @@ def delete(caller: Caller, job_id: UUID) -> None:
 
 def restore(caller: Caller, job_id: UUID) -> Job:
     """Take it out of the trash."""
-    row = _allowed(caller, _in_trash(caller, Role.VIEWER), job_id, "job.delete")
+    row = one(caller, _in_trash(caller, Role.VIEWER), job_id, "job.delete")
     with transaction.atomic():
         audit.record(caller, "job.restore", row)
         row.deleted_at = None
@@ -218,19 +218,10 @@ def refuse_while_running(project: Project) -> None:
         raise Conflict("Jobs of this project wait or run; stop them first.")
 
 
-def _allowed(caller: Caller, rows: QuerySet[Job], job_id: UUID, action: str) -> Job:
-    row = rows.filter(pk=job_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, action, row.team):
-        raise forbidden(action)
-    return row
-
-
 def _locked(caller: Caller, job_id: UUID, action: str) -> Job:
     """One row for one action, as it is until the transaction ends."""
     rows = visible(caller).select_for_update(of=("self",))
-    return _allowed(caller, rows, job_id, action)
+    return one(caller, rows, job_id, action)
 
 
 def _wish_stopped(row: Job, who: str) -> None:

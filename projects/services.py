@@ -17,12 +17,12 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Role
-from accounts.policy import Caller, forbidden, may
+from accounts.policy import Caller, one, one_locked
 from connections import folders, ssh
 from connections import services as machines
 from connections.models import Connection
 from dgxsite import cleaner
-from dgxsite.errors import Conflict, NotFound, SiteError, TooMany, Unavailable
+from dgxsite.errors import Conflict, SiteError, TooMany, Unavailable
 from dgxsite.failures import conflict
 from projects import attached, drafts
 from projects.models import Project
@@ -53,7 +53,7 @@ def visible(caller: Caller) -> QuerySet[Project]:
 
 def find(caller: Caller, project_id: UUID, action: str = "project.view") -> Project:
     """One row for one action."""
-    return _allowed(caller, visible(caller), project_id, action)
+    return one(caller, visible(caller), project_id, action)
 
 
 def create(caller: Caller, fields: drafts.Fields) -> Project:
@@ -90,7 +90,7 @@ def delete(caller: Caller, project_id: UUID) -> Project:
     """Put it into the trash for 30 days; the folder on the machine stays as it is."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, visible(caller), project_id, "project.delete")
+        row = one_locked(caller, visible(caller), project_id, "project.delete")
         attached.check_deletion(row)
         audit.record(caller, "project.delete", row)
         row.deleted_at = timezone.now()
@@ -102,7 +102,7 @@ def restore(caller: Caller, project_id: UUID) -> Project:
     """Take it out of the trash, as it was."""
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)
-        row = _locked(caller, _in_trash(caller, Role.VIEWER), project_id, "project.delete")
+        row = one_locked(caller, _in_trash(caller, Role.VIEWER), project_id, "project.delete")
         audit.record(caller, "project.restore", row)
         row.deleted_at = None
         row.save(update_fields=["deleted_at", "updated_at"])
@@ -126,7 +126,7 @@ def check_folder(caller: Caller, project_id: UUID) -> Project:
         row.path_note = cleaner.line(error.detail, 500)
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        _locked(caller, visible(caller), project_id, "project.change")
+        one_locked(caller, visible(caller), project_id, "project.change")
         audit.record(caller, "project.check", row, path=row.resolved_path or None)
         _keep_path(row)
     return row
@@ -172,7 +172,7 @@ def _keep_path(row: Project) -> None:
 def _store(caller: Caller, row: Project, changed: list[str], expected: int | None) -> None:
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)
-        _check_revision(_locked(caller, visible(caller), row.pk, "project.change"), expected)
+        _check_revision(one_locked(caller, visible(caller), row.pk, "project.change"), expected)
         told = [name for name in changed if name not in _PATH]
         audit.record(caller, "project.change", row, fields=told)
         now = timezone.now()
@@ -181,21 +181,6 @@ def _store(caller: Caller, row: Project, changed: list[str], expected: int | Non
             **values, revision=F("revision") + 1, updated_at=now, last_activity_at=now
         )
     row.refresh_from_db()
-
-
-def _locked(caller: Caller, rows: QuerySet[Project], project_id: UUID, action: str) -> Project:
-    """One of `rows` for one action, as it is until the transaction ends."""
-    rows = rows.select_for_update(of=("self",), no_key=True)
-    return _allowed(caller, rows, project_id, action)
-
-
-def _allowed(caller: Caller, rows: QuerySet[Project], project_id: UUID, action: str) -> Project:
-    row = rows.filter(pk=project_id).first()
-    if row is None:
-        raise NotFound
-    if not may(caller, action, row.team):
-        raise forbidden(action)
-    return row
 
 
 def _check_revision(row: Project, expected: int | None) -> None:
