@@ -31,7 +31,7 @@ RUN DATABASE_URL=postgresql://none/none REDIS_URL=redis://none \
     DGX_SECRET_KEY=build DGX_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
     python -c "import django; django.setup(); from dgxsite import preparation; \
 preparation.collect_static_files()" \
-    && python -m compileall -q accounts alerts connections dgxsite exports jobs metrics notifications projects usage
+    && python -m compileall -q accounts alerts connections core dgxsite exports jobs metrics notifications projects usage
 USER dgx
 VOLUME /data
 EXPOSE 8000

@@ -19,7 +19,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts.outgoing_mail import send_soon
-from dgxsite.mail import sends_mail
+from core.mail import sends_mail
 
 _APP, _ACTION = "allauth.account", "login_failed"
 # Over a Unix socket nobody says who calls; such callers count as one.

@@ -19,7 +19,7 @@ from accounts.back_office import OfTeams, teams_of
 from accounts.models import ApiToken, AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller, may
 from accounts.sign_in_admin import WayBackIn, tidy
-from dgxsite.errors import Invalid, NotFound
+from core.errors import Invalid, NotFound
 
 _RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 

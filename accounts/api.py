@@ -14,7 +14,7 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once
 from accounts.models import Role, Team
 from accounts.policy import role_in
-from dgxsite.pagination import Page, listing
+from core.pagination import Page, listing
 
 router = Router(tags=["people"])
 

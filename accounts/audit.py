@@ -12,8 +12,8 @@ from django.db import connection, models
 
 from accounts.models import ApiToken, AuditEvent, AuditHead, Team, User
 from accounts.policy import Caller
-from dgxsite import cleaner
-from dgxsite.errors import Unauthorized
+from core import cleaner
+from core.errors import Unauthorized
 
 # Characters of each text in a row's detail; a path is the longest of them.
 LONGEST_DETAIL = 5000

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts import trail
 from accounts.authentication import caller_from_page
 from accounts.forms import AuditForm
-from dgxsite import streaming
+from core.web import streaming
 
 PAGE = 50
 

@@ -19,8 +19,8 @@ from ninja.utils import check_csrf
 from accounts.models import ApiToken, User
 from accounts.policy import Caller
 from accounts.second_factor import lacking
-from dgxsite import request_turns
-from dgxsite.errors import Forbidden, Unauthorized
+from core.errors import Forbidden, Unauthorized
+from core.web import request_turns
 
 _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
 # `last_used_at` is for people; a script that asks every second need not write every second.

@@ -20,7 +20,7 @@ from accounts import lookups
 from accounts.authentication import caller_from_page
 from accounts.models import Membership, Role, Team
 from accounts.policy import forbidden, may, roles_from
-from dgxsite.errors import NotFound, SiteError
+from core.errors import NotFound, SiteError
 
 if TYPE_CHECKING:
     _Base = admin.ModelAdmin[Any]
@@ -35,7 +35,7 @@ class Told(_Base):
     filtered only by what it offers.
     """
 
-    # Whether the form or what saves it waits outside PostgreSQL (see `dgxsite/waiting.py`): for a
+    # Whether the form or what saves it waits outside PostgreSQL (see `core/web/waiting.py`): for a
     # name server, a program, a machine. Its view is then in no transaction, so all that is written
     # has to be a service's, in its own; inlines and choices of several rows would stand alone.
     waits_outside = False

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from accounts.models import Team, User
-from dgxsite.errors import NotFound
+from core.errors import NotFound
 
 _KEY = "team"
 

@@ -18,8 +18,8 @@ from django.views.defaults import page_not_found
 from accounts import refusals, routes
 from accounts.authentication import is_api
 from accounts.policy import ACTIONS, Right
-from dgxsite import errors, problems
-from dgxsite.middleware import UnavailableDatabase
+from core import errors, problems
+from core.web.middleware import UnavailableDatabase
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 
 from accounts.models import User
-from dgxsite.mail import sends_mail
+from core.mail import sends_mail
 
 _ALLOWED = {"action_add", "action_send", "action_remove"}
 

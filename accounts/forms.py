@@ -4,7 +4,7 @@ from django import forms
 from django.contrib.auth import password_validation
 
 from accounts.models import Role, Scope
-from dgxsite.fields import DayField
+from core.form_fields import DayField
 
 _DAYS = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "never"))
 _SCOPES = (

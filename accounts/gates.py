@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from accounts import sessions
 from accounts.authentication import is_api, is_by_header, person_of_session
 from accounts.second_factor import lacking
-from dgxsite.middleware import UnavailableDatabase
+from core.web.middleware import UnavailableDatabase
 
 Handler = Callable[[HttpRequest], HttpResponse]
 

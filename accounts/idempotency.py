@@ -27,8 +27,8 @@ from ninja.responses import Status
 from accounts.authentication import caller_of
 from accounts.models import IdempotentAnswer, Team, User
 from accounts.policy import Allowed, Caller, forbidden, may, noting, role_in
-from dgxsite import crypto
-from dgxsite.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
+from core.security import crypto
 
 LIFETIME = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"

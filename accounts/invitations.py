@@ -23,8 +23,8 @@ from accounts import audit, given, quotas, services
 from accounts.models import Invitation, Membership, Team, User
 from accounts.outgoing_mail import send_soon
 from accounts.policy import Caller
-from dgxsite.errors import Conflict, Invalid, NotFound
-from dgxsite.mail import sends_mail
+from core.errors import Conflict, Invalid, NotFound
+from core.mail import sends_mail
 
 LIFETIME = timedelta(days=7)
 # Of one team, at the same time.

@@ -6,7 +6,7 @@ from django.core.cache import cache
 from redis.exceptions import RedisError
 
 from accounts.policy import Caller
-from dgxsite.errors import TooMany
+from core.errors import TooMany
 
 
 def allow(caller: Caller, what: str, per_minute: int) -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.core.mail import EmailMessage
 
-from dgxsite.waiting import outside_database
+from core.web.waiting import outside_database
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 
 from accounts.models import ApiToken, Membership, Role, Scope, Team, User
-from dgxsite.errors import Forbidden, NotFound
+from core.errors import Forbidden, NotFound
 
 R = TypeVar("R", bound=Model)
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import preferences
 from accounts.authentication import caller_from_page
 from accounts.preference_forms import PreferenceForm, initial
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 
 
 @login_required

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.authentication import is_api
 from accounts.models import Preference, User
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 
 Handler = Callable[[HttpRequest], HttpResponse]
 

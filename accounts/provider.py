@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods
 from requests.exceptions import RequestException
 
 from accounts.models import User
-from dgxsite.waiting import outside_database
+from core.web.waiting import outside_database
 
 # The provider answers nonsense, or not at all.
 _BROKEN = (RequestException, KeyError, ValueError, TypeError)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Team
 from accounts.policy import Caller
-from dgxsite.errors import TooMany
+from core.errors import TooMany
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from accounts import audit
 from accounts.authentication import is_by_header, person_of_session
 from accounts.models import ApiToken, AuditEvent, Refusal, User
 from accounts.policy import Caller
-from dgxsite import cleaner, isolation
+from core import cleaner
+from core.background import isolation
 
 logger = logging.getLogger(__name__)
 

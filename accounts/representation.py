@@ -3,7 +3,7 @@
 from typing import Any
 
 from accounts.models import ApiToken, AuditEvent, Invitation, Membership, Team, User
-from dgxsite.times import iso
+from core.times import iso
 
 
 def token_dict(token: ApiToken) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from dgxsite.schemas import Input, Moment, Name, Output, Printable
+from core.schemas import Input, Moment, Name, Output, Printable
 
 Scope = Literal["read", "operate", "admin"]
 Role = Literal["viewer", "operator", "administrator"]

@@ -19,8 +19,8 @@ from django.db.models.signals import post_init, pre_save
 
 from accounts.models import Role, User
 from accounts.policy import roles_from
-from dgxsite import crypto
-from dgxsite.rotation import Rotated, every, note, rotate_each
+from core.security import crypto
+from core.security.key_rotation import Rotated, every, note, rotate_each
 
 STRONG = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 _UNBOUND = "mfa.authenticator/unbound"

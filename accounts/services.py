@@ -16,8 +16,8 @@ from django.db.models import ProtectedError, Q, QuerySet
 from accounts import audit, given, quotas, superusers
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import Caller, forbidden, may
-from dgxsite.errors import Conflict, FieldError, Invalid, NotFound
-from dgxsite.failures import conflict
+from core.errors import Conflict, FieldError, Invalid, NotFound
+from core.failures import conflict
 
 
 def teams(caller: Caller) -> QuerySet[Team]:

@@ -14,8 +14,8 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Membership, Role, SetupToken, Team, User
 from accounts.services import new_user
-from dgxsite.env import env_str
-from dgxsite.errors import NotFound
+from core.env import env_str
+from core.errors import NotFound
 
 
 def prepare() -> str | None:

@@ -20,7 +20,7 @@ from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 
 from accounts.models import User
-from dgxsite.crypto import SecretUnreadable
+from core.security.crypto import SecretUnreadable
 
 logger = logging.getLogger(__name__)
 

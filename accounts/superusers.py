@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from accounts.models import User
-from dgxsite.errors import Conflict
+from core.errors import Conflict
 
 
 def active() -> QuerySet[User]:

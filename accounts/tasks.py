@@ -3,16 +3,16 @@
 from celery import shared_task
 
 from accounts import refusals, sessions
-from dgxsite import turns
+from core.background import task_turns
 
 
 @shared_task(name="accounts.write_down_refusals")
-@turns.short
+@task_turns.short
 def write_down_refusals() -> None:
     refusals.write_down()
 
 
 @shared_task(name="accounts.forget_ended_sessions")
-@turns.long
+@task_turns.long
 def forget_ended_sessions() -> None:
     sessions.forget_ended()

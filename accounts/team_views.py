@@ -30,8 +30,8 @@ from accounts.forms import (
 )
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.policy import Caller, may, role_in
-from dgxsite.errors import Forbidden, Invalid, NotFound, SiteError
-from dgxsite.schemas import Name
+from core.errors import Forbidden, Invalid, NotFound, SiteError
+from core.schemas import Name
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 

@@ -14,7 +14,7 @@ from accounts import tokens
 from accounts.authentication import caller_from_page
 from accounts.forms import TokenForm
 from accounts.models import ApiToken
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 
 
 @login_required

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import audit, quotas
 from accounts.models import ApiToken, Scope
 from accounts.policy import Caller
-from dgxsite.errors import Conflict, Forbidden, Invalid, NotFound
+from core.errors import Conflict, Forbidden, Invalid, NotFound
 
 # A click too much can be taken back for as long as the page is fresh.
 UNDO = timedelta(minutes=10)

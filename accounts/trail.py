@@ -9,9 +9,9 @@ from django.db.models import Q, QuerySet
 from accounts import refusals
 from accounts.models import AuditEvent, Role, Scope
 from accounts.policy import Caller, forbidden, roles_from, teams_with
-from dgxsite import spreadsheet
-from dgxsite.errors import Forbidden
-from dgxsite.times import iso
+from core import spreadsheet
+from core.errors import Forbidden
+from core.times import iso
 
 _COLUMNS = (
     "id", "at", "actor", "token", "action", "object_type", "object_id", "object_name", "team_id",

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts import setup, trail
 from accounts.authentication import caller_from_page
 from accounts.forms import FirstAdministratorForm
-from dgxsite.errors import NotFound, SiteError
+from core.errors import NotFound, SiteError
 
 DEEDS = 15
 

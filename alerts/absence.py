@@ -22,7 +22,7 @@ from alerts.evaluation import Phase, State
 from alerts.models import Alert, AlertRule
 from alerts.quantities import NOT_SEEN
 from connections.models import Connection, Status
-from dgxsite import isolation
+from core.background import isolation
 from metrics import live
 
 

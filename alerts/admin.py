@@ -13,7 +13,7 @@ from accounts.back_office import OfTeams
 from alerts import drafts, services
 from alerts.models import Alert, AlertRule
 from alerts.quantities import QUANTITIES
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 
 _METRICS = [(one.name, one.title) for one in QUANTITIES.values()]
 

@@ -11,7 +11,7 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once_prepared
 from alerts import drafts, preview, schemas, services
 from alerts.representation import alert_dict, rule_dict
-from dgxsite.pagination import Page, listing
+from core.pagination import Page, listing
 
 router = Router(tags=["alerts"])
 

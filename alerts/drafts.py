@@ -13,7 +13,7 @@ from accounts.policy import Caller, forbidden, may, roles_from, teams_with
 from alerts.models import AlertRule
 from alerts.quantities import MEMORY_LEFT, NOT_SEEN, QUANTITIES
 from connections.models import Connection
-from dgxsite.errors import Forbidden, Invalid, NotFound
+from core.errors import Forbidden, Invalid, NotFound
 from notifications.models import Channel
 
 CREATE = "alert_rule.create"

@@ -16,7 +16,7 @@ from alerts.engine import Watched
 from alerts.models import AlertRule
 from alerts.quantities import MEMORY_LEFT, NOT_SEEN
 from connections.models import Connection
-from dgxsite import isolation
+from core.background import isolation
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from alerts.evaluation import LONGEST_GAP, Event, State, Trigger, step
 from alerts.models import AlertRule
 from alerts.quantities import QUANTITIES
 from connections.models import Connection
-from dgxsite.times import iso
+from core.times import iso
 from metrics import history
 from metrics.models import GpuIdentity
 from metrics.tiers import HOURLY, RAW, Tier

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dgxsite import formats
+from core import formats
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, Number
 from metrics.collectors.readings import Gpu, Sample
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from alerts.models import Alert, AlertRule
-from dgxsite.times import iso
+from core.times import iso
 
 
 def rule_dict(rule: AlertRule) -> dict[str, Any]:

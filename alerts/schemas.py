@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictStr, S
 
 from alerts.quantities import QUANTITIES
 from connections.schemas import Tag
-from dgxsite.schemas import Input, Moment, Name, Output
+from core.schemas import Input, Moment, Name, Output
 
 LONGEST_HOLD_SECONDS = 7 * 24 * 3600
 MOST_CHANNELS = 20

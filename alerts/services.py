@@ -18,7 +18,7 @@ from accounts.models import Role
 from accounts.policy import Caller, may, one, one_locked, role_in, teams_with
 from alerts import drafts, telling, transitions, trash
 from alerts.models import Alert, AlertQuerySet, AlertRule
-from dgxsite.errors import Forbidden, Invalid, NotFound
+from core.errors import Forbidden, Invalid, NotFound
 from notifications.models import Channel
 
 CHANGE = "alert_rule.change"

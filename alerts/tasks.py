@@ -7,14 +7,14 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from alerts import absence, telling, trash
-from dgxsite import turns
-from dgxsite.errors import Unavailable
+from core.background import task_turns
+from core.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="alerts.watch_absence")
-@turns.short
+@task_turns.short
 def watch_absence() -> None:
     """Every 2 s, in one worker: machines that nobody sees, and alerts that nothing watches."""
     try:
@@ -26,7 +26,7 @@ def watch_absence() -> None:
 
 
 @shared_task(name="alerts.tell_again")
-@turns.short
+@task_turns.short
 def tell_again() -> None:
     """Every minute: what fires on and nobody attends to."""
     try:
@@ -36,7 +36,7 @@ def tell_again() -> None:
 
 
 @shared_task(name="alerts.forget")
-@turns.long
+@task_turns.long
 def forget() -> None:
     """Every hour: rules whose 30 days in the trash are over, and alerts of long ago."""
     try:

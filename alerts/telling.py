@@ -18,7 +18,8 @@ from alerts import words
 from alerts.models import Alert, AlertRule
 from alerts.quantities import MEMORY_LEFT, NOT_SEEN
 from alerts.representation import alert_dict
-from dgxsite import isolation, live
+from core import topics
+from core.background import isolation
 from notifications import events
 from notifications.kinds import Severity
 
@@ -103,13 +104,13 @@ RELATED = ("rule__team", "rule__connection", "connection")
 
 def publish(alerts: Iterable[Alert]) -> None:
     """Show the alerts, as they now are, to who watches their machines."""
-    by_team: dict[object, list[live.Item]] = defaultdict(list)
+    by_team: dict[object, list[topics.Item]] = defaultdict(list)
     for alert in alerts:
-        topic = live.connection_topic(alert.connection_id)
-        item = live.Item(topic, "alert", orjson.dumps(alert_dict(alert)))
+        topic = topics.connection_topic(alert.connection_id)
+        item = topics.Item(topic, "alert", orjson.dumps(alert_dict(alert)))
         by_team[alert.team_id].append(item)
     for team_id, items in by_team.items():
-        live.publish(team_id, items)  # type: ignore[arg-type]
+        topics.publish(team_id, items)  # type: ignore[arg-type]
 
 
 def _by_rule(alerts: Sequence[Alert]) -> list[tuple[AlertRule, list[Alert]]]:

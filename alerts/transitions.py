@@ -19,7 +19,7 @@ from alerts import telling
 from alerts.engine import Key, Transition
 from alerts.evaluation import Event
 from alerts.models import Alert, AlertRule, AlertState
-from dgxsite import isolation
+from core.background import isolation
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts import audit
 from alerts.models import Alert, AlertRule, AlertState
-from dgxsite import isolation
+from core.background import isolation
 
 RULES = timedelta(days=30)
 ALERTS = timedelta(days=400)

@@ -23,8 +23,8 @@ from alerts.forms import RuleForm
 from alerts.models import AlertRule
 from alerts.suggestions import BY_KEY
 from connections import services as machines
-from dgxsite.errors import Forbidden, Invalid, NotFound, SiteError
-from dgxsite.numbers import whole
+from core.errors import Forbidden, Invalid, NotFound, SiteError
+from core.numbers import whole
 
 RULES_PAGE, HISTORY_PAGE = 50, 30
 # Hours that a rule can be snoozed for; 0 ends it.

@@ -27,7 +27,7 @@ from alerts.plan import Plan, refreshed
 from alerts.quantities import NOT_SEEN, Board
 from connections import keeper
 from connections.link import Link
-from dgxsite import isolation
+from core.background import isolation
 from metrics.collectors.readings import Sample
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import prometheus, site
 from bench.figures import Asked, Goal, History, percentile
-from dgxsite import embedded
+from core import embedded
 from metrics import tiers
 
 # Of one answer, and of the time in the database for the last day: p95 in ms.

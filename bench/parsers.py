@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from connections import browsing, host_keys
-from dgxsite import cleaner
-from dgxsite.errors import Invalid
+from core import cleaner
+from core.errors import Invalid
 from jobs import (
     better,
     container,
@@ -380,8 +380,8 @@ PARSERS: tuple[Parser, ...] = (
     Parser("jobs.scalars.of_line", _lines(lambda rows: [scalars.of_line(r) for r in rows]), _LOG),
     Parser("connections.browsing.shown", _bytes(browsing.shown), ["folder/ä\x00"]),
     Parser("connections.host_keys.parse", host_keys.parse, [_KEY, "SHA256:x"], (Invalid,)),
-    Parser("dgxsite.cleaner.line", _short(cleaner.line), ["what a machine said\x00"]),
-    Parser("dgxsite.cleaner.words", _short(cleaner.words), ["what  a machine said\x00"]),
-    Parser("dgxsite.cleaner.text", _short(cleaner.text), ["what a machine\r\nsaid\x00"]),
+    Parser("core.cleaner.line", _short(cleaner.line), ["what a machine said\x00"]),
+    Parser("core.cleaner.words", _short(cleaner.words), ["what  a machine said\x00"]),
+    Parser("core.cleaner.text", _short(cleaner.text), ["what a machine\r\nsaid\x00"]),
     Parser("projects.json_lines.read", json_lines.read, ['{"a": [1, 2.5e3, "x\\n", true]}\n']),
 )

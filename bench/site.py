@@ -20,7 +20,8 @@ import psycopg
 import redis
 
 from bench.processes import Broken, running, tail, wait_until
-from dgxsite import embedded, programs, servers
+from core import embedded
+from dgxsite import programs, servers
 from dgxsite.supervisor import Program
 
 _CONNECT_SECONDS = 60.0

@@ -1,10 +1,10 @@
-"""The grammar of a machine's host name; `dgxsite.address_policy` judges where it leads."""
+"""The grammar of a machine's host name; `core.security.address_policy` judges where it leads."""
 
 import re
 
-from dgxsite import hostnames
-from dgxsite.address_policy import literal
-from dgxsite.errors import Invalid
+from core.errors import Invalid
+from core.security import hostnames
+from core.security.address_policy import literal
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # The resolver reads `127.1`, `0x7f000001` and `2130706433` as addresses; people never mean them.

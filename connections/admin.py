@@ -21,7 +21,7 @@ from connections import drafts, server_keys_admin, services
 from connections.forms import SecretText
 from connections.models import Connection, Keeper
 from connections.schemas import ConnectionIn
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 
 # Registers itself; Django looks for this file alone.
 __all__ = ["server_keys_admin"]

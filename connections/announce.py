@@ -6,15 +6,15 @@ from uuid import UUID
 
 from connections.models import Connection
 from connections.representation import as_dict
-from dgxsite import live
+from core import topics
 
 
 def connections(ids: Iterable[UUID]) -> None:
     """Publish the rows as they are now, those in the trash as deleted; one message per team."""
-    by_team: dict[UUID, list[live.Item]] = defaultdict(list)
+    by_team: dict[UUID, list[topics.Item]] = defaultdict(list)
     for row in Connection.objects.filter(pk__in=list(ids)).select_related("team"):
         gone = row.deleted_at is not None
-        item = live.deleted_item(row.pk) if gone else live.status_item(as_dict(row))
+        item = topics.deleted_item(row.pk) if gone else topics.status_item(as_dict(row))
         by_team[row.team_id].append(item)
     for team_id, items in by_team.items():
-        live.publish(team_id, items)
+        topics.publish(team_id, items)

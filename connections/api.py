@@ -11,7 +11,7 @@ from accounts.authentication import caller_of
 from accounts.idempotency import once, once_prepared
 from connections import drafts, schemas, services, visits
 from connections.representation import as_dict, event_dict, status_dict
-from dgxsite.pagination import Page, listing
+from core.pagination import Page, listing
 
 router = Router(tags=["connections"])
 

@@ -18,7 +18,7 @@ from connections import sessions, ssh
 from connections.folders import NotReached
 from connections.models import Connection, Reason, Transport
 from connections.sftp import Sftp
-from dgxsite import cleaner
+from core import cleaner
 
 LOGIN_SECONDS = 10.0
 LOOK_SECONDS = 20.0

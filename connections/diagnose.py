@@ -16,8 +16,8 @@ from typing import Any
 
 from connections import sessions, ssh
 from connections.models import Connection, Reason, Transport
-from dgxsite import address_policy
-from dgxsite.waiting import outside_database
+from core.security import address_policy
+from core.web.waiting import outside_database
 
 TOTAL_SECONDS = 20.0
 TCP_SECONDS = 4.0

@@ -13,9 +13,9 @@ from accounts.policy import Caller, may, roles_from
 from connections import addresses, host_keys, keys, passwords, server_keys
 from connections.models import AuthMethod, Connection, Transport
 from connections.places import LONGEST_CHAIN
-from dgxsite import address_policy
-from dgxsite.errors import Forbidden, Invalid, NotFound
-from dgxsite.slots import Places
+from core.errors import Forbidden, Invalid, NotFound
+from core.security import address_policy
+from core.web.slots import Places
 
 # A name server that hangs keeps each of them for five seconds.
 LOOKUPS = Places("names that are looked up", in_all=32, per_person=8)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from dgxsite.loops import Loop
+from core.background.threads import Loop
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from connections import sessions, ssh
 from connections.models import Connection
 from connections.sftp import Sftp
-from dgxsite import cleaner
-from dgxsite.errors import Invalid
-from dgxsite.schemas import printable
+from core import cleaner
+from core.errors import Invalid
+from core.schemas import printable
 
 LOGIN_SECONDS = 15.0
 TRANSFER_SECONDS = 120.0

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from connections import own_folders, sessions, ssh
 from connections.models import Connection, Transport
-from dgxsite import cleaner
-from dgxsite.errors import Invalid
-from dgxsite.schemas import printable
+from core import cleaner
+from core.errors import Invalid
+from core.schemas import printable
 
 LOGIN_SECONDS = 10.0
 ANSWER_SECONDS = 10.0

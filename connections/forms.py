@@ -14,7 +14,7 @@ from accounts.policy import roles_from
 from connections import server_keys
 from connections.models import AuthMethod, Connection, Transport
 from connections.schemas import ConnectionIn
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 
 _KEY_SOURCES = (
     ("generate", "Make a new pair"),

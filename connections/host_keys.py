@@ -7,7 +7,7 @@ import re
 import struct
 from itertools import pairwise
 
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _KINDS = (

@@ -7,7 +7,7 @@ Redis nor Celery is needed to keep sessions alive: they only wake the thread ear
 
 The deciding thread has a database connection of its own: however many requests, tasks and log-ins
 hold the pool, the lease is renewed. A thread that dies is started again, and health says so
-(`dgxsite.loops`).
+(`core.background.threads`).
 """
 
 import gc
@@ -37,7 +37,7 @@ from connections.link import Link, LinkCallback
 from connections.models import Connection, Reason, Status
 from connections.retries import after_failure
 from connections.states import LeaseLost, State, write_state
-from dgxsite import isolation, loops, own_connection
+from core.background import isolation, own_connection, threads
 
 logger = logging.getLogger(__name__)
 
@@ -127,13 +127,13 @@ class Keeper:
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(CONNECT_THREADS, thread_name_prefix="connect")
         self._drain = Drain(self._round)
-        self._pulsing = loops.Loop(
+        self._pulsing = threads.Loop(
             "pulse",
             "the pulse of the machines",
             self._pulse_loop,
             patience_seconds=PULSE_PATIENCE_SECONDS,
         )
-        self._threads = [loops.Loop("keeper", "keeping the machines", self._loop), self._pulsing]
+        self._threads = [threads.Loop("keeper", "keeping the machines", self._loop), self._pulsing]
 
     # --- From other threads ---------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class Keeper:
 
     def watch(self) -> None:
         """Look for silent machines now; asks nothing of the database unless there is one."""
-        loops.look()  # the deciding thread itself may be what died
+        threads.look()  # the deciding thread itself may be what died
         self._wake.set()
 
     def holdings(self) -> dict[UUID, int]:
@@ -237,7 +237,7 @@ class Keeper:
 
     def _renew(self) -> None:
         asked_at = time.monotonic()
-        trouble = ", ".join(loops.look())
+        trouble = ", ".join(threads.look())
         leases.renew(self.id, self.name, holds_local=self.holds_local, trouble=trouble)
         self._renewed = asked_at
 
@@ -492,7 +492,7 @@ class Keeper:
         """A pulse to every machine; none of them can hold this thread."""
         while not self._stopping.wait(PULSE_SECONDS):
             self._pulsing.beat()
-            loops.look()
+            threads.look()
             isolation.each(
                 [link for held in list(self._held.values()) if (link := held.link) is not None],
                 self._pulse,

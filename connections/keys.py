@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 
 from connections import key_reader
-from dgxsite.errors import Invalid
-from dgxsite.waiting import outside_database
+from core.errors import Invalid
+from core.web.waiting import outside_database
 
 LIMIT_CHARACTERS = 64 * 1024
 # ssh-keygen writes 16 or 24; 2000 rounds were measured to take 16 s.

@@ -15,7 +15,7 @@ from accounts.models import Team
 from accounts.policy import Caller
 from connections import drafts, nudge
 from connections.models import Connection
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from notifications import events
 
 

@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 
 from connections import announce
 from connections.tasks import look_at
-from dgxsite import live
-from dgxsite.queues import BROADCAST
+from core import topics
+from core.background.queues import BROADCAST
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def connections(ids: Iterable[UUID]) -> None:
 
 def gone(team_id: UUID, connection_id: UUID) -> None:
     """Let a team's open pages drop a machine. Returns at once, never raises."""
-    _sender.submit(live.publish, team_id, [live.deleted_item(connection_id)])
+    _sender.submit(topics.publish, team_id, [topics.deleted_item(connection_id)])
 
 
 def _send() -> None:

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from connections import places
 from connections.models import AuthMethod, Connection
-from dgxsite.crypto import SecretUnreadable
-from dgxsite.errors import Invalid
+from core.errors import Invalid
+from core.security.crypto import SecretUnreadable
 
 AGAIN = (
     "Give the password again: the stored one was given for the host, port, user, jump host and "

@@ -12,8 +12,8 @@ from django.db.models import ProtectedError
 
 from accounts import audit
 from connections.models import TRASH, Connection
-from dgxsite import isolation
-from dgxsite.times import iso
+from core.background import isolation
+from core.times import iso
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from connections.models import Connection, ConnectionEvent
-from dgxsite.times import iso
+from core.times import iso
 
 
 def as_dict(connection: Connection) -> dict[str, Any]:

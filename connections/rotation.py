@@ -1,7 +1,7 @@
 """Bring every stored secret of machines under the newest encryption key while the site runs."""
 
 from connections.models import Connection
-from dgxsite.rotation import Rotated, rotate_rows
+from core.security.key_rotation import Rotated, rotate_rows
 
 
 def rotate_all() -> Rotated:

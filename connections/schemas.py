@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, StringConstraints
 
-from dgxsite.schemas import Input, Name, Output, Printable
+from core.schemas import Input, Name, Output, Printable
 
 _USERNAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}")
 

@@ -14,7 +14,7 @@ from accounts.models import Role, User
 from accounts.policy import Caller, teams_with
 from connections import keys, nudge
 from connections.models import AuthMethod, Connection, ServerKey, Transport
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 
 # The path under which the SSH agent stands on the list.
 AGENT = ""

@@ -13,7 +13,7 @@ from accounts.authentication import caller_from_page
 from accounts.back_office import Told
 from connections import keys, server_keys
 from connections.models import ServerKey
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 
 
 class ServerKeyForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -18,8 +18,8 @@ from accounts.models import Role
 from accounts.policy import Caller, one, one_locked, teams_with
 from connections import drafts, host_keys, moving, nudge, passwords, places, server_keys
 from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
-from dgxsite.errors import Conflict, Invalid
-from dgxsite.failures import conflict
+from core.errors import Conflict, Invalid
+from core.failures import conflict
 
 # What a PATCH may write, besides the columns that follow from these.
 _COLUMNS = (

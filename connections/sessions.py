@@ -8,9 +8,9 @@ the server's own for the teams to which it is open, and both ends of a jump are 
 from connections import keys, server_keys, ssh
 from connections.models import AuthMethod, Connection, Transport
 from connections.places import LONGEST_CHAIN
-from dgxsite import address_policy
-from dgxsite.crypto import OtherContext, SecretUnreadable
-from dgxsite.errors import Invalid
+from core.errors import Invalid
+from core.security import address_policy
+from core.security.crypto import OtherContext, SecretUnreadable
 
 
 def target_of(connection: Connection, depth: int = 0) -> ssh.Target:

@@ -8,7 +8,7 @@ import paramiko
 
 from connections.stillness import Stillness
 from connections.transport import LONGEST_MESSAGE_BYTES, Message, TooMuch
-from dgxsite.waiting import give_back
+from core.web.waiting import give_back
 
 # Linux names a file with 255 bytes at most, and a path with 4,096.
 LONGEST_NAME_BYTES, LONGEST_PATH_BYTES = 1024, 4096

@@ -29,8 +29,8 @@ from connections.drain import Drain, Spend, Stream, unlimited
 from connections.sftp import Sftp
 from connections.stillness import Stillness
 from connections.transport import WINDOW_BYTES, Tap, TooMuch, Transport
-from dgxsite import cleaner
-from dgxsite.waiting import give_back, outside_database
+from core import cleaner
+from core.web.waiting import give_back, outside_database
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connections import announce, telling
 from connections.models import Connection, ConnectionEvent, Status
-from dgxsite import cleaner
+from core import cleaner
 
 LONGEST_DETAIL = 500
 

@@ -5,7 +5,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper, purge, telling
-from dgxsite import turns
+from core.background import task_turns
 
 
 @shared_task(name="connections.look_at")
@@ -17,7 +17,7 @@ def look_at() -> None:
 
 
 @shared_task(name="connections.tell_of_absence")
-@turns.short
+@task_turns.short
 def tell_of_absence() -> None:
     """Every minute: tell of machines that stay out of reach."""
     try:
@@ -27,7 +27,7 @@ def tell_of_absence() -> None:
 
 
 @shared_task(name="connections.empty_trash")
-@turns.long
+@task_turns.long
 def empty_trash() -> None:
     """Every hour: remove the machines whose 30 days in the trash are over."""
     try:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from connections.models import Connection, ConnectionEvent, Reason, Status
-from dgxsite import isolation
+from core.background import isolation
 from notifications import events
 from notifications.models import Event
 

@@ -21,7 +21,7 @@ from connections import drafts, pages, services, visits
 from connections.forms import ConnectionForm
 from connections.models import TRASH, Connection
 from connections.schemas import HostKeyIn
-from dgxsite.errors import Forbidden, Invalid, NotFound, SiteError
+from core.errors import Forbidden, Invalid, NotFound, SiteError
 
 
 @login_required

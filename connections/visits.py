@@ -9,7 +9,7 @@ from accounts import limits
 from accounts.policy import Caller
 from connections import diagnose
 from connections.models import Connection
-from dgxsite.slots import Place, Places
+from core.web.slots import Place, Places
 
 # Each test may open a connection to any allowed address: enough for people, too few for a scan.
 TESTS_PER_MINUTE = 20

@@ -1,1 +1,1 @@
-"""The site: its floor that every app stands on, and its roof that joins them."""
+"""The roof: what joins the apps into a site. No app imports it."""

@@ -24,7 +24,7 @@ from django.utils import timezone
 from accounts import refusals
 from accounts.models import ApiToken, Membership, Team, User
 from accounts.second_factor import lacking
-from dgxsite import request_turns
+from core.web import request_turns
 
 _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}

@@ -22,8 +22,9 @@ from accounts.api import router as people
 from accounts.authentication import ApiLogin, identify
 from alerts.api import router as alerts
 from connections.api import router as connections
-from dgxsite import errors, failures, health, problems, strict_json
-from dgxsite.schemas import UnsupportedMedia
+from core import errors, failures, problems, strict_json
+from core.schemas import UnsupportedMedia
+from dgxsite import health
 from exports.api import router as exports
 from jobs.api import queues
 from jobs.api import router as jobs
@@ -127,7 +128,7 @@ def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def _other(request: HttpRequest, error: Any) -> HttpResponse:
-    """What `dgxsite.failures` knows, or a fault of ours."""
+    """What `core.failures` knows, or a fault of ours."""
     place = f"{request.method} {request.path}"
     known = failures.known(error, place)
     if known is None:

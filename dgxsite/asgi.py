@@ -13,12 +13,12 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dgxsite.settings")
 django.setup(set_prefix=False)
 
-from dgxsite.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
+from core.web.body_limit import App, BodyLimit  # noqa: E402 (needs every app loaded)
+from core.web.request_turns import Turns  # noqa: E402
+from core.web.streaming import Closing  # noqa: E402
 from dgxsite.handler import OneThread  # noqa: E402
 from dgxsite.proxies import BehindProxies  # noqa: E402
-from dgxsite.request_turns import Turns  # noqa: E402
 from dgxsite.routing import websocket_urlpatterns  # noqa: E402
-from dgxsite.streaming import Closing  # noqa: E402
 
 pages = Closing(BodyLimit(Turns(cast("App", OneThread()))))
 application = BehindProxies(

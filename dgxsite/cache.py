@@ -1,7 +1,7 @@
 """The cache that holds rate limits: without Redis they pause, the login goes on.
 
 All questions of a request together wait for one that hangs no longer than one of them would
-(`dgxsite/redis_patience.py`).
+(`core/redis_patience.py`).
 """
 
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 from django.core.cache.backends.redis import RedisCache
 from redis.exceptions import RedisError
 
-from dgxsite.redis_patience import Silent, patience
+from core.redis_patience import Silent, patience
 
 logger = logging.getLogger(__name__)
 

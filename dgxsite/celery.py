@@ -16,8 +16,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dgxsite.settings")
 
 from django.conf import settings
 
-from dgxsite import pulse
-from dgxsite.queues import BROADCAST
+from core.background import heartbeats
+from core.background.queues import BROADCAST
 
 app = Celery("dgxsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -81,7 +81,7 @@ def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
         wiring.connect()
         keeper.start()
     if "celery" in names:
-        pulse.stamp(pulse.WORKER_KEY)
+        heartbeats.stamp(heartbeats.WORKER_KEY)
 
 
 @worker_shutting_down.connect
@@ -95,7 +95,7 @@ def _stop_keeping(**kwargs: Any) -> None:
 
 @beat_init.connect
 def _beat_lives(**kwargs: Any) -> None:
-    pulse.stamp(pulse.BEAT_KEY)
+    heartbeats.stamp(heartbeats.BEAT_KEY)
 
 
 def _queues_of(consumer: Any) -> list[Any]:

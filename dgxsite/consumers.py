@@ -22,10 +22,12 @@ from django.conf import settings
 
 from accounts.policy import ACTIONS
 from accounts.routes import action_of_topic
-from dgxsite import live, request_turns, states
+from core import topics as core_topics
+from core.errors import TooMany
+from core.web import request_turns
+from dgxsite import states
 from dgxsite.access import Principal, admit, header, is_welcome, refused
 from dgxsite.allowance import Allowance
-from dgxsite.errors import TooMany
 from dgxsite.hub import Delivery, hub
 from dgxsite.outbox import Outbox, StateUnreadable
 from dgxsite.own_machine import sampler
@@ -198,7 +200,7 @@ class LiveConsumer(Socket):
 
     def opened(self, teams: frozenset[UUID]) -> None:
         self._teams = teams
-        self._own = live.audience_of(self.principal.user_id)
+        self._own = core_topics.audience_of(self.principal.user_id)
         self._hub = hub()
         # Topic → whose it is, a team's or the person's own; None for topics that span teams.
         self._topics: dict[str, UUID | None] = {}
@@ -251,7 +253,7 @@ class LiveConsumer(Socket):
     async def _granted(self, topics: list[str]) -> dict[str, UUID | None]:
         """The topics that the person may follow, each with whose it is."""
         topics = [topic for topic in topics if action_of_topic(topic) in ACTIONS]
-        always = {live.FLEET: None, live.NOTIFICATIONS: self._own}
+        always = {core_topics.FLEET: None, core_topics.NOTIFICATIONS: self._own}
         granted: dict[str, UUID | None] = {
             topic: always[topic] for topic in topics if topic in always
         }
@@ -266,9 +268,9 @@ class LiveConsumer(Socket):
     # --- From the hub -----------------------------------------------------------------------
 
     def deliver(self, delivery: Delivery) -> None:
-        if live.FLEET in self._topics:
+        if core_topics.FLEET in self._topics:
             for event, data in delivery.fleet:
-                self._outbox.put(live.FLEET, event, data)
+                self._outbox.put(core_topics.FLEET, event, data)
         for topic, event, data in delivery.items:
             if topic in self._topics:
                 self._outbox.put(topic, event, data)
@@ -282,16 +284,16 @@ class LiveConsumer(Socket):
         if teams == self._teams:
             return
         lost, new = self._teams - teams, teams - self._teams
-        if lost & set(self._topics.values()) or (lost and live.FLEET in self._topics):
+        if lost & set(self._topics.values()) or (lost and core_topics.FLEET in self._topics):
             await self.withdraw()
             return
         self._hub.leave(lost, self)
         self._teams = teams
         await self._hub.join(new, self)
-        if new and live.FLEET in self._topics:
-            self._outbox.put_state(live.FLEET)
-        if live.NOTIFICATIONS in self._topics:
-            self._outbox.put_state(live.NOTIFICATIONS)
+        if new and core_topics.FLEET in self._topics:
+            self._outbox.put_state(core_topics.FLEET)
+        if core_topics.NOTIFICATIONS in self._topics:
+            self._outbox.put_state(core_topics.NOTIFICATIONS)
 
     async def _send_text(self, text: str) -> None:
         await self.send(text_data=text)
@@ -299,8 +301,8 @@ class LiveConsumer(Socket):
 
 # The beginning of a topic that names an object → whose the objects are, of those one may see.
 _OBJECTS = {
-    live.CONNECTION_PREFIX: states.teams_of,
-    live.JOB_PREFIX: states.teams_of_jobs,
+    core_topics.CONNECTION_PREFIX: states.teams_of,
+    core_topics.JOB_PREFIX: states.teams_of_jobs,
 }
 
 

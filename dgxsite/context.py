@@ -10,8 +10,8 @@ from accounts import current_team, preferences, trail
 from accounts.authentication import caller_from_page
 from alerts.models import Alert
 from connections.models import Connection
+from core.mail import sends_mail
 from dgxsite import version
-from dgxsite.mail import sends_mail
 from notifications import feed
 
 SWITCHER = 30

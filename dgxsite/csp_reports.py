@@ -20,8 +20,8 @@ from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from dgxsite import strict_json
-from dgxsite.errors import SiteError
+from core import strict_json
+from core.errors import SiteError
 
 logger = logging.getLogger(__name__)
 

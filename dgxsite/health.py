@@ -27,9 +27,9 @@ from psycopg_pool import PoolTimeout
 
 from connections import leases
 from connections.models import Keeper
-from dgxsite import own_connection
-from dgxsite.pulse import BEAT_KEY, WORKER_KEY, WORKER_TROUBLE_KEY
-from dgxsite.waiting import outside_database
+from core.background import own_connection
+from core.background.heartbeats import BEAT_KEY, WORKER_KEY, WORKER_TROUBLE_KEY
+from core.web.waiting import outside_database
 
 OK = "ok"
 DEADLINE_SECONDS = 2.5

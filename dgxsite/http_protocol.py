@@ -3,7 +3,7 @@
 uvicorn closes a connection that is idle between two requests (`--timeout-keep-alive`), but waits
 for ever for a first request, for the rest of a head, and for a reader who takes no more. Who is cut
 off here counts for everybody above as a browser that has gone: answers are closed, places given
-back. Bodies of requests have their deadline in `dgxsite/body_limit.py`.
+back. Bodies of requests have their deadline in `core/web/body_limit.py`.
 """
 
 import asyncio

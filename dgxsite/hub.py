@@ -18,7 +18,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from dgxsite import live
+from core import topics
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Delivery:
         self.items = [
             (topic, event, data.decode())
             for topic, event, data in items
-            if len(data) <= live.MAX_DATA_BYTES
+            if len(data) <= topics.MAX_DATA_BYTES
         ]
 
     @cached_property
@@ -47,7 +47,7 @@ class Delivery:
         of_machines = [
             (event, data)
             for topic, event, data in self.items
-            if topic.startswith(live.CONNECTION_PREFIX)
+            if topic.startswith(topics.CONNECTION_PREFIX)
         ]
         events = [(event, data) for event, data in of_machines if event in ("status", "alert")]
         samples = [data for event, data in of_machines if event == "sample"]
@@ -55,7 +55,7 @@ class Delivery:
         return events + [("sample", f'{{"samples":[{text}]}}') for text in joined]
 
 
-def packed(parts: Iterable[str], room: int = live.MAX_DATA_BYTES - 64) -> Iterable[list[str]]:
+def packed(parts: Iterable[str], room: int = topics.MAX_DATA_BYTES - 64) -> Iterable[list[str]]:
     """The parts in as few groups as fit `room` bytes each, commas included."""
     chunk: list[str] = []
     size = 0
@@ -125,7 +125,7 @@ class Hub:
                 self._channel = await layer.new_channel()
                 self._tasks.append(asyncio.create_task(self._listen(self._channel)))
             for team_id in [team for team in self._listeners if team not in self._joined]:
-                await layer.group_add(live.team_group(team_id), self._channel)
+                await layer.group_add(topics.team_group(team_id), self._channel)
                 self._joined[team_id] = time.monotonic()
                 if late:
                     self._resync(team_id)
@@ -137,7 +137,7 @@ class Hub:
                 for stream in [name for name in self._streams if name.endswith(team_id.hex)]:
                     del self._streams[stream]
                 if self._joined.pop(team_id, None) is not None:
-                    group = live.team_group(team_id)
+                    group = topics.team_group(team_id)
                     await get_channel_layer().group_discard(group, self._channel)
 
     async def _tend_for_ever(self) -> None:

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import psutil
 
-from dgxsite import embedded
+from core import embedded
 
 # psutil derives start times from the boot time, which moves when the clock is set.
 _CLOCK_TOLERANCE_SECONDS = 2.0

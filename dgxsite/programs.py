@@ -28,7 +28,7 @@ WEB_OPTIONS = (
     *("--no-access-log", "--no-server-header", "--log-level", "warning"),
     *("--timeout-graceful-shutdown", "2"),
 )
-# More than there are tasks (`dgxsite.turns`), so that a tick always finds a thread.
+# More than there are tasks (`core.background.task_turns`), so that a tick always finds a thread.
 TASK_THREADS = 32
 # Gossip and mingle let workers of one queue know each other; ours talk through PostgreSQL.
 WORKER_OPTIONS = ("--without-gossip", "--without-mingle", "--without-heartbeat")

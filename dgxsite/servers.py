@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from dgxsite import embedded
+from core import embedded
 
 # The wheel carries two major versions side by side.
 _POSTGRES_VERSION = "pginstall18"

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dgxsite import embedded, proxies
-from dgxsite.addresses import celery_broker, database_settings, redis_database
-from dgxsite.env import env_bool, env_int, env_list, env_str
-from dgxsite.mail import mail_settings
-from dgxsite.redis_patience import ONCE
+from core import embedded
+from core.env import env_bool, env_int, env_list, env_str
+from core.mail import mail_settings
+from core.redis_patience import ONCE
+from core.server_urls import celery_broker, database_settings, redis_database
+from dgxsite import proxies
 from dgxsite.sign_in import provider_settings, session_seconds
 
 VERSION = "0.1.0"
@@ -134,11 +135,11 @@ INSTALLED_APPS = [
     "usage",
 ]
 MIDDLEWARE = [
-    "dgxsite.streaming.ConnectionsGivenBack",
+    "core.web.streaming.ConnectionsGivenBack",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "dgxsite.static.StaticFiles",
-    "dgxsite.middleware.PrivateResponses",
+    "core.web.middleware.PrivateResponses",
     "dgxsite.cors.ForeignReaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "accounts.gates.SessionLimits",
@@ -152,8 +153,8 @@ MIDDLEWARE = [
     "accounts.gates.SecondFactorFirst",
     "accounts.preferences.OwnTimeZone",
     "accounts.doors.DeclaredRoutes",
-    "dgxsite.middleware.UnavailableDatabase",
-    "dgxsite.middleware.KnownFailures",
+    "core.web.middleware.UnavailableDatabase",
+    "core.web.middleware.KnownFailures",
 ]
 ROOT_URLCONF = "dgxsite.urls"
 ASGI_APPLICATION = "dgxsite.asgi.application"
@@ -255,7 +256,7 @@ SESSION_COOKIE_AGE, SESSION_LIMIT_SECONDS = session_seconds()
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "dgxsite.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "core.web.error_pages.csrf_failure"
 # `make run` serves plain HTTP on loopback, where a Secure cookie would never come back.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dgxsite.env import env_int, env_str
+from core.env import env_int, env_str
 
 # Part of the address that the provider sends people back to: /accounts/oidc/sso/login/callback/.
 PROVIDER_ID = "sso"

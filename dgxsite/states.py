@@ -15,8 +15,8 @@ from django.db import DatabaseError, InterfaceError
 from accounts.models import User
 from connections.models import Connection, ConnectionQuerySet
 from connections.representation import as_dict
-from dgxsite import live
-from dgxsite.errors import Unavailable
+from core import topics
+from core.errors import Unavailable
 from dgxsite.hub import packed
 from dgxsite.outbox import StateUnreadable
 from jobs import announce
@@ -44,15 +44,15 @@ async def read(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) 
 
 async def of_topic(user_id: int, topic: str) -> AsyncIterator[str]:
     """The data of each state message of a topic that was granted."""
-    if topic == live.FLEET:
+    if topic == topics.FLEET:
         async for data in _fleet(user_id):
             yield data
-    elif topic == live.NOTIFICATIONS:
+    elif topic == topics.NOTIFICATIONS:
         yield (await read(feed.state, user_id)).decode()
-    elif topic.startswith(live.JOB_PREFIX):
-        yield await read(_job, user_id, UUID(topic.removeprefix(live.JOB_PREFIX)))
+    elif topic.startswith(topics.JOB_PREFIX):
+        yield await read(_job, user_id, UUID(topic.removeprefix(topics.JOB_PREFIX)))
     else:
-        yield await read(_connection, user_id, UUID(topic.removeprefix(live.CONNECTION_PREFIX)))
+        yield await read(_connection, user_id, UUID(topic.removeprefix(topics.CONNECTION_PREFIX)))
 
 
 def _visible(user_id: int) -> ConnectionQuerySet:
@@ -66,10 +66,10 @@ def _connection(user_id: int, connection_id: UUID) -> str:
         shown: dict[str, Any] = {"id": str(connection_id), "deleted": True}
         return _json({"connection": shown, "sample": None, "recent": []})
     sample = samples.latest_json([row.pk], strict=True).get(row.pk)
-    fitting = samples.fit(sample, live.MAX_DATA_BYTES // 2) if sample else None
+    fitting = samples.fit(sample, topics.MAX_DATA_BYTES // 2) if sample else None
     shown = {"connection": as_dict(row), "sample": orjson.Fragment(fitting) if fitting else None}
     bars = [_bar(one) for one in samples.recent(row.pk, strict=True)]
-    while len(text := _json(shown | {"recent": bars}).encode()) > live.MAX_DATA_BYTES and bars:
+    while len(text := _json(shown | {"recent": bars}).encode()) > topics.MAX_DATA_BYTES and bars:
         bars = bars[len(bars) // 4 + 1 :]
     return text.decode()
 
@@ -127,7 +127,7 @@ def _machines(user_id: int, ids: Sequence[UUID]) -> list[str]:
 
 
 def _machine(row: Connection, sample: bytes | None) -> str:
-    fitting = samples.fit(sample, live.MAX_DATA_BYTES // 2) if sample else None
+    fitting = samples.fit(sample, topics.MAX_DATA_BYTES // 2) if sample else None
     shown = orjson.Fragment(fitting) if fitting else None
     return _json({"connection": as_dict(row), "sample": shown})
 

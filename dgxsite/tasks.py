@@ -2,12 +2,12 @@
 
 from celery import shared_task
 
-from dgxsite import loops, pulse, turns
+from core.background import heartbeats, task_turns, threads
 
 
 @shared_task(name="dgxsite.pulse")
-@turns.short
+@task_turns.short
 def worker_lives() -> None:
     """The default queue is being worked on; what of the process is not well is said beside it."""
-    pulse.note(pulse.WORKER_TROUBLE_KEY, ", ".join(loops.look()))
-    pulse.stamp(pulse.WORKER_KEY)
+    heartbeats.note(heartbeats.WORKER_TROUBLE_KEY, ", ".join(threads.look()))
+    heartbeats.stamp(heartbeats.WORKER_KEY)

@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from dgxsite import csp_reports, pages, status
+from core.web import error_pages
+from dgxsite import csp_reports, status
 from dgxsite.palette import palette
 from dgxsite.version import version
 
@@ -21,7 +22,7 @@ urlpatterns = [
     path("jobs/", include("jobs.urls")),
     path("usage/", include("usage.urls")),
     path("accounts/", include("allauth.urls")),
-    path("favicon.ico", pages.favicon),
+    path("favicon.ico", error_pages.favicon),
     path("csp-reports", csp_reports.view),
     path("palette", palette, name="palette"),
     path("version", version, name="version"),
@@ -30,5 +31,5 @@ urlpatterns = [
     path("api/", include("dgxsite.api")),
 ]
 
-handler400 = "dgxsite.pages.bad_request"
-handler500 = "dgxsite.pages.server_error"
+handler400 = "core.web.error_pages.bad_request"
+handler500 = "core.web.error_pages.server_error"

@@ -11,7 +11,7 @@ from ninja.responses import Status
 from accounts.authentication import caller_of
 from accounts.idempotency import REPLAYED, once
 from connections import visits
-from dgxsite.pagination import Page, listing
+from core.pagination import Page, listing
 from exports import download, ranges, schedules, schemas, services
 from exports.representation import export_dict, schedule_dict
 

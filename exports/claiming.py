@@ -11,8 +11,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from dgxsite import claims, isolation
-from dgxsite.isolation import Failed
+from core.background import claims, isolation
+from core.background.isolation import Failed
 from exports.models import Export, Kind, State
 
 _TURN = 1684500840

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from django.db import connection as database
 from psycopg import sql
 
-from dgxsite.times import iso
+from core.times import iso
 from exports import dual, formats, plan, rows
 from exports.models import Export, Kind
 from metrics import live

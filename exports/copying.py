@@ -19,8 +19,8 @@ from psycopg import generators, sql, waiting
 from psycopg.abc import PQGen
 from psycopg.pq import ExecStatus
 
-from dgxsite import streaming
-from dgxsite.slots import Places
+from core.web import streaming
+from core.web.slots import Places
 
 PIECE_BYTES = 64 * 1024
 STALLED_SECONDS = 60.0

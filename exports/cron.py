@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from celery.schedules import ParseException, crontab
 
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 
 # Words in place of the five fields. Not on the hour, when everybody's cron runs.
 PRESETS = {"hourly": "7 * * * *", "daily": "17 2 * * *", "weekly": "27 2 * * 1"}

@@ -1,7 +1,7 @@
 """Files as answers to requests: streamed in flat memory, ended with their reader.
 
 What an answer holds meanwhile – places, its connection, a scratch file – is let go of by
-`dgxsite.streaming`, also when the body raises: Django itself does not close such an answer.
+`core.web.streaming`, also when the body raises: Django itself does not close such an answer.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from django.http import StreamingHttpResponse
 from psycopg import sql
 
 from connections.files import NotStored
-from dgxsite import streaming
-from dgxsite.errors import NoRoom
-from dgxsite.waiting import outside_database
+from core.errors import NoRoom
+from core.web import streaming
+from core.web.waiting import outside_database
 from exports import copying, formats
 from exports.models import Export
 from exports.plan import CONTENT_TYPES, Plan

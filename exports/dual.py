@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from connections.models import Connection
-from dgxsite.times import iso
+from core.times import iso
 from metrics.sessions import COUNTERS
 
 MIB = 1024**2

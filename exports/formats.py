@@ -15,7 +15,7 @@ from typing import BinaryIO
 import orjson
 from psycopg import sql
 
-from dgxsite import streaming
+from core.web import streaming
 from exports import copying, sqlite, storage
 from exports.plan import Plan
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from connections import files, folders
 from connections.files import NotStored, Stored
 from connections.models import Connection, Transport
-from dgxsite import cleaner
-from dgxsite.waiting import outside_database
+from core import cleaner
+from core.web.waiting import outside_database
 from exports import content, storage
 from exports.content import File
 from exports.models import Export, Kind, State

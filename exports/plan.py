@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from connections.models import Connection
-from dgxsite.errors import Invalid
-from dgxsite.numbers import whole
-from dgxsite.times import iso
+from core.errors import Invalid
+from core.numbers import whole
+from core.times import iso
 from exports.columns import BANDS, PLAIN, Column, units
 from metrics import history
 from metrics.tiers import DAILY, HOURLY, RAW, Tier

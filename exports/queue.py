@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts import given
 from accounts.models import User
-from dgxsite import isolation
+from core.background import isolation
 from exports import claiming, making, schedules
 from exports.models import SILENT, Export, State
 from notifications import events

@@ -10,7 +10,7 @@ from accounts import audit
 from accounts.policy import Caller
 from connections import services
 from connections.models import Connection
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from exports import download, plan, rows
 from exports.schemas import RangeQuery
 from metrics import history

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dgxsite.times import iso
+from core.times import iso
 from exports.models import Export, ExportSchedule, Kind
 
 Side = dict[str, Any]

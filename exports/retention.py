@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dgxsite import isolation
+from core.background import isolation
 from exports import storage
 from exports.models import TRASH, Export, ExportSchedule
 

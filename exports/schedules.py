@@ -19,8 +19,8 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from accounts import audit
 from accounts.policy import Caller, forbidden, may
 from connections import services as connections
-from dgxsite import isolation
-from dgxsite.errors import Conflict, Invalid, NotFound
+from core.background import isolation
+from core.errors import Conflict, Invalid, NotFound
 from exports import cron, room
 from exports.models import UNFINISHED, Export, ExportSchedule, Kind
 from exports.services import check

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
 
-from dgxsite.schemas import Input, Output, Printable, ZonelessMoment
+from core.schemas import Input, Output, Printable, ZonelessMoment
 
 Format = Literal["csv", "json", "parquet", "sqlite"]
 RangeName = Literal["24h", "7d", "30d", "12m"]

@@ -18,8 +18,8 @@ from accounts.policy import Caller, forbidden, may
 from connections import files, own_folders
 from connections import services as connections
 from connections.models import Connection, Transport
-from dgxsite.errors import Conflict, Invalid, NotFound
-from dgxsite.waiting import outside_database
+from core.errors import Conflict, Invalid, NotFound
+from core.web.waiting import outside_database
 from exports import making, nudge, room
 from exports.models import UNFINISHED, Export, Kind, State
 from exports.plan import FORMATS, RANGES

@@ -18,7 +18,7 @@ from pathlib import Path
 from django.conf import settings
 
 from connections.files import NotStored, Stored
-from dgxsite.formats import size
+from core.formats import size
 
 # What has to stay free for the database and the logs that share the disk.
 RESERVE_BYTES = 64 * 1024 * 1024

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from dgxsite import turns
+from core.background import task_turns
 from exports import queue, retention, schedules
 
 
@@ -30,7 +30,7 @@ def run_schedule(schedule_id: str) -> None:
 
 
 @shared_task(name="exports.tidy")
-@turns.long
+@task_turns.long
 def tidy() -> None:
     """Every hour: remove the files that nobody keeps any more."""
     try:

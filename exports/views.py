@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller
 from connections.models import Connection
-from dgxsite.errors import Conflict, Forbidden, NotFound, SiteError
+from core.errors import Conflict, Forbidden, NotFound, SiteError
 from exports import claiming, schedules, services
 from exports.forms import ScheduleForm
 from exports.models import TRASH, UNFINISHED, Export, State

@@ -18,8 +18,8 @@ from django.db import connection as database
 from connections import ssh
 from connections.link import Link
 from connections.models import Transport
-from dgxsite import isolation
-from dgxsite.loops import Loop
+from core.background import isolation
+from core.background.threads import Loop
 from jobs import fencing, watching
 from jobs.devices import Device, Rules
 from jobs.history import History

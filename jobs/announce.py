@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dgxsite import live
+from core import topics
 from jobs import logs
 from jobs.models import Job
 from jobs.representation import as_event
@@ -23,17 +23,17 @@ def job(row: Job) -> None:
     """Publish the row as it is now, one in the trash as deleted."""
     gone = {"deleted": True} if row.deleted_at is not None else {}
     data = orjson.dumps({"job": as_event(row) | gone})
-    live.publish(row.connection.team_id, [live.Item(live.job_topic(row.pk), "job", data)])
+    topics.publish(row.connection.team_id, [topics.Item(topics.job_topic(row.pk), "job", data)])
 
 
 def log(row: Job, offset: int, data: bytes) -> None:
     """Publish what was appended at `offset`."""
     skipped = max(0, len(data) - FLOOD_BYTES)
     items = [
-        live.Item(live.job_topic(row.pk), "log", piece)
+        topics.Item(topics.job_topic(row.pk), "log", piece)
         for piece in _pieces(offset + skipped, data[skipped:])
     ]
-    live.publish(row.connection.team_id, items)
+    topics.publish(row.connection.team_id, items)
 
 
 def tail(row: Job) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _fitting(offset: int, data: bytes) -> dict[str, Any]:
             "next_offset": offset + len(data),
             "text": data.decode("utf-8", "replace"),
         }
-        if len(data) < 16 or len(orjson.dumps(event)) <= live.MAX_DATA_BYTES * 3 // 4:
+        if len(data) < 16 or len(orjson.dumps(event)) <= topics.MAX_DATA_BYTES * 3 // 4:
             return event
         half = len(data) // 2
         offset, data = offset + half, data[half:]

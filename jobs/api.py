@@ -9,8 +9,8 @@ from ninja.responses import Status
 
 from accounts.authentication import caller_of
 from accounts.idempotency import once, once_prepared
-from dgxsite.errors import Invalid
-from dgxsite.pagination import Page, listing
+from core.errors import Invalid
+from core.pagination import Page, listing
 from jobs import (
     bundle,
     download,

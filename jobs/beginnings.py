@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from connections.link import Link
-from dgxsite import isolation
+from core.background import isolation
 from jobs import fencing, masking, origin, tally
 from jobs.hidden import secrets_of
 from jobs.kept import JobOrigin

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from dgxsite import streaming
+from core.web import streaming
 from exports import copying
 from jobs import bundle_tables, bundle_text, download, run_report
 from jobs.models import Job

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
-from dgxsite import streaming
-from dgxsite.times import iso
+from core.times import iso
+from core.web import streaming
 from exports import formats
 from exports.columns import STAMP
 from jobs import curving, job_metrics, tally

@@ -9,7 +9,7 @@ from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.authentication import caller_of
-from dgxsite.schemas import Output
+from core.schemas import Output
 from jobs import compared
 from jobs.compared import By, Compared, Line
 from jobs.comparing import MOST_RUNS, table

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from django.http import QueryDict
 
-from dgxsite import spreadsheet
-from dgxsite.errors import NotFound
-from dgxsite.formats import ABSENT, duration, number, quantity, size
+from core import spreadsheet
+from core.errors import NotFound
+from core.formats import ABSENT, duration, number, quantity, size
 from jobs import compared, naming
 from jobs.compared import By, Compared
 from jobs.comparing import MOST_RUNS, Group, Row, Unit, Value

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from accounts.policy import Caller
-from dgxsite.errors import Invalid
-from dgxsite.times import iso
+from core.errors import Invalid
+from core.times import iso
 from jobs import config_paths, curving, job_metrics, masking, services
 from jobs.comparing import MOST_RUNS, Printed, Run, Value, last_of
 from jobs.curves import Curve, Curves, Point

@@ -17,7 +17,7 @@ from accounts.policy import Caller
 from connections import browsing, visits
 from connections.folders import NotReached
 from connections.ssh import CommandTimeout, SessionLost
-from dgxsite import cleaner
+from core import cleaner
 from jobs.devices import CONTAINER_PREFIX
 from jobs.models import Job
 

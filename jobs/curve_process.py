@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dgxsite.waiting import outside_database
+from core.web.waiting import outside_database
 from jobs import curve_reader
 
 # A request's share of CPU comes earlier, unless the processors have no time for it.

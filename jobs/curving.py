@@ -12,7 +12,7 @@ from django.db.models.expressions import CombinedExpression, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from dgxsite import isolation
+from core.background import isolation
 from jobs import logs
 from jobs.curve_process import Busy, Piece, TooCostly, reader
 from jobs.kept import JobScalars

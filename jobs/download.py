@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from django.http import StreamingHttpResponse
 
-from dgxsite import streaming
+from core.web import streaming
 from jobs import logs
 from jobs.models import Job
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.policy import Caller
 from connections.models import Transport
-from dgxsite.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from jobs.hidden import (
     config_behind,
     environment_of,

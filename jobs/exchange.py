@@ -6,7 +6,7 @@ from uuid import UUID
 
 from connections import ssh
 from connections.link import Link
-from dgxsite import cleaner
+from core import cleaner
 from jobs import remote
 
 REPORT_SECONDS = 15.0

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 
-from dgxsite.env import env_str
+from core.env import env_str
 
 
 def reach(name: str) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dgxsite.formats import ABSENT, number, quantity, size
-from dgxsite.times import iso
+from core.formats import ABSENT, number, quantity, size
+from core.times import iso
 from jobs import job_metrics
 from jobs import printed as printing
 from jobs.models import Job

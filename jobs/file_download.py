@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 
 from connections import browsing
 from connections.folders import NotReached
-from dgxsite import streaming
+from core.web import streaming
 from jobs import job_files
 from jobs.models import Job
 

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from dgxsite import cleaner
-from dgxsite.crypto import SecretUnreadable
+from core import cleaner
+from core.security.crypto import SecretUnreadable
 from jobs import logs
 from jobs.judging import Verdict
 from jobs.models import Job, JobChange

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from dgxsite import isolation
+from core.background import isolation
 from jobs.models import TRASH, Job, LogChunk
 from jobs.states import FINAL
 

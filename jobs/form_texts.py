@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dgxsite.errors import FieldError, Invalid
+from core.errors import FieldError, Invalid
 from jobs import masking
 from jobs.hidden import (
     config_behind,

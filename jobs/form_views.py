@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller, forbidden
-from dgxsite.errors import Forbidden, NotFound, SiteError
+from core.errors import Forbidden, NotFound, SiteError
 from jobs import drafts, preview, services
 from jobs.forms import JobForm, initial_from
 from jobs.models import Job

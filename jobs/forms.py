@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from accounts.models import User
 from connections.models import Connection
-from dgxsite.errors import SiteError
-from dgxsite.fields import MomentField
+from core.errors import SiteError
+from core.form_fields import MomentField
 from jobs import form_texts, preview
 from jobs.hidden import shown_config
 from jobs.models import Job

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from dgxsite import cleaner
+from core import cleaner
 from jobs import estimating, fencing, queue
 from jobs.devices import Device, Rules
 from jobs.line_up import LineUp

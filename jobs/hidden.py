@@ -1,16 +1,16 @@
 """What of a job is hidden from everybody but the job itself, and kept when it comes back masked.
 
 A variable is hidden that sounds secret or that somebody has marked, for good. Of a configuration it
-is what stands under a name such as `api_key` (`dgxsite.secret_names`), and wherever else the value
-of a hidden variable stands.
+is what stands under a name such as `api_key` (`core.security.secret_names`), and wherever else the
+value of a hidden variable stands.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dgxsite import secret_names
-from dgxsite.crypto import SecretUnreadable
-from dgxsite.errors import Invalid
+from core.errors import Invalid
+from core.security import secret_names
+from core.security.crypto import SecretUnreadable
 from jobs import masking
 from jobs.models import MASK, Job
 

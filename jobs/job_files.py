@@ -16,7 +16,7 @@ from accounts import audit, limits
 from accounts.policy import Caller, forbidden, may
 from connections import browsing, visits
 from connections.browsing import Refused, Tree, shown
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 from jobs.models import Job
 from projects import services as projects
 

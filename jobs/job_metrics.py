@@ -15,7 +15,7 @@ from django.db import connection as database
 from django.utils import timezone
 from psycopg import sql
 
-from dgxsite.times import iso
+from core.times import iso
 from jobs import curving, measuring, tally
 from jobs.curves import Curves, Point
 from jobs.models import Job

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from dgxsite.numbers import whole
+from core.numbers import whole
 from jobs import lines
 from jobs.models import Job
 

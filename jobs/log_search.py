@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dgxsite.slots import Places
-from dgxsite.waiting import outside_database
+from core.web.slots import Places
+from core.web.waiting import outside_database
 from jobs.models import Job, LogChunk
 
 MOST_FOUND = 1000

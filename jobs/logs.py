@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from dgxsite.formats import size
+from core.formats import size
 from jobs.models import Job, LogChunk
 
 # From this size on, or this many times at which bytes came, a piece no longer grows.

@@ -6,7 +6,7 @@ A masked byte is replaced by one `*`, so that offsets stay those of the machine'
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dgxsite import secret_names
+from core.security import secret_names
 
 # A shorter value stands in every second line by chance.
 SHORTEST = 4

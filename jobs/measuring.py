@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from dgxsite import isolation
+from core.background import isolation
 from jobs import curving, tally
 from jobs.agent import crew
 from jobs.kept import JobMeasure

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from accounts.models import Team, User
 from connections.models import Connection
-from dgxsite import cleaner, crypto
+from core import cleaner
+from core.security import crypto
 from jobs import (
     kept,  # noqa: F401 (Django finds its tables through this module)
     states,

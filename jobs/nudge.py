@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from dgxsite.queues import BROADCAST
+from core.background.queues import BROADCAST
 from jobs.tasks import look
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dgxsite import cleaner
+from core import cleaner
 
 MOST_PACKAGES = 5000
 _LONGEST = 300

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dgxsite.formats import ABSENT
+from core.formats import ABSENT
 from jobs.models import Job
 from jobs.representation import origin_dict
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.policy import Caller, may
 from connections.models import Connection
-from dgxsite.formats import quantity
+from core.formats import quantity
 from jobs import choices, compared, first_error, naming, origin_texts, preview, services, standing
 from jobs.figures import shown
 from jobs.hidden import shown_config, shown_environment

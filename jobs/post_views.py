@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller
-from dgxsite.errors import Forbidden, NotFound, SiteError
+from core.errors import Forbidden, NotFound, SiteError
 from jobs import services
 from jobs.models import Job
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dgxsite.times import iso
+from core.times import iso
 from jobs import curving, job_metrics, naming
 from jobs.curves import Curve, Curves
 from jobs.models import Job

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from dgxsite import cleaner
+from core import cleaner
 
 _HERE = Path(__file__).resolve().parent
 _MARKER = re.compile(r"[0-9a-f]{32}")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from dgxsite.formats import ABSENT, number, quantity, size
+from core.formats import ABSENT, number, quantity, size
 from jobs import first_error, job_metrics, lines, origin_texts, pages, paths, preview, run_report
 from jobs.models import Job
 from jobs.paths import Picture

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dgxsite.times import iso
+from core.times import iso
 from jobs.hidden import shown_config, shown_environment
 from jobs.kept import GpuWish, JobOrigin
 from jobs.models import Job, JobChange, MachineQueue

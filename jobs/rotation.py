@@ -1,6 +1,6 @@
 """Bring the environments of jobs under the newest encryption key while the site runs."""
 
-from dgxsite.rotation import Rotated, rotate_rows
+from core.security.key_rotation import Rotated, rotate_rows
 from jobs.models import Job
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from dgxsite.times import iso
+from core.times import iso
 from jobs import first_error, job_metrics, masking, preview
 from jobs.hidden import secrets_of
 from jobs.models import Job

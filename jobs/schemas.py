@@ -14,8 +14,8 @@ from pydantic import (
     StringConstraints,
 )
 
-from dgxsite.pagination import Page
-from dgxsite.schemas import Input, Moment, Name, Output, Printable, Words
+from core.pagination import Page
+from core.schemas import Input, Moment, Name, Output, Printable, Words
 from jobs import grammar, logs
 from jobs.curves import MOST_NAMES, MOST_POINTS
 from jobs.states import Status

@@ -19,7 +19,7 @@ from accounts.models import Role
 from accounts.policy import Caller, one
 from connections.models import Connection
 from connections.services import find as find_connection
-from dgxsite.errors import Conflict
+from core.errors import Conflict
 from jobs import announce, drafts, finishing, nudge, standing
 from jobs.models import TRASH, Job, JobChange, MachineQueue
 from jobs.states import ACTIVE, FINAL, WAITING, Reason, Status

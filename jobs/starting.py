@@ -9,8 +9,8 @@ from django.db import connection as database
 from django.db.models import F
 
 from connections.link import Link
-from dgxsite.crypto import SecretUnreadable
-from dgxsite.errors import SiteError, Unavailable
+from core.errors import SiteError, Unavailable
+from core.security.crypto import SecretUnreadable
 from jobs import exchange, failpoints, fencing, launching
 from jobs.models import Job
 from jobs.states import Status

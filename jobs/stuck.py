@@ -8,7 +8,7 @@ may be quite right, so it is a question to people and not a state.
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from dgxsite import isolation
+from core.background import isolation
 from jobs import tally, telling
 from jobs.models import Job, LogChunk
 from jobs.states import Status

@@ -5,7 +5,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper
-from dgxsite import turns
+from core.background import task_turns
 from jobs import agent, curving, forgetting, measuring, stuck, watching, wishes
 
 
@@ -16,7 +16,7 @@ def look() -> None:
 
 
 @shared_task(name="jobs.mark_unseen")
-@turns.short
+@task_turns.short
 def mark_unseen() -> None:
     """In a worker: say `unknown` of jobs whose machine no keeper sees."""
     try:
@@ -26,7 +26,7 @@ def mark_unseen() -> None:
 
 
 @shared_task(name="jobs.measure")
-@turns.short
+@task_turns.short
 def measure() -> None:
     """Every 20 s, in every keeper: add up what jobs used, and look for GPUs that are wished for."""
     held = keeper.current()
@@ -40,7 +40,7 @@ def measure() -> None:
 
 
 @shared_task(name="jobs.look_for_stuck")
-@turns.long
+@task_turns.long
 def look_for_stuck() -> None:
     """In a worker: tell of jobs that look stuck or take long."""
     try:
@@ -50,7 +50,7 @@ def look_for_stuck() -> None:
 
 
 @shared_task(name="jobs.read_scalars")
-@turns.long
+@task_turns.long
 def read_scalars() -> None:
     """In a worker: read what jobs printed on into their curves."""
     try:
@@ -60,7 +60,7 @@ def read_scalars() -> None:
 
 
 @shared_task(name="jobs.forget")
-@turns.long
+@task_turns.long
 def forget() -> None:
     """Every hour: drop logs and jobs whose time is over."""
     try:

@@ -7,7 +7,7 @@ stopped it knows. Nor is a failure that another try follows: only the last one n
 
 from typing import Any
 
-from dgxsite.formats import duration
+from core.formats import duration
 from jobs import escapes, finishing, lines
 from jobs.models import Job, JobChange
 from jobs.representation import as_event

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from connections import ssh
 from connections.link import Link
-from dgxsite import isolation
+from core.background import isolation
 from jobs import announce, exchange, failpoints, fencing, granting, log_budget, logs, remote
 from jobs.beginnings import Beginnings
 from jobs.history import History

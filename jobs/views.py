@@ -15,7 +15,7 @@ from accounts.policy import Caller
 from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context
-from dgxsite.times import iso
+from core.times import iso
 from jobs import figures, lines, log_page, machine_tabs, pages, queue_views, services
 from jobs.choices import Choice
 from jobs.models import TRASH, Job

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from connections.models import Status as ConnectionStatus
-from dgxsite import isolation
+from core.background import isolation
 from jobs import announce, logs
 from jobs.models import Job, JobQuerySet
 from jobs.states import Reason, Status

@@ -12,8 +12,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from accounts.authentication import caller_from_page
-from dgxsite.errors import Conflict
-from dgxsite.numbers import whole
+from core.errors import Conflict
+from core.numbers import whole
 from jobs import wishes
 
 # As in the API's grammar.

@@ -15,8 +15,8 @@ from accounts import audit
 from accounts.policy import Caller
 from connections import services as connections
 from connections.models import Connection
-from dgxsite import isolation
-from dgxsite.errors import Conflict
+from core.background import isolation
+from core.errors import Conflict
 from jobs.agent import crew
 from jobs.devices import Device
 from jobs.granting import DeviceReader, rules_of

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 
 from accounts.authentication import caller_of, identify
 from connections import services
-from dgxsite.errors import Invalid, NotFound
-from dgxsite.pagination import Page
-from dgxsite.schemas import Printable, Words, ZonelessMoment
+from core.errors import Invalid, NotFound
+from core.pagination import Page
+from core.schemas import Printable, Words, ZonelessMoment
 from metrics import columnar, history, live
 from metrics.collectors.this_machine import this_machine
 

@@ -15,7 +15,8 @@ from django.conf import settings
 from connections import keeper
 from connections.link import Link
 from connections.models import Reason, Transport
-from dgxsite import cleaner, isolation
+from core import cleaner
+from core.background import isolation
 from metrics.collectors import program
 from metrics.collectors.local import LocalCollector
 from metrics.collectors.readings import Sample

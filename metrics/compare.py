@@ -21,10 +21,10 @@ from django.db import connection as database
 from psycopg import sql
 
 from connections.models import Connection
-from dgxsite import times
-from dgxsite.errors import Invalid
-from dgxsite.numbers import whole
-from dgxsite.times import iso
+from core import times
+from core.errors import Invalid
+from core.numbers import whole
+from core.times import iso
 from metrics import columnar, history, rows
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
 from metrics.history import Slice, Span

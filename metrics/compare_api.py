@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 
 from accounts.authentication import caller_of
 from connections import services
-from dgxsite.errors import Invalid
-from dgxsite.schemas import Printable, ZonelessMoment
-from dgxsite.times import iso
+from core.errors import Invalid
+from core.schemas import Printable, ZonelessMoment
+from core.times import iso
 from metrics import columnar, compare, history, spans
 
 router = Router(tags=["metrics"])

@@ -15,10 +15,10 @@ from uuid import UUID
 from accounts.policy import Caller
 from connections import services
 from connections.models import Connection
-from dgxsite import spreadsheet
-from dgxsite.errors import SiteError
-from dgxsite.formats import ABSENT, number, quantity, rate
-from dgxsite.times import iso
+from core import spreadsheet
+from core.errors import SiteError
+from core.formats import ABSENT, number, quantity, rate
+from core.times import iso
 from metrics import charts, compare
 from metrics.compare import Comparison, Item
 

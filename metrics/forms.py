@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from connections.models import Connection
-from dgxsite.fields import MomentField
-from dgxsite.times import iso
+from core.form_fields import MomentField
+from core.times import iso
 from metrics.charts import RANGES
 
 OWN_WINDOW = "own"

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
-from dgxsite.errors import Invalid
-from dgxsite.times import utc
+from core.errors import Invalid
+from core.times import utc
 from metrics import pending, retention, rows
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, STATISTICS
 from metrics.models import Machine

@@ -29,9 +29,10 @@ import redis
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from dgxsite import isolation, live
-from dgxsite.errors import Unavailable
-from dgxsite.redis_patience import ONCE, patience
+from core import topics
+from core.background import isolation
+from core.errors import Unavailable
+from core.redis_patience import ONCE, patience
 from metrics import pace, sessions
 from metrics.collectors.readings import Sample
 from metrics.sessions import Sessions
@@ -258,12 +259,12 @@ class Recorder:
 
     def _push(self, held: Sequence[_Pending]) -> None:
         arguments: list[Any] = [RECENT, KEEP_SECONDS]
-        items: dict[UUID, list[tuple[str, live.Item]]] = defaultdict(list)
+        items: dict[UUID, list[tuple[str, topics.Item]]] = defaultdict(list)
         for one in held:
             machine = str(one.connection_id)
             text = self._numbered(one, machine)
             arguments += (machine, one.epoch, text, one.encoded)
-            item = live.Item(f"{live.CONNECTION_PREFIX}{machine}", "sample", fit(text))
+            item = topics.Item(f"{topics.CONNECTION_PREFIX}{machine}", "sample", fit(text))
             items[one.team_id].append((machine, item))
         answer: Any = _write_script(_redis())(args=arguments)
         refused = {name.decode() for name in answer}
@@ -274,7 +275,9 @@ class Recorder:
         finally:
             # Whatever becomes of it, these samples are in Redis, and are told.
             for team_id, of_team in items.items():
-                live.publish(team_id, [item for machine, item in of_team if machine not in refused])
+                topics.publish(
+                    team_id, [item for machine, item in of_team if machine not in refused]
+                )
 
     def _write_sessions(self, ids: Iterable[UUID], refused: Collection[str]) -> None:
         due = self.sessions.due([id for id in ids if str(id) not in refused])
@@ -327,7 +330,7 @@ def _write_script(client: redis.Redis) -> Any:
     return client.register_script(_WRITE)
 
 
-def fit(text: bytes, room: int = live.MAX_DATA_BYTES) -> bytes:
+def fit(text: bytes, room: int = topics.MAX_DATA_BYTES) -> bytes:
     """A sample that fits one socket frame: of too many processes and slices the biggest stay."""
     if len(text) <= room:
         return text

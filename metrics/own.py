@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dgxsite.formats import level, number, quantity, size_pair
+from core.formats import level, number, quantity, size_pair
 from metrics.panels import Gauge, Meter, gauges
 
 _GPU_NAMES = (

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dgxsite.formats import ABSENT, number, quantity, share, size, size_pair
-from dgxsite.formats import level as level_of
+from core.formats import ABSENT, number, quantity, share, size, size_pair
+from core.formats import level as level_of
 
 BARS = 60
 NOT_REPORTED = "not reported by this GPU"

@@ -16,8 +16,8 @@ from django.db import OperationalError, connection, transaction
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
-from dgxsite import claims
-from dgxsite.waiting import outside_database
+from core.background import claims
+from core.web.waiting import outside_database
 
 logger = logging.getLogger(__name__)
 

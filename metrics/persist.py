@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from psycopg import sql
 
-from dgxsite import cleaner
+from core import cleaner
 from metrics import pending, tiers
 from metrics.live import unsaved_readings
 from metrics.models import GpuIdentity

@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import Q
 from psycopg import sql
 
-from dgxsite import isolation
+from core.background import isolation
 from metrics import partitions
 from metrics.models import Machine, Retention
 from metrics.partitions import Table

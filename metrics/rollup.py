@@ -16,7 +16,7 @@ from functools import partial
 from django.db import connection, transaction
 from psycopg import sql
 
-from dgxsite import isolation
+from core.background import isolation
 from metrics import partitions, pending, rows
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, STATISTICS
 from metrics.partitions import Table

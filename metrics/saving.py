@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from psycopg.errors import CheckViolation
 from redis.exceptions import RedisError
 
-from dgxsite import isolation
+from core.background import isolation
 from metrics.models import Machine
 from metrics.unsaved import R, W, Windows
 

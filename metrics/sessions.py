@@ -17,7 +17,7 @@ from uuid import UUID
 
 import orjson
 
-from dgxsite import isolation
+from core.background import isolation
 from metrics.collectors.readings import MAX_WHOLE, Network, Sample, iso_utc
 
 # Names of interfaces that are remembered beyond those of the newest sample.

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from dgxsite.formats import number
+from core.formats import number
 
 POINTS = 30
 HEIGHT = 24

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dgxsite.formats import share
+from core.formats import share
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper
-from dgxsite import pulse, turns
+from core.background import heartbeats, task_turns
 from metrics import persist, retention, rollup, tiers
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="metrics.poll")
-@turns.short
+@task_turns.short
 def poll() -> None:
     """Every 2 s, in every keeper: look for machines that went silent, and show that the clock runs.
 
@@ -24,11 +24,11 @@ def poll() -> None:
     held = keeper.current()
     if held is not None:
         held.watch()
-    pulse.stamp(pulse.BEAT_KEY)
+    heartbeats.stamp(heartbeats.BEAT_KEY)
 
 
 @shared_task(name="metrics.persist")
-@turns.short
+@task_turns.short
 def persist_window() -> None:
     """Every 20 s, in every keeper: write the windows that have ended."""
     held = keeper.current()
@@ -42,7 +42,7 @@ def persist_window() -> None:
 
 
 @shared_task(name="metrics.roll_up")
-@turns.long
+@task_turns.long
 def roll_up() -> None:
     """Every minute: compute the hours and days that ended or have changed."""
     try:
@@ -52,7 +52,7 @@ def roll_up() -> None:
 
 
 @shared_task(name="metrics.keep_partitions")
-@turns.long
+@task_turns.long
 def keep_partitions() -> None:
     """Every hour: partitions for the days to come, nothing beyond retention."""
     try:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from dgxsite import isolation
+from core.background import isolation
 from metrics.window import Reading, Window, aggregate, window_end
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from accounts.models import Membership, Role, User
 from connections import pages
 from connections.explanations import EXPLANATIONS
 from connections.models import Connection, Status
-from dgxsite.numbers import whole
+from core.numbers import whole
 from metrics import fleet, history_section, live, own, panels, summaries
 from metrics.collectors.this_machine import this_machine as collected
 

@@ -6,8 +6,8 @@ does not resolve now is stored, and judged again when something is sent.
 
 from urllib.parse import SplitResult
 
-from dgxsite import address_policy, hostnames
-from dgxsite.errors import Invalid
+from core.errors import Invalid
+from core.security import address_policy, hostnames
 from notifications import apprise_door, webhooks
 from notifications.chat_services import host_of
 from notifications.models import ChannelKind

@@ -16,7 +16,7 @@ from accounts.authentication import caller_from_page
 from accounts.back_office import OfTeams
 from accounts.models import Role
 from accounts.policy import Caller
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 from notifications import services
 from notifications.models import Channel, Delivery, Event
 

@@ -10,8 +10,8 @@ from ninja.responses import Status
 from accounts.authentication import caller_of
 from accounts.idempotency import once_prepared
 from accounts.models import Scope
-from dgxsite.errors import Forbidden, Invalid
-from dgxsite.pagination import Page, listing
+from core.errors import Forbidden, Invalid
+from core.pagination import Page, listing
 from notifications import feed, schemas, services
 from notifications.models import Channel
 from notifications.representation import channel_dict, delivery_dict, notification_dict

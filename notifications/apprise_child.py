@@ -19,7 +19,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dgxsite import address_policy
+from core.security import address_policy
 from notifications.chat_services import BY_SCHEME
 
 # Seven times what the plugins and their libraries take, and twenty times the work of a message.

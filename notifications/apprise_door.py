@@ -11,8 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-from dgxsite import address_policy, cleaner
-from dgxsite.waiting import outside_database
+from core import cleaner
+from core.security import address_policy
+from core.web.waiting import outside_database
 from notifications import letters, no_answer
 from notifications.chat_services import BY_SCHEME, host_of
 from notifications.kinds import Severity

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from dgxsite import claims
+from core.background import claims
 from notifications.models import ChannelKind, Delivery, DeliveryStatus
 
 _TURN = 1684500839

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import Membership
-from dgxsite import cleaner, isolation
-from dgxsite.crypto import SecretUnreadable
+from core import cleaner
+from core.background import isolation
+from core.security.crypto import SecretUnreadable
 from notifications import apprise_door, claiming, mails, resting, webhooks
 from notifications.claiming import CLAIM_SECONDS
 from notifications.events import notify

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from django.db import close_old_connections
 from django.utils import timezone
 
-from dgxsite import isolation, own_connection
-from dgxsite.loops import Loop
+from core.background import isolation, own_connection
+from core.background.threads import Loop
 from notifications import claiming, delivery
 from notifications.models import Delivery
 from notifications.outcome import Outcome

@@ -13,8 +13,8 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from accounts.models import Team, User
-from dgxsite import cleaner
-from dgxsite.mail import sends_mail
+from core import cleaner
+from core.mail import sends_mail
 from notifications import nudge, recipients
 from notifications.kinds import BY_NAME, Kind, Severity, Way
 from notifications.models import Channel, Delivery, Event, Notification

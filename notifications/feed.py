@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from dgxsite import live
+from core import topics
 from notifications import recipients
 from notifications.models import Notification
 from notifications.representation import notification_dict
@@ -43,14 +43,14 @@ def mark_read(user_id: int, event_ids: Sequence[UUID] | None = None) -> int:
 def state(user_id: int) -> bytes:
     """The first answer to a subscription: the latest, and how many are unread."""
     latest = [_short(row) for row in of(user_id)[:LATEST]]
-    while len(data := _json(latest, unread(user_id))) > live.MAX_DATA_BYTES:
+    while len(data := _json(latest, unread(user_id))) > topics.MAX_DATA_BYTES:
         latest.pop()
     return data
 
 
 def push_state(user_id: int) -> None:
     """Show the person's pages the list as it is now."""
-    live.publish_to_person(user_id, [live.Item(live.NOTIFICATIONS, "state", state(user_id))])
+    topics.publish_to_person(user_id, [topics.Item(topics.NOTIFICATIONS, "state", state(user_id))])
 
 
 def push_event(event_id: UUID) -> None:
@@ -65,7 +65,9 @@ def push_event(event_id: UUID) -> None:
                 "quiet": row.user_id in quiet,
             }
         )
-        live.publish_to_person(row.user_id, [live.Item(live.NOTIFICATIONS, "notification", data)])
+        topics.publish_to_person(
+            row.user_id, [topics.Item(topics.NOTIFICATIONS, "notification", data)]
+        )
 
 
 def _short(row: Notification) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from django import forms
 
 from accounts.models import Role, Team, User
 from accounts.policy import roles_from
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 from notifications.kinds import KINDS, Way
 from notifications.models import Channel, ChannelKind
 from notifications.representation import MASK, taken

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from dgxsite.times import iso
+from core.times import iso
 from notifications.models import Event
 
 

@@ -8,7 +8,7 @@ import smtplib
 from django.core.mail import EmailMessage
 
 from accounts.models import User
-from dgxsite.waiting import outside_database
+from core.web.waiting import outside_database
 from notifications import letters
 from notifications.models import Event
 from notifications.outcome import Outcome

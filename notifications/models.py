@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import teams_with
-from dgxsite import crypto
+from core.security import crypto
 from notifications.kinds import Severity, Way
 
 

@@ -8,7 +8,7 @@ test would be a scanner of the network that the site stands in. The site's log s
 import logging
 import time
 
-from dgxsite.waiting import outside_database
+from core.web.waiting import outside_database
 from notifications.outcome import Outcome
 
 logger = logging.getLogger(__name__)

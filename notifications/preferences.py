@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import time
 
 from accounts.models import User
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from notifications.kinds import KINDS, Kind, Way
 from notifications.models import Choice, QuietHours
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dgxsite.times import iso
+from core.times import iso
 from notifications.kinds import KINDS, Way
 from notifications.models import Channel, Delivery, Notification
 

@@ -1,6 +1,6 @@
 """Bring the channels' addresses and secrets under the newest encryption key."""
 
-from dgxsite.rotation import Rotated, rotate_rows
+from core.security.key_rotation import Rotated, rotate_rows
 from notifications.models import Channel
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
 
-from dgxsite.schemas import Input, Name, Output, Printable
+from core.schemas import Input, Name, Output, Printable
 from notifications.kinds import KINDS, Way
 
 ChannelKind = Literal["apprise", "webhook"]

@@ -19,9 +19,9 @@ from django.utils import timezone
 from accounts import audit, limits
 from accounts.models import Role, Scope, Team
 from accounts.policy import Caller, may, roles_from, teams_with
-from dgxsite.errors import Forbidden, Invalid, NotFound
-from dgxsite.failures import conflict
-from dgxsite.slots import Places
+from core.errors import Forbidden, Invalid, NotFound
+from core.failures import conflict
+from core.web.slots import Places
 from notifications import addresses, delivery, kinds, resting
 from notifications.kinds import KINDS, Severity, Way
 from notifications.models import Channel, ChannelKind, Choice, Delivery, Event

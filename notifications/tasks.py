@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import close_old_connections
 
-from dgxsite import turns
+from core.background import task_turns
 from notifications import retention
 from notifications.dispatch import dispatcher
 
@@ -15,7 +15,7 @@ def deliver() -> None:
 
 
 @shared_task(name="notifications.forget")
-@turns.long
+@task_turns.long
 def forget() -> None:
     """Every hour: drop what is older than the retention."""
     try:

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.authentication import caller_from_page
 from accounts.models import Membership, Role, User
-from dgxsite.errors import Forbidden, NotFound, SiteError
-from dgxsite.mail import sends_mail
+from core.errors import Forbidden, NotFound, SiteError
+from core.mail import sends_mail
 from notifications import feed, preferences, services
 from notifications.forms import ChannelForm, QuietHoursForm
 from notifications.kinds import Way

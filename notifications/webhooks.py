@@ -19,8 +19,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 import orjson
 from django.conf import settings
 
-from dgxsite import address_policy
-from dgxsite.waiting import outside_database
+from core.security import address_policy
+from core.web.waiting import outside_database
 from notifications import letters, no_answer
 from notifications.models import Channel, Event
 from notifications.outcome import Outcome

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from accounts.authentication import caller_from_page
 from accounts.back_office import OfTeams
 from accounts.policy import Caller
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 from projects import drafts, hidden, services
 from projects.models import Project
 from projects.schemas import ProjectIn

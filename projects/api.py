@@ -9,8 +9,8 @@ from ninja.responses import Status
 
 from accounts.authentication import caller_of
 from accounts.idempotency import once_prepared
-from dgxsite.errors import Conflict
-from dgxsite.pagination import listing
+from core.errors import Conflict
+from core.pagination import listing
 from projects import choices, config, drafts, schemas, services
 from projects.models import Project
 from projects.representation import as_dict, etag

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dgxsite.errors import FieldError, Invalid, TooLarge
-from dgxsite.secret_names import hidden
-from dgxsite.waiting import outside_database
+from core.errors import FieldError, Invalid, TooLarge
+from core.security.secret_names import hidden
+from core.web.waiting import outside_database
 from projects import json_lines
 from projects.json_lines import Document, Problem
 

@@ -18,8 +18,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import caller_from_page
 from accounts.policy import Caller
-from dgxsite.errors import Conflict, SiteError, TooLarge, TooMany
-from dgxsite.numbers import whole
+from core.errors import Conflict, SiteError, TooLarge, TooMany
+from core.numbers import whole
 from projects import config, differences, hidden, pages, schema_checks, services
 from projects.json_lines import Problem
 from projects.models import Project

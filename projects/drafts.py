@@ -13,8 +13,8 @@ from accounts.policy import Caller
 from connections import folders, visits
 from connections import services as machines
 from connections.models import Connection, Reason
-from dgxsite import cleaner
-from dgxsite.errors import FieldError, Invalid
+from core import cleaner
+from core.errors import FieldError, Invalid
 from projects import hidden, schema_checks
 from projects.models import Project
 

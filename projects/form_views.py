@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import caller_from_page
 from accounts.policy import forbidden
-from dgxsite.errors import Conflict, Forbidden, NotFound, SiteError
+from core.errors import Conflict, Forbidden, NotFound, SiteError
 from projects import pages, services
 from projects.forms import ProjectForm
 from projects.models import Project

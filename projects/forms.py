@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from accounts.models import User
 from connections.models import Connection
-from dgxsite.errors import SiteError
+from core.errors import SiteError
 from projects.models import Project
 from projects.schemas import LONGEST_DESCRIPTION, ProjectIn
 

@@ -4,8 +4,8 @@ What is sent back with the stars still in place keeps its stored value, letter b
 texts that are no JSON pass as they are.
 """
 
-from dgxsite.errors import Invalid
-from dgxsite.secret_names import MASK, Path, fits, hidden, still_masked
+from core.errors import Invalid
+from core.security.secret_names import MASK, Path, fits, hidden, still_masked
 from projects import config, json_lines
 
 _STARS = f'"{MASK}"'

@@ -1,6 +1,6 @@
 """Strict JSON with line numbers: the value of a text, or every mistake and where it stands.
 
-Takes exactly what `dgxsite.strict_json` takes as a request's body, which says no line. A mistake
+Takes exactly what `core.strict_json` takes as a request's body, which says no line. A mistake
 of grammar ends the reading; one of meaning (a key twice, NaN, a number that is too large) is noted
 and the reading goes on, so that a person sees all of them at once. Touches nothing.
 """
@@ -12,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
-from dgxsite import strict_json
+from core import strict_json
 
 # One level less than a request's body may have: the API carries the object inside another one.
 DEPTH = strict_json.DEPTH - 1

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dgxsite import secret_names
-from dgxsite.times import iso
+from core.security import secret_names
+from core.times import iso
 from projects.models import Project
 
 

@@ -5,7 +5,7 @@ Each is a process of its own for up to ten seconds; without a schema there is no
 
 from accounts import limits
 from accounts.policy import Caller
-from dgxsite.slots import Places
+from core.web.slots import Places
 from projects import config
 from projects.config import Written
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
 
-from dgxsite.pagination import Page
-from dgxsite.schemas import Input, Name, Output, Printable, printable, prose
+from core.pagination import Page
+from core.schemas import Input, Name, Output, Printable, printable, prose
 
 LONGEST_DESCRIPTION = 2000
 

@@ -21,9 +21,9 @@ from accounts.policy import Caller, one, one_locked
 from connections import folders, ssh
 from connections import services as machines
 from connections.models import Connection
-from dgxsite import cleaner
-from dgxsite.errors import Conflict, SiteError, TooMany, Unavailable
-from dgxsite.failures import conflict
+from core import cleaner
+from core.errors import Conflict, SiteError, TooMany, Unavailable
+from core.failures import conflict
 from projects import attached, drafts
 from projects.models import Project
 

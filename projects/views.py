@@ -17,7 +17,7 @@ from accounts.authentication import caller_from_page
 from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context
-from dgxsite.errors import Forbidden, NotFound, SiteError
+from core.errors import Forbidden, NotFound, SiteError
 from projects import attached, config_views, pages, services
 from projects.models import LONG_TEXTS, Status
 

@@ -15,7 +15,9 @@ import connections.nudge
 import exports.nudge
 import jobs.nudge
 import notifications.nudge
-from dgxsite import isolation, known_callers, redis_patience
+from core import redis_patience
+from core.background import isolation
+from core.web import known_callers
 
 # What the product sends after its answer, each on a thread of its own.
 SENDERS = [module._sender for module in (

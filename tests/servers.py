@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from dgxsite import children, embedded, servers
+from core import embedded
+from dgxsite import children, servers
 
 POSTGRES_VARIABLE = "DGX_TEST_POSTGRES"
 _START_SECONDS = 60

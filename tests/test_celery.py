@@ -15,7 +15,8 @@ from django.db import connection
 
 from connections import nudge
 from connections.models import Connection, Keeper
-from dgxsite import children, pulse
+from core.background import heartbeats
+from dgxsite import children
 from tests.factories import make_connection
 from tests.waiting import until
 
@@ -43,12 +44,12 @@ def test_ticks_reach_a_keeper_in_another_process(redis_client: redis.Redis) -> N
     worker = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", "--without-gossip")
     with celery(*worker, "--without-mingle"):
         until(Keeper.objects.exists, seconds=START_SECONDS)
-        assert redis_client.get(pulse.BEAT_KEY) is None
+        assert redis_client.get(heartbeats.BEAT_KEY) is None
         with celery("beat", "--scheduler", "celery.beat:Scheduler", "--pidfile="):
             # The clock says itself that it starts; what follows is the keeper hearing it.
-            until(lambda: redis_client.get(pulse.BEAT_KEY) is not None, seconds=START_SECONDS)
-            first = redis_client.get(pulse.BEAT_KEY)
-            until(lambda: redis_client.get(pulse.BEAT_KEY) != first, seconds=START_SECONDS)
+            until(lambda: redis_client.get(heartbeats.BEAT_KEY) is not None, seconds=START_SECONDS)
+            first = redis_client.get(heartbeats.BEAT_KEY)
+            until(lambda: redis_client.get(heartbeats.BEAT_KEY) != first, seconds=START_SECONDS)
     # Stopped cleanly, the keeper gave its lease back.
     assert not Keeper.objects.exists()
 

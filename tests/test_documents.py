@@ -12,20 +12,7 @@ from django.core.management import get_commands
 
 from dgxsite import programs
 from dgxsite.api import api
-
-ROOT = Path(__file__).resolve().parent.parent
-# Read by programs that we run, and by the shell of the containers.
-_PACKAGES = (
-    "accounts",
-    "alerts",
-    "connections",
-    "dgxsite",
-    "exports",
-    "metrics",
-    "jobs",
-    "projects",
-    "usage",
-)
+from tests.product import PACKAGES, ROOT
 
 
 def _text(name: str) -> str:
@@ -35,7 +22,7 @@ def _text(name: str) -> str:
 def _settings_in_code() -> set[str]:
     """The first argument of every call of an `env_…` function."""
     names = set()
-    for package in _PACKAGES:
+    for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and (name := _setting_of(node)):

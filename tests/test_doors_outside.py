@@ -1,21 +1,17 @@
 """The doors to what is not PostgreSQL, read from the source: whoever waits has given back first.
 
 A call that may wait – for a machine, a program, a name server, a mail server, time itself – stands
-in a function under `dgxsite.waiting.outside_database`, or here with the reason why it need not.
+in a function under `core.web.waiting.outside_database`, or here with the reason why it need not.
 """
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PRODUCT = (
-    *("accounts", "alerts", "connections", "dgxsite", "exports", "jobs", "metrics"),
-    *("notifications", "projects", "usage"),
-)
+from tests.product import PACKAGES, ROOT
+
 WRAPPER = "outside_database"
 
 # Modules that are nothing but ways to wait; of `module.name`, these names do not.
@@ -45,7 +41,7 @@ ELSEWHERE: dict[tuple[str, str | None], str] = {
     ("dgxsite/supervisor.py", None): "the supervisor's, which knows no database",
     ("dgxsite/database_copy.py", None): "a command that is given to pg_dump and back",
     ("dgxsite/management/commands/up.py", None): "the supervisor's, before there is a database",
-    ("dgxsite/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
+    ("core/security/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
     ("connections/nudge.py", "_send"): "a thread of its own, which asks the database afterwards",
     ("exports/nudge.py", "_send"): "a thread of its own, which knows no database",
     ("jobs/nudge.py", "_send"): "a thread of its own, which knows no database",
@@ -128,7 +124,7 @@ def _dotted(node: ast.expr) -> str:
 
 
 def everything() -> list[Call]:
-    paths = [path for package in PRODUCT for path in sorted((ROOT / package).rglob("*.py"))]
+    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return [
         call
         for path in paths
@@ -139,7 +135,7 @@ def everything() -> list[Call]:
 def test_who_waits_outside_postgresql_has_given_back() -> None:
     wrong = [call for call in everything() if not call.is_wrapped and not call.is_explained]
     said = "\n".join(f"{call.path}:{call.line} {call.what}" for call in wrong)
-    assert not wrong, f"put these under dgxsite.waiting.{WRAPPER}, or say why not:\n{said}"
+    assert not wrong, f"put these under core.web.waiting.{WRAPPER}, or say why not:\n{said}"
 
 
 def test_reasons_are_still_needed() -> None:
@@ -190,11 +186,11 @@ def test_every_way_over_ssh_gives_back() -> None:
 
 def test_streamed_answers_come_from_one_place() -> None:
     found = set()
-    for package in PRODUCT:
+    for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and _dotted(node.func).split(".")[-1] in {
                     "StreamingHttpResponse", "FileResponse",
                 }:  # fmt: skip
                     found.add(path.relative_to(ROOT).as_posix())
-    assert found == {"dgxsite/streaming.py"}
+    assert found == {"core/web/streaming.py"}

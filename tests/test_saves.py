@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.test_doors_outside import PRODUCT, ROOT
+from tests.product import PACKAGES, ROOT
 
 # Module and function → why nothing of others is written back.
 WHOLE: dict[tuple[str, str], str] = {
@@ -49,7 +49,7 @@ def _is_whole(call: ast.Call) -> bool:
 def everything() -> list[tuple[str, str, int]]:
     return [
         (path.relative_to(ROOT).as_posix(), function, line)
-        for package in PRODUCT
+        for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
         if "migrations" not in path.parts
         for function, line in whole_saves(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from django.utils import timezone
 from ninja import Query, Router
 
 from accounts.authentication import caller_of
-from dgxsite.pagination import Page
+from core.pagination import Page
 from usage import schemas, services
 
 router = Router(tags=["usage"])

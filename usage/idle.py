@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 from psycopg import sql
 
-from dgxsite.pagination import Page
+from core.pagination import Page
 from metrics.history import Span
 from usage.report import ROWS, Scope, parameters
 

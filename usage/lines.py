@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dgxsite.formats import ABSENT, number, quantity, share, size
+from core.formats import ABSENT, number, quantity, share, size
 from usage import representation
 from usage.models import UsageSettings
 from usage.report import Line, Scope

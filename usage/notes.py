@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dgxsite import cleaner
+from core import cleaner
 from metrics.collectors.readings import Gpu, MigDevice, Process, Sample
 
 # What a `smallint` holds; an index beyond it is a machine's nonsense, not a GPU.

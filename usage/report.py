@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from psycopg import sql
 
 from connections.models import Connection
-from dgxsite.pagination import Page
+from core.pagination import Page
 from metrics.history import Span
 from metrics.models import Machine
 from usage.grouping import GROUPINGS, KEYS, Grouping

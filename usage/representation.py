@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from dgxsite.times import iso
+from core.times import iso
 from usage.idle import Holder
 from usage.models import UsageSettings
 from usage.report import Line, Scope

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dgxsite.schemas import Moment, Output
+from core.schemas import Moment, Output
 
 GroupBy = Literal["user", "container", "machine", "gpu", "week", "day"]
 

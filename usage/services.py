@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.policy import Caller
 from connections import services as connections
-from dgxsite.pagination import Page
-from dgxsite.times import iso
+from core.pagination import Page
+from core.times import iso
 from metrics import history
 from metrics.history import Span
 from usage import idle, representation

@@ -7,14 +7,14 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import keeper
-from dgxsite import turns
+from core.background import task_turns
 from usage import noting, tables
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="usage.save")
-@turns.short
+@task_turns.short
 def save_minutes() -> None:
     """Every 20 s, in every keeper: write the minutes that have ended."""
     held = keeper.current()
@@ -28,7 +28,7 @@ def save_minutes() -> None:
 
 
 @shared_task(name="usage.keep_partitions")
-@turns.long
+@task_turns.long
 def keep_partitions() -> None:
     """Every hour: partitions for the days to come, none beyond retention."""
     try:

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_GET
 
 from accounts import current_team
 from accounts.authentication import caller_from_page
-from dgxsite import spreadsheet, times
-from dgxsite.errors import Invalid
-from dgxsite.numbers import whole
-from dgxsite.pagination import LARGEST_OFFSET, Page
+from core import spreadsheet, times
+from core.errors import Invalid
+from core.numbers import whole
+from core.pagination import LARGEST_OFFSET, Page
 from metrics.history import Span
 from usage import download, idle, lines, services
 from usage.grouping import GROUPINGS

@@ -8,7 +8,7 @@ from typing import Any
 import django.utils.timezone
 from django.db import migrations, models
 
-from dgxsite import crypto
+from core.security import crypto
 
 _BEFORE = "mfa.authenticator"
 _SECRETS = ("secret", "seed")

@@ -10,7 +10,7 @@ from typing import Any
 import django.db.models.deletion
 from django.db import migrations, models
 
-from dgxsite import crypto
+from core.security import crypto
 
 _LONGEST_CHAIN = 4
 

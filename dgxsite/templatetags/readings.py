@@ -1,4 +1,4 @@
-"""Template filters for readings: the functions of `dgxsite.formats`, and the graphics' geometry."""
+"""Template filters for readings: the functions of `core.formats`, and the graphics' geometry."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from django import template
 from django.utils import timezone
 
-from dgxsite import formats
-from dgxsite.times import iso
+from core import formats
+from core.times import iso
 
 register = template.Library()
 

@@ -9,10 +9,19 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from .amd import MAX_GPUS, MAX_INDEX, load_json
-from .nvidia import text
-from .readings import Gpu
-from .tokens import CELSIUS, MEBIBYTES, MEGAHERTZ, PERCENT, WATTS, Quantity, Refusals, number
+from metrics.collectors.amd import MAX_GPUS, MAX_INDEX, load_json
+from metrics.collectors.nvidia import text
+from metrics.collectors.readings import Gpu
+from metrics.collectors.tokens import (
+    CELSIUS,
+    MEBIBYTES,
+    MEGAHERTZ,
+    PERCENT,
+    WATTS,
+    Quantity,
+    Refusals,
+    number,
+)
 
 Block = Mapping[str, Any]
 # Sample field → where the metric document may hold it.

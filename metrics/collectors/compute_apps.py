@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import nvidia
-from .nvidia_csv import split_row
-from .readings import Process
-from .tokens import MEBIBYTES, Refusals, whole
+from metrics.collectors import nvidia
+from metrics.collectors.nvidia_csv import split_row
+from metrics.collectors.readings import Process
+from metrics.collectors.tokens import MEBIBYTES, Refusals, whole
 
 # The pid comes first because the program on the machine looks up its owner; the name comes last
 # because it may hold a comma. Rows of one pass carry one timestamp.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from .readings import Disk
+from metrics.collectors.readings import Disk
 
 # GNU, busybox and BSD all print source, blocks, used, available, percent and mount; a type column
 # (-T) may follow the first, and blanks may be in the source and in the mount.

@@ -6,8 +6,8 @@ Age is counted in frames of the machine itself, so that a slow network ages noth
 import math
 from dataclasses import dataclass
 
-from .readings import Health
-from .tokens import words
+from metrics.collectors.readings import Health
+from metrics.collectors.tokens import words
 
 NOT_FOUND = "not found"
 NO_ANSWER = "no answer"

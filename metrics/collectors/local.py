@@ -8,10 +8,20 @@ from typing import TypeVar
 
 import psutil
 
-from . import nvml, proc
-from .network import preferred
-from .nvidia import gpu_of
-from .readings import Battery, Cpu, Disk, Gpu, Health, Memory, Network, Process, Sample
+from metrics.collectors import nvml, proc
+from metrics.collectors.network import preferred
+from metrics.collectors.nvidia import gpu_of
+from metrics.collectors.readings import (
+    Battery,
+    Cpu,
+    Disk,
+    Gpu,
+    Health,
+    Memory,
+    Network,
+    Process,
+    Sample,
+)
 
 # Disks change slowly, and a dead network file system would hold up every sample.
 SLOW_EVERY_SAMPLES = 5

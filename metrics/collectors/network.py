@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
-from . import proc
-from .allowance import Names
-from .health import frames_in
-from .readings import MAX_WHOLE, Network
+from metrics.collectors import proc
+from metrics.collectors.allowance import Names
+from metrics.collectors.health import frames_in
+from metrics.collectors.readings import MAX_WHOLE, Network
 
 _PORT_LINE = re.compile(
     r"^/sys/class/infiniband/([^/\s]{1,64})/ports/([0-9]{1,4})/counters/"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from . import throttle
-from .readings import Gpu, Memory, MigDevice
-from .tokens import (
+from metrics.collectors import throttle
+from metrics.collectors.readings import Gpu, Memory, MigDevice
+from metrics.collectors.tokens import (
     CELSIUS,
     MEBIBYTES,
     MEGAHERTZ,

@@ -7,8 +7,8 @@ over the drivers: `nvidia-smi --help-query-gpu` and the captures of drivers 352 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from . import nvidia
-from .tokens import Refusals
+from metrics.collectors import nvidia
+from metrics.collectors.tokens import Refusals
 
 # What the program asks for. The name goes last: it is the one value that may hold a comma.
 GPU_FIELDS = (

@@ -7,11 +7,19 @@ Four outputs of the tool arrive side by side: the CSV stream (live values), comp
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import compute_apps, docker_ps, nvidia, nvidia_csv, nvidia_list, nvidia_xml, owners
-from .allowance import Names
-from .health import NOT_FOUND, Source, frames_in
-from .readings import Gpu, Memory, MigDevice, Process
-from .tokens import Refusals
+from metrics.collectors import (
+    compute_apps,
+    docker_ps,
+    nvidia,
+    nvidia_csv,
+    nvidia_list,
+    nvidia_xml,
+    owners,
+)
+from metrics.collectors.allowance import Names
+from metrics.collectors.health import NOT_FOUND, Source, frames_in
+from metrics.collectors.readings import Gpu, Memory, MigDevice, Process
+from metrics.collectors.tokens import Refusals
 
 MAX_GPUS = 64
 MAX_APPS = 1024

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from .readings import MigDevice
+from metrics.collectors.readings import MigDevice
 
 MAX_GPUS = 256
 MAX_MIG_DEVICES = 256

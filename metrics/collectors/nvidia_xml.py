@@ -13,10 +13,10 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from . import nvidia, throttle
-from .nvidia_list import MAX_MIG_DEVICES
-from .readings import MigDevice, Process
-from .tokens import FAILED, MEBIBYTES, UNSUPPORTED, Refusals, whole
+from metrics.collectors import nvidia, throttle
+from metrics.collectors.nvidia_list import MAX_MIG_DEVICES
+from metrics.collectors.readings import MigDevice, Process
+from metrics.collectors.tokens import FAILED, MEBIBYTES, UNSUPPORTED, Refusals, whole
 
 # Query name → the elements that hold the same value.
 PATHS: dict[str, tuple[str, ...]] = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pynvml
 
-from . import throttle
-from .nvidia import Reading
-from .readings import MigDevice, Process
+from metrics.collectors import throttle
+from metrics.collectors.nvidia import Reading
+from metrics.collectors.readings import MigDevice, Process
 
 # What the library answers where a value does not exist, as opposed to cannot be read now.
 _UNSUPPORTED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_INVALID_ARGUMENT)

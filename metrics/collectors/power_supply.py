@@ -6,7 +6,7 @@ Units of the kernel's ABI (Documentation/ABI/testing/sysfs-class-power): ÂµWh, Â
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from .readings import MAX_WHOLE, Battery
+from metrics.collectors.readings import MAX_WHOLE, Battery
 
 Supply = dict[str, str]
 _PREFIX = "POWER_SUPPLY_"

@@ -6,7 +6,7 @@ machine is tens of kilobytes and comes every two seconds. Formats: proc(5).
 
 from typing import NamedTuple
 
-from .readings import MAX_WHOLE, Memory
+from metrics.collectors.readings import MAX_WHOLE, Memory
 
 KIB = 1024
 MAX_INTERFACES = 512

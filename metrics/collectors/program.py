@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import compute_apps, nvidia_csv, nvidia_xml, rocm_smi
+from metrics.collectors import compute_apps, nvidia_csv, nvidia_xml, rocm_smi
 
 # One byte of this on stdin every HEARTBEAT_SECONDS keeps the program alive. (No newline and no
 # space: the shell's command substitution would swallow it.)

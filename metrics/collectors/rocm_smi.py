@@ -7,10 +7,10 @@ first (captures of the four are in tests/captures). All values are strings.
 from collections.abc import Mapping
 from itertools import islice
 
-from .amd import MAX_GPUS, MAX_INDEX, load_json
-from .nvidia import text
-from .readings import Gpu
-from .tokens import (
+from metrics.collectors.amd import MAX_GPUS, MAX_INDEX, load_json
+from metrics.collectors.nvidia import text
+from metrics.collectors.readings import Gpu
+from metrics.collectors.tokens import (
     BYTES,
     CELSIUS,
     MEGAHERTZ,

@@ -9,16 +9,16 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
-from . import amd_smi, df, docker_ps, power_supply, proc, rocm_smi
-from .allowance import Names
-from .documents import Documents, lines
-from .framing import Framing, Record
-from .health import Source, frames_in
-from .network import MAX_PAYLOAD as MAX_NAMES_PAYLOAD
-from .network import NetworkFeed
-from .nvidia_feed import NvidiaFeed
-from .readings import Battery, Cpu, Disk, Gpu, Health, Sample
-from .tokens import MEGAHERTZ, Refusals, number, words
+from metrics.collectors import amd_smi, df, docker_ps, power_supply, proc, rocm_smi
+from metrics.collectors.allowance import Names
+from metrics.collectors.documents import Documents, lines
+from metrics.collectors.framing import Framing, Record
+from metrics.collectors.health import Source, frames_in
+from metrics.collectors.network import MAX_PAYLOAD as MAX_NAMES_PAYLOAD
+from metrics.collectors.network import NetworkFeed
+from metrics.collectors.nvidia_feed import NvidiaFeed
+from metrics.collectors.readings import Battery, Cpu, Disk, Gpu, Health, Sample
+from metrics.collectors.tokens import MEGAHERTZ, Refusals, number, words
 
 # Clocks of processors that are averaged.
 MAX_CLOCKS = 4096

@@ -9,9 +9,9 @@ from typing import Any
 
 import psutil
 
-from . import local, nvml
-from .nvidia import Reading, gpu_of
-from .readings import Gpu, Memory, iso_utc
+from metrics.collectors import local, nvml
+from metrics.collectors.nvidia import Reading, gpu_of
+from metrics.collectors.readings import Gpu, Memory, iso_utc
 
 # Two callers a few milliseconds apart share one answer: psutil measures since the last question.
 _SHORTEST_SECONDS = 0.5

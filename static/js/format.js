@@ -1,4 +1,4 @@
-// Numbers as people read them; dgxsite/formats.py says the same on the server.
+// Numbers as people read them; core/formats.py says the same on the server.
 // Values come in base units (bytes, watts, percent); an absent one is an em dash, never a zero.
 
 export const ABSENT = "—";

@@ -21,7 +21,7 @@ from accounts import invitations, services
 from accounts.back_office import Told
 from accounts.models import ApiToken, AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
-from dgxsite.errors import Conflict
+from core.errors import Conflict
 from tests import factories
 from tests.access.cast import Cast, make_cast
 

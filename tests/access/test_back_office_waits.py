@@ -27,8 +27,8 @@ from pytest_django import Settings
 from accounts.back_office import Told
 from accounts.models import AuditEvent, Team, User
 from connections.models import Connection
-from dgxsite import request_turns, waiting
-from dgxsite.errors import Conflict
+from core.errors import Conflict
+from core.web import request_turns, waiting
 from notifications.models import Channel
 from projects.models import Project
 from tests import factories, sshd

@@ -21,8 +21,8 @@ from accounts.models import ApiToken, AuditEvent, Invitation, Role, Scope, Team,
 from accounts.policy import Caller
 from accounts.provider import _person_with
 from connections.models import Connection
+from core.errors import Forbidden, NotFound, SiteError
 from dgxsite import access
-from dgxsite.errors import Forbidden, NotFound, SiteError
 from exports import queue as exports
 from exports import schedules
 from exports.models import Export, State

@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Role, Scope, User
 from accounts.policy import Caller
 from alerts.admin import RuleAdmin
 from alerts.models import AlertRule
-from dgxsite.errors import NotFound
+from core.errors import NotFound
 from jobs import services as jobs
 from jobs.models import MachineQueue
 from tests import factories

@@ -17,7 +17,7 @@ from django.core.cache import cache
 from psycopg_pool import ConnectionPool
 
 from accounts.routes import methods_of
-from dgxsite import streaming
+from core.web import streaming
 from dgxsite.asgi import application as site
 from dgxsite.celery import app
 from exports import copying

@@ -17,7 +17,7 @@ from accounts import services, tokens
 from accounts.models import ApiToken, Role, Team, User
 from accounts.policy import Caller
 from connections.models import Connection
-from dgxsite import embedded
+from core import embedded
 from tests import factories
 from tests.live.people import log_in
 from tests.live.test_server import Site, close_code, hear, subscribe

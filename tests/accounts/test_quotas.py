@@ -15,7 +15,7 @@ from accounts import invitations, quotas, services, tokens
 from accounts.models import ApiToken, AuditEvent, Invitation, Membership, Role, Team, User
 from accounts.policy import Caller
 from accounts.quotas import Quota
-from dgxsite.errors import Conflict, NotFound, SiteError, TooMany
+from core.errors import Conflict, NotFound, SiteError, TooMany
 from projects import schema_checks
 from tests import factories
 from tests.accounts.people import client_of

@@ -9,7 +9,7 @@ from django.db import connection
 
 from accounts import setup
 from accounts.models import AuditEvent, Role, SetupToken, Team, User
-from dgxsite.errors import Invalid, NotFound, SiteError
+from core.errors import Invalid, NotFound, SiteError
 from tests import factories
 
 PASSWORD = "a-long-Passw0rd-x"

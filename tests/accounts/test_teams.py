@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import invitations
 from accounts.models import AuditEvent, Invitation, Membership, Role, Team, User
 from accounts.policy import Caller
-from dgxsite.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound
 from tests import factories
 from tests.accounts.people import client_of
 from tests.waiting import until

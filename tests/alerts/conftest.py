@@ -15,7 +15,7 @@ from alerts.models import AlertRule
 from alerts.watching import Watch
 from connections.link import Link
 from connections.models import Connection, Keeper
-from dgxsite import live
+from core import topics
 from metrics.collectors.readings import Sample
 from tests import factories
 from tests.metrics.machines import MOMENT, make_gpu, make_keeper, make_sample
@@ -109,7 +109,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]
             (item.topic, orjson.loads(item.data)) for item in items if item.event == "alert"
         )
 
-    monkeypatch.setattr(live, "publish", keep)
+    monkeypatch.setattr(topics, "publish", keep)
     return sent
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from alerts import absence
 from alerts.models import Alert, AlertRule
 from connections.models import Connection, Status
-from dgxsite.errors import Unavailable
+from core.errors import Unavailable
 from metrics.live import Recorder
 from metrics.unsaved import Unsaved
 from notifications.models import Event

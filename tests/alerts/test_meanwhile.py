@@ -11,7 +11,7 @@ from accounts.models import AuditEvent
 from accounts.policy import Caller
 from alerts import services
 from alerts.models import Alert, AlertRule, AlertState
-from dgxsite.errors import NotFound, Unauthorized
+from core.errors import NotFound, Unauthorized
 from tests import factories
 from tests.alerts.conftest import Crew, make_rule
 from tests.api.client import Api

@@ -192,7 +192,7 @@ def test_secrets_are_in_no_answer_no_log_and_no_clear_column(
 
 
 def test_a_ciphertext_does_not_open_in_another_row(world: World) -> None:
-    from dgxsite.crypto import SecretUnreadable
+    from core.security.crypto import SecretUnreadable
 
     row = with_password(world)
     Connection.objects.filter(pk=world.machine.pk).update(password_encrypted=row.password_encrypted)

@@ -13,7 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from connections.models import Keeper
-from dgxsite import health, pulse
+from core.background import heartbeats
+from dgxsite import health
 from tests import factories, pooled
 from tests.mounts import small_disk
 
@@ -25,7 +26,7 @@ def whole_site(transactional_db: None, redis_client: redis.Redis) -> redis.Redis
     """A keeper, a worker and a clock whose signs of life outlast the slowest test."""
     ahead = timedelta(minutes=10)
     Keeper.objects.create(name="k", heartbeat_at=timezone.now() + ahead)
-    for key in (pulse.WORKER_KEY, pulse.BEAT_KEY):
+    for key in (heartbeats.WORKER_KEY, heartbeats.BEAT_KEY):
         redis_client.set(key, time.time() + ahead.total_seconds())
     return redis_client
 
@@ -47,7 +48,11 @@ def test_needs_no_login_and_no_csrf(whole_site: redis.Redis) -> None:
 
 @pytest.mark.parametrize(
     ("part", "key", "age"),
-    [("worker", pulse.WORKER_KEY, 21), ("beat", pulse.BEAT_KEY, 11), ("beat", pulse.BEAT_KEY, 1e9)],
+    [
+        ("worker", heartbeats.WORKER_KEY, 21),
+        ("beat", heartbeats.BEAT_KEY, 11),
+        ("beat", heartbeats.BEAT_KEY, 1e9),
+    ],
 )
 def test_an_old_sign_of_life_is_none(
     whole_site: redis.Redis, part: str, key: str, age: float
@@ -59,7 +64,7 @@ def test_an_old_sign_of_life_is_none(
 
 
 def test_nonsense_in_redis_is_no_sign_of_life(whole_site: redis.Redis) -> None:
-    whole_site.set(pulse.WORKER_KEY, "nonsense")
+    whole_site.set(heartbeats.WORKER_KEY, "nonsense")
     assert ask()[1]["checks"]["worker"] != "ok"
 
 

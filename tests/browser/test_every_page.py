@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from connections.models import Connection, Status
-from dgxsite.formats import size
+from core.formats import size
 from metrics.collectors.readings import Gpu, Health, Network, Process, Sample
 from tests.browser import scenes
 from tests.browser.conftest import Fleet, Visitor

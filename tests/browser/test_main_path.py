@@ -8,7 +8,7 @@ from redis import Redis
 
 from connections.models import Connection, Status
 from connections.representation import as_dict
-from dgxsite import live
+from core import topics
 from tests.browser import scenes
 from tests.browser.conftest import Fleet, Visitor
 
@@ -250,4 +250,4 @@ def readings(page: Page) -> list[str]:
 
 def announce(connection: Connection) -> None:
     """Tell the browsers of a change, as the keeper does."""
-    live.publish(connection.team_id, [live.status_item(as_dict(connection))])
+    topics.publish(connection.team_id, [topics.status_item(as_dict(connection))])

@@ -3,7 +3,7 @@
 import pytest
 
 from connections import addresses
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 
 
 @pytest.mark.parametrize(

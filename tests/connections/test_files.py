@@ -13,7 +13,7 @@ import pytest
 
 from connections import files, ssh
 from connections.sftp import Sftp
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from tests import sshd
 from tests.connections.test_ssh import target
 from tests.mounts import small_disk

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connections import folders, ssh
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from tests import sshd
 from tests.connections.test_ssh import target
 

@@ -9,7 +9,8 @@ from django.db import connection as database
 
 from connections.keeper import Keeper
 from connections.models import Keeper as Row
-from dgxsite import health, loops, own_connection
+from core.background import own_connection, threads
+from dgxsite import health
 from tests.factories import make_connection
 from tests.sshd import free_port
 from tests.waiting import until
@@ -46,7 +47,7 @@ def test_a_thread_that_dies_makes_health_red_until_it_runs_again(
     kill: Callable[[Keeper], None],
     what: str,
 ) -> None:
-    monkeypatch.setattr(loops, "PROVEN_SECONDS", 0.5)
+    monkeypatch.setattr(threads, "PROVEN_SECONDS", 0.5)
     keeper = start_keeper()
     until(lambda: health._ask_database()["keeper"] == health.OK)
     kill(keeper)

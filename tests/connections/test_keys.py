@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from connections import keys
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from tests.programs import require_program
 
 PASSPHRASE = "correct horse"

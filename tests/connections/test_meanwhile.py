@@ -9,7 +9,7 @@ from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
 from connections import drafts, services
 from connections.models import Connection
-from dgxsite.errors import NotFound
+from core.errors import NotFound
 from tests import factories, meanwhile
 from tests.api.client import Api
 

@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from connections import passwords
 from connections.models import Connection, ServerKey
-from dgxsite import crypto
+from core.security import crypto
 from tests import factories
 
 BEFORE, AFTER = ("connections", "0001_initial"), ("connections", "0002_server_keys")

@@ -9,7 +9,7 @@ from accounts.models import AuditEvent, Role, Team
 from accounts.policy import Caller
 from connections import nudge, services
 from connections.models import Connection
-from dgxsite.errors import Invalid, NotFound
+from core.errors import Invalid, NotFound
 from notifications.events import notify
 from notifications.models import Event
 from tests import factories

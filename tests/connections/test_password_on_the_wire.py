@@ -14,7 +14,7 @@ from accounts.models import Role
 from accounts.policy import Caller
 from connections import services, sessions, ssh
 from connections.models import Connection
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from tests import factories
 
 

@@ -10,7 +10,7 @@ from accounts.models import Role, Team
 from accounts.policy import Caller
 from connections import diagnose, places, services, sessions, ssh
 from connections.models import Connection
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from tests import factories
 from tests.api.client import Api, fields_of
 

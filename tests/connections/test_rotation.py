@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from accounts.models import IdempotentAnswer
 from connections.models import Connection
-from dgxsite.crypto import SecretUnreadable
+from core.security.crypto import SecretUnreadable
 from jobs.models import Job
 from notifications.models import Channel
 from tests import factories

@@ -10,7 +10,7 @@ from accounts.models import AuditEvent, Role, Team, User
 from accounts.policy import Caller
 from connections import keys, nudge, server_keys, services, sessions, ssh
 from connections.models import Connection, ServerKey
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from tests import factories
 from tests.api.client import Api, fields_of
 

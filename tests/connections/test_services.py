@@ -9,7 +9,7 @@ from accounts.models import AuditEvent, Role, Team
 from accounts.policy import Caller
 from connections import nudge, services
 from connections.models import Connection
-from dgxsite.errors import Forbidden, NotFound, SiteError
+from core.errors import Forbidden, NotFound, SiteError
 from tests import factories
 
 FIELDS = {

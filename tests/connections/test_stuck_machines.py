@@ -18,7 +18,7 @@ from connections.drain import Drain
 from connections.keeper import Keeper
 from connections.link import TAKES_NOTHING, Link
 from connections.models import Connection
-from dgxsite import loops
+from core.background import threads
 from tests.connections import stuck_server
 from tests.connections.conftest import state
 from tests.connections.stuck_server import Stuck
@@ -193,9 +193,9 @@ def test_a_pulse_that_hangs_is_said(
     monkeypatch.setattr(Link, "pulse", lambda link: goes_on.wait(60))
     row_of(good)
     start_keeper()
-    until(lambda: "the pulse of the machines" in loops.look(), "it is said")
+    until(lambda: "the pulse of the machines" in threads.look(), "it is said")
     goes_on.set()
-    until(lambda: "the pulse of the machines" not in loops.look(), "it goes on")
+    until(lambda: "the pulse of the machines" not in threads.look(), "it goes on")
 
 
 def collect(came: dict[str, list[float]], link: Link) -> None:

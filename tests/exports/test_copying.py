@@ -10,8 +10,8 @@ from django.db import connection
 from psycopg import sql
 
 from accounts.policy import Caller
-from dgxsite.errors import TooMany
-from dgxsite.slots import Places
+from core.errors import TooMany
+from core.web.slots import Places
 from exports import copying, ranges
 from exports.schemas import RangeQuery
 from tests.exports.conftest import Lab

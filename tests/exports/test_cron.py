@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from exports import cron
 
 MOMENT = datetime(2026, 11, 22, 5, 7, 30, tzinfo=UTC)

@@ -11,8 +11,9 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from dgxsite import embedded, servers
-from dgxsite.addresses import redis_database
+from core import embedded
+from core.server_urls import redis_database
+from dgxsite import servers
 from tests import factories
 from tests.faults import SCALE, machines
 from tests.faults.machines import Machine

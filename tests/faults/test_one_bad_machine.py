@@ -8,7 +8,7 @@ import pytest
 from connections import keeper as keeping
 from connections.keeper import Keeper
 from connections.link import Link
-from dgxsite import isolation
+from core.background import isolation
 from exports import making, queue
 from exports.models import Export
 from metrics import collecting

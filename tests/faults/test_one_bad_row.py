@@ -6,19 +6,17 @@ The loops of a keeper are tried with real machines in `test_one_bad_machine.py`.
 import ast
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from psycopg import errors as psycopg_errors
 
-from dgxsite import isolation
+from core.background import isolation
 from dgxsite.celery import app
 from tests.faults.loops import TRIALS
+from tests.product import PACKAGES, ROOT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client", "rested")]
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ ELSEWHERE = {
     "connections.keeper.Keeper._reconcile": "test_one_bad_machine.py",
     "connections.keeper.Keeper._round": "test_one_bad_machine.py",
     "connections.keeper.Keeper._watch": "test_one_bad_machine.py",
-    "dgxsite.rotation.every": "each app's rotate_all",
+    "core.security.key_rotation.every": "each app's rotate_all",
     "exports.queue._make_waiting": "test_one_bad_machine.py",
     "exports.retention._remove_strays": "files that belong to nobody",
     "exports.retention.tidy": "the three rules, each tried by itself",
@@ -67,14 +65,10 @@ NAMED = {
     "metrics.saving.Saver._adopt",
     "metrics.unsaved.Windows._close",
 }
-PRODUCT = (
-    *("accounts", "alerts", "connections", "dgxsite", "exports", "jobs", "metrics"),
-    *("notifications", "projects", "usage"),
-)
 
 
 def test_every_call_of_each_has_a_trial() -> None:
-    calls = {call for package in PRODUCT for call in _calls(package)}
+    calls = {call for package in PACKAGES for call in _calls(package)}
     assert calls, "`isolation.each` has moved: adjust this test"
     assert calls - TRIALS.keys() - ELSEWHERE.keys() == set()
     assert ELSEWHERE.keys() - calls == set()
@@ -116,7 +110,7 @@ def test_every_task_of_the_clock_is_looked_at() -> None:
 
 def test_a_bad_row_rests_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now, tries = [0.0], list[float]()
-    monkeypatch.setattr("dgxsite.isolation.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("core.background.isolation.time.monotonic", lambda: now[0])
 
     def fail(row: str) -> None:
         tries.append(now[0])

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from dgxsite import redis_patience
+from core import redis_patience
 from tests import factories
 from tests.faults.conftest import StartSite
 from tests.faults.site import Server, Site

@@ -7,8 +7,8 @@ import redis
 
 from accounts.models import Role, Scope
 from connections.models import Connection
-from dgxsite import pulse
-from dgxsite.addresses import redis_database
+from core.background import heartbeats
+from core.server_urls import redis_database
 from tests import factories
 from tests.faults import INTERVAL
 from tests.faults.conftest import Collect, StartMachines, StartSite
@@ -86,7 +86,7 @@ def _all_returns(
     until(lambda: samples.have_all(1, back), "samples of all again")
     returned = max(min(samples.times(machine.id, back)) for machine in machines) - back
     with redis.Redis.from_url(redis_database(site.redis_url, 2)) as client:
-        until(lambda: float(client.get(pulse.BEAT_KEY) or 0) > back, "a tick is worked on")
+        until(lambda: float(client.get(heartbeats.BEAT_KEY) or 0) > back, "a tick is worked on")
         # The clock says at its start that it lives; it has not been started again here.
-        heard = float(client.get(pulse.BEAT_KEY) or 0) - back
+        heard = float(client.get(heartbeats.BEAT_KEY) or 0) - back
     return returned, heard

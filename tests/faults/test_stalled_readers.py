@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from accounts.models import Role, Scope, Team
-from dgxsite import http_protocol, streaming
+from core.web import streaming
+from dgxsite import http_protocol
 from jobs import logs
 from jobs.models import Job
 from tests import factories

@@ -17,7 +17,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from dgxsite.body_limit import BodyLimit
+from core.web.body_limit import BodyLimit
 from tests import factories
 from tests.access.addresses import address_of, every_route
 from tests.access.cast import make_cast

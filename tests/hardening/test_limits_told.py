@@ -8,17 +8,10 @@ from django.conf import settings
 
 from accounts import invitations, quotas, tokens
 from connections import drafts, sftp, transport, visits
-from dgxsite import (
-    body_limit,
-    consumers,
-    http_protocol,
-    redis_patience,
-    request_turns,
-    streaming,
-    strict_json,
-    turns,
-    watch,
-)
+from core import redis_patience, strict_json
+from core.background import task_turns
+from core.web import body_limit, request_turns, streaming
+from dgxsite import consumers, http_protocol, watch
 from exports import copying, queue, room
 from jobs import curve_reader, log_budget, log_search
 from metrics import pace
@@ -50,7 +43,7 @@ FIGURES: dict[str, list[float]] = {
     ],
     "Tests of channels, per person": [services.TESTS_PER_MINUTE, apprise_door.EVEN_SECONDS],
     "A job's log": [settings.JOB_LOG_LIMIT_BYTES / _MIB, log_budget.BYTES_PER_MINUTE / _MIB],
-    "Tasks of one name in a process": [1, turns.LONG_AT_ONCE],
+    "Tasks of one name in a process": [1, task_turns.LONG_AT_ONCE],
     "Waiting for one, or for PostgreSQL": [settings.DATABASE_TIMEOUT_SECONDS, 503],
     "Waiting for Redis": [settings.REDIS_TIMEOUT_SECONDS, settings.CACHE_TIMEOUT_SECONDS],
     "Waiting jobs of one person: for one machine, in all": [

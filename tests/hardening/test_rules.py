@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from accounts.models import User
-from dgxsite import crypto
+from core.security import crypto
 from dgxsite import settings as product
 from dgxsite.logs import LineFormatter, OneLine, safe
 from metrics.collectors import nvidia_xml

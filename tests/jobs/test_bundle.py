@@ -17,8 +17,8 @@ import pytest
 import redis
 from django.db import connection
 
-from dgxsite.errors import TooMany
-from dgxsite.slots import Places
+from core.errors import TooMany
+from core.web.slots import Places
 from exports import copying
 from jobs import bundle, logs
 from jobs.kept import JobOrigin

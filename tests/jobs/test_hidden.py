@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.models import Role, User
 from accounts.policy import Caller
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from jobs import hidden, services
 from jobs.models import MASK, Job
 from projects import services as projects

@@ -12,8 +12,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import Role
 from accounts.policy import Caller
-from dgxsite import live
-from dgxsite.errors import Conflict
+from core import topics
+from core.errors import Conflict
 from jobs import curving, finishing, services
 from jobs.judging import Verdict
 from jobs.kept import JobScalars
@@ -55,10 +55,10 @@ def pushes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What leaves for the sockets that look at a job."""
     found: list[dict[str, Any]] = []
 
-    def note(team_id: object, items: list[live.Item]) -> None:
+    def note(team_id: object, items: list[topics.Item]) -> None:
         found.extend(orjson.loads(item.data)["job"] for item in items if item.event == "job")
 
-    monkeypatch.setattr(live, "publish", note)
+    monkeypatch.setattr(topics, "publish", note)
     return found
 
 

@@ -5,7 +5,7 @@ import pytest
 from accounts.models import Role, Team, User
 from accounts.policy import Caller
 from connections.models import Connection
-from dgxsite.errors import NotFound
+from core.errors import NotFound
 from jobs import wishes
 from jobs.devices import Device
 from jobs.kept import GpuWish

@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = [f"{parser.name}#{number}" for number, parser in enumerate(PARSERS)]
 # Whose functions take text that a machine or a job has sent.
 MODULES = [
-    *sorted((ROOT / "metrics" / "collectors").glob("*.py")),
-    *(ROOT / f"jobs/{name}.py" for name in (
-        "better", "container", "curves", "escapes", "first_error", "lines", "logs", "masking",
-        "origin", "remote", "scalars",
+    *sorted((ROOT / "metrics" / "collectors").rglob("*.py")),
+    *(ROOT / name for name in (
+        "jobs/better.py", "jobs/container.py", "jobs/curves.py", "jobs/escapes.py",
+        "jobs/first_error.py", "jobs/lines.py", "jobs/logs.py", "jobs/masking.py",
+        "jobs/origin.py", "jobs/remote.py", "jobs/scalars.py",
+        "connections/browsing.py", "connections/diagnose.py", "connections/host_keys.py",
+        "core/formats.py", "projects/json_lines.py",
     )),
-    *(ROOT / f"connections/{name}.py" for name in ("browsing", "diagnose", "host_keys")),
-    ROOT / "dgxsite" / "formats.py",
-    ROOT / "projects" / "json_lines.py",
 ]  # fmt: skip
 TEXTS = {"str", "bytes", "str | bytes", "Iterable[str]", "Sequence[str]", "list[str]"}
 # Public functions of those modules that take text, but none from outside.

@@ -11,7 +11,8 @@ from django.contrib.sessions.models import Session
 
 from accounts.models import ApiToken, Membership
 from connections.representation import as_dict
-from dgxsite import consumers, hub, live, watch
+from core import topics
+from dgxsite import consumers, hub, watch
 from metrics.live import Recorder, latest
 from metrics.unsaved import Unsaved
 from tests.factories import join, make_connection, make_team, make_token, make_user
@@ -125,10 +126,10 @@ async def test_status_reaches_machine_and_fleet(stage):
         await client.subscribe(stage.topic, "fleet")
         for _ in range(2):
             await client.hear()
-        live.publish(stage.team.pk, [live.status_item(as_dict(stage.machine))])
+        topics.publish(stage.team.pk, [topics.status_item(as_dict(stage.machine))])
         heard = {(m["topic"], m["event"]) for m in [await client.hear(), await client.hear()]}
         assert heard == {(stage.topic, "status"), ("fleet", "status")}
-        live.publish(stage.team.pk, [live.deleted_item(stage.machine.pk)])
+        topics.publish(stage.team.pk, [topics.deleted_item(stage.machine.pk)])
         gone = {"connection": {"id": str(stage.machine.pk), "deleted": True}}
         assert (await client.hear())["data"] == gone
 
@@ -142,7 +143,7 @@ async def test_a_stranger_sees_nothing_of_it(stage):
         errors = [message for message in heard if message["event"] == "error"]
         assert [(e["topic"], e["data"]["code"]) for e in errors] == [(stage.topic, "not_found")]
         stage.record(MOMENT + timedelta(seconds=2))
-        live.publish(stage.team.pk, [live.status_item(as_dict(stage.machine))])
+        topics.publish(stage.team.pk, [topics.status_item(as_dict(stage.machine))])
         assert await client.hears_nothing()
 
 
@@ -359,7 +360,7 @@ async def test_a_gap_in_the_numbers_brings_a_fresh_state(stage):
                 "number": number,
                 "items": [(stage.topic, "status", b'{"n":%d}' % number)],
             }
-            await get_channel_layer().group_send(live.team_group(stage.team.pk), batch)
+            await get_channel_layer().group_send(topics.team_group(stage.team.pk), batch)
 
         await send(7)
         await send(8)

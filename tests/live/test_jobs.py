@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgxsite import live
+from core import topics
 from jobs import announce, logs
 from jobs.models import Job
 from jobs.states import Status
@@ -43,7 +43,7 @@ def stage(transactional_db: None) -> Stage:
 
 async def test_a_job_begins_with_its_state_and_goes_on(stage: Stage) -> None:
     await in_database(stage.say, "grün\n".encode())
-    topic = live.job_topic(stage.job.pk)
+    topic = topics.job_topic(stage.job.pk)
     async with Client(with_token(stage.tokens[0])) as client:
         await client.subscribe(topic)
         state = await client.hear()
@@ -61,7 +61,7 @@ async def test_a_job_begins_with_its_state_and_goes_on(stage: Stage) -> None:
 
 
 async def test_a_long_piece_comes_in_frames_that_join(stage: Stage) -> None:
-    topic = live.job_topic(stage.job.pk)
+    topic = topics.job_topic(stage.job.pk)
     text = "ä\x1b[1m line\n" * 9000
     async with Client(with_token(stage.tokens[0])) as client:
         await client.subscribe(topic)
@@ -76,7 +76,7 @@ async def test_a_long_piece_comes_in_frames_that_join(stage: Stage) -> None:
 
 
 async def test_a_stranger_and_a_deleted_job(stage: Stage) -> None:
-    topic = live.job_topic(stage.job.pk)
+    topic = topics.job_topic(stage.job.pk)
     async with Client(with_token(stage.tokens[1])) as client:
         await client.subscribe(topic)
         assert (await client.hear())["event"] == "error"

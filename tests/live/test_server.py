@@ -22,8 +22,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from accounts.models import User
-from dgxsite import children, embedded
-from dgxsite.addresses import redis_database
+from core import embedded
+from core.server_urls import redis_database
+from dgxsite import children
 from dgxsite.programs import WEB_OPTIONS
 from metrics import live as samples
 from metrics.unsaved import Unsaved

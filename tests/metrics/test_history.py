@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 
-from dgxsite.errors import Invalid
+from core.errors import Invalid
 from metrics import history, retention, rollup, rows, tiers
 from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
 from metrics.history import Span

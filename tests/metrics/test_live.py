@@ -11,8 +11,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from dgxsite import embedded, live
-from dgxsite.errors import Unavailable
+from core import embedded, topics
+from core.errors import Unavailable
 from metrics import live as samples
 from metrics.collectors.readings import Network, Process
 from metrics.unsaved import Unsaved
@@ -28,7 +28,7 @@ HELD = {MACHINE: 1}
 def published(monkeypatch):
     """What would leave for the channel layer."""
     batches = []
-    monkeypatch.setattr(live, "publish", lambda team, items: batches.append((team, list(items))))
+    monkeypatch.setattr(topics, "publish", lambda team, items: batches.append((team, list(items))))
     return batches
 
 
@@ -149,7 +149,7 @@ def test_a_sample_too_large_for_a_frame_is_sent_with_its_biggest_processes():
     )
     text = orjson.dumps(make_sample(processes=crowd).as_dict())
     fitted = samples.fit(text)
-    assert len(text) > live.MAX_DATA_BYTES >= len(fitted)
+    assert len(text) > topics.MAX_DATA_BYTES >= len(fitted)
     assert orjson.loads(fitted)["processes"][0]["pid"] == 499
 
 

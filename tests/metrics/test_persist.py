@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 from django.db import connection, connections
 
-from dgxsite import embedded, live, servers
+from core import embedded, topics
+from dgxsite import servers
 from metrics import live as samples
 from metrics import partitions, tiers
 from metrics.collectors.readings import Cpu, Sample
@@ -132,7 +133,7 @@ def test_no_holdings_write_nothing(keeper):
 
 
 def test_the_successor_saves_what_a_killed_keeper_left_in_redis(keeper, monkeypatch):
-    monkeypatch.setattr(live, "publish", lambda team, items: None)
+    monkeypatch.setattr(topics, "publish", lambda team, items: None)
     machine = held_machine(keeper)
     recorder = samples.Recorder(Unsaved())  # its memory dies with it
     for at in every_two_seconds(9):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dgxsite import live as topics
+from core import topics
 from metrics import live
 from metrics.collectors.network import preferred
 from metrics.collectors.readings import MAX_WHOLE, Network

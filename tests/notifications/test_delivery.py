@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from dgxsite import address_policy
+from core.security import address_policy
 from notifications import delivery, webhooks
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus, Event

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dgxsite import hub, live, watch
+from core import topics
+from dgxsite import hub, watch
 from notifications import feed, nudge
 from notifications.events import notify
 from notifications.models import Event
@@ -85,8 +86,8 @@ async def test_a_push_to_one_person_reaches_no_teammate(stage):
     async with stage.client(stage.viewer) as client, stage.client(stage.teammate) as other:
         await subscribed(client)
         await subscribed(other)
-        item = live.Item(live.NOTIFICATIONS, "notification", b'{"unread":7}')
-        live.publish_to_person(stage.viewer.pk, [item])
+        item = topics.Item(topics.NOTIFICATIONS, "notification", b'{"unread":7}')
+        topics.publish_to_person(stage.viewer.pk, [item])
         assert (await client.hear())["data"] == {"unread": 7}
         assert await other.hears_nothing()
 

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
-from dgxsite.errors import NotFound
+from core.errors import NotFound
 from notifications import addresses, services
 from notifications.models import Channel, Choice
 from tests import factories, meanwhile

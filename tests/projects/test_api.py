@@ -15,7 +15,7 @@ from accounts.models import AuditEvent
 from accounts.policy import Caller
 from connections import folders
 from connections.models import Connection
-from dgxsite.errors import Conflict, Invalid, Unavailable
+from core.errors import Conflict, Invalid, Unavailable
 from projects import attached, drafts, services
 from projects.models import Project
 from tests import factories, sshd

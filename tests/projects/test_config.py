@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgxsite import strict_json
-from dgxsite.errors import Invalid, SiteError, TooLarge
+from core import strict_json
+from core.errors import Invalid, SiteError, TooLarge
 from projects import config, json_lines
 
 DEEP = json_lines.DEPTH

@@ -14,8 +14,8 @@ from django.db import connection
 from django.test import Client
 
 from accounts.second_factor import _UNBOUND, context_of
-from dgxsite import crypto
-from dgxsite.crypto import SecretUnreadable
+from core.security import crypto
+from core.security.crypto import SecretUnreadable
 from tests import factories
 from tests.signin.conftest import code_of_app
 

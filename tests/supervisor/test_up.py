@@ -16,7 +16,8 @@ import psutil
 import pytest
 from cryptography.fernet import Fernet
 
-from dgxsite import children, embedded, servers
+from core import embedded
+from dgxsite import children, servers
 from tests.sshd import free_port
 from tests.supervisor.running import (
     ROOT,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from dgxsite import live as topics
+from core import topics
 from metrics import live as rings
 from metrics import partitions, tiers
 from metrics.persist import persist

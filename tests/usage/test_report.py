@@ -12,8 +12,8 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import Role
-from dgxsite.pagination import Page
-from dgxsite.times import iso
+from core.pagination import Page
+from core.times import iso
 from metrics.history import Span
 from tests import factories
 from tests.metrics.machines import MOMENT, held_machine, make_gpu

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts import idempotency, second_factor
 from connections import rotation as connections
-from dgxsite.rotation import Rotated
+from core.security.key_rotation import Rotated
 from jobs import rotation as jobs
 from notifications import rotation as channels
 

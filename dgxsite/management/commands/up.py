@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
+from core.env import env_str
 from dgxsite import site
 from dgxsite.console import Console
 from dgxsite.demo import NotADemo
-from dgxsite.env import env_str
 from dgxsite.occupancy import Occupancy, Occupied
 from dgxsite.servers import CannotStart
 from dgxsite.supervisor import Failed

@@ -13,7 +13,7 @@ from random import Random
 
 import psutil
 
-from dgxsite.queues import BROADCAST
+from core.background.queues import BROADCAST
 from jobs.tasks import look, mark_unseen
 from tests.faults.jobs import PATIENCE_SECONDS, SCALE
 from tests.faults.jobs.stage import Stage

@@ -1,0 +1,1 @@
+"""The floor: what every app stands on. Nothing here knows an app."""
