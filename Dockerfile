@@ -29,16 +29,16 @@ COPY . .
 # Only collects files: these keys are thrown away with the shell.
 RUN DATABASE_URL=postgresql://none/none REDIS_URL=redis://none \
     DGX_SECRET_KEY=build DGX_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
-    python -c "import django; django.setup(); from dgxsite import preparation; \
+    python -c "import django; django.setup(); from dgxsite.up import preparation; \
 preparation.collect_static_files()" \
     && python -m compileall -q accounts alerts connections core dgxsite exports jobs metrics notifications projects usage
 USER dgx
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=6s --start-period=40s --retries=4 \
-    CMD ["python", "-m", "dgxsite.health_client"]
+    CMD ["python", "-m", "dgxsite.up.health_client"]
 CMD ["python", "-m", "uvicorn", "dgxsite.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--http", "dgxsite.http_protocol:BoundedH11", "--timeout-keep-alive", "5", \
+     "--http", "dgxsite.http.protocol:BoundedH11", "--timeout-keep-alive", "5", \
      "--lifespan", "off", "--ws", "websockets-sansio", \
      "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--no-access-log", \
      "--no-server-header", "--log-level", "warning", "--timeout-graceful-shutdown", "2", \

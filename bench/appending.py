@@ -20,7 +20,7 @@ from django.db import connection, transaction  # noqa: E402 (the rest needs the 
 
 from accounts.models import Team  # noqa: E402
 from connections.models import Connection  # noqa: E402
-from dgxsite import preparation  # noqa: E402
+from dgxsite.up import preparation  # noqa: E402
 from jobs import logs  # noqa: E402
 from jobs.models import Job  # noqa: E402
 from projects.models import Project  # noqa: E402

@@ -29,7 +29,7 @@ from psycopg import sql  # noqa: E402
 
 from accounts.models import Team  # noqa: E402
 from connections.models import Connection  # noqa: E402
-from dgxsite import preparation  # noqa: E402
+from dgxsite.up import preparation  # noqa: E402
 from exports import formats, plan, rows  # noqa: E402
 from metrics import history, tiers  # noqa: E402
 from metrics.models import Machine  # noqa: E402

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from dgxsite import children
+from dgxsite.up import children
 
 _STOP_SECONDS = 10.0
 

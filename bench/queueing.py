@@ -21,7 +21,7 @@ from django.utils import timezone  # noqa: E402 (the rest needs the apps)
 
 from accounts.models import Team, User  # noqa: E402
 from connections.models import Connection  # noqa: E402
-from dgxsite import preparation  # noqa: E402
+from dgxsite.up import preparation  # noqa: E402
 from jobs import estimating, granting, queue  # noqa: E402
 from jobs.devices import Device  # noqa: E402
 from jobs.line_up import LineUp  # noqa: E402

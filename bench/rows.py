@@ -22,7 +22,7 @@ from django.utils import timezone  # noqa: E402
 
 from accounts.models import ApiToken, Membership, Team, User  # noqa: E402
 from connections.models import Connection  # noqa: E402
-from dgxsite import preparation  # noqa: E402
+from dgxsite.up import preparation  # noqa: E402
 
 
 def seed(fleet: Path) -> str:

@@ -21,8 +21,8 @@ import redis
 
 from bench.processes import Broken, running, tail, wait_until
 from core import embedded
-from dgxsite import programs, servers
-from dgxsite.supervisor import Program
+from dgxsite.up import programs, servers
+from dgxsite.up.supervisor import Program
 
 _CONNECT_SECONDS = 60.0
 # What would lead the site's programs away from the private servers, or change what is measured.

@@ -30,7 +30,7 @@ from django.test import Client  # noqa: E402
 from accounts.models import ApiToken, Membership, Team, User  # noqa: E402
 from bench.history import SERIES  # noqa: E402
 from connections.models import Connection  # noqa: E402
-from dgxsite import preparation  # noqa: E402
+from dgxsite.up import preparation  # noqa: E402
 from metrics import pending, persist, rollup, tiers  # noqa: E402
 from metrics.catalogue import MACHINE_METRICS  # noqa: E402
 from metrics.history import RANGES  # noqa: E402

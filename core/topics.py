@@ -2,7 +2,7 @@
 
 A push is a hint with a number: the state it announces is already in PostgreSQL or Redis, so a lost
 push loses nothing. Each process numbers its batches per team; a web process that sees a gap sends
-a fresh state instead (`dgxsite/hub.py`).
+a fresh state instead (`dgxsite/sockets/hub.py`).
 
 Groups are per team, which is the scope of visibility: who may see one machine of a team may see
 all of them. What concerns one person alone goes to a group of that person's sockets. Sending

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from dgxsite.consumers import LiveConsumer, NoSuchSocket, ThisMachineConsumer
+from dgxsite.sockets.consumers import LiveConsumer, NoSuchSocket, ThisMachineConsumer
 
 websocket_urlpatterns = [
     path("ws/live/", LiveConsumer.as_asgi()),

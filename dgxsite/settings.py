@@ -12,7 +12,7 @@ from core.env import env_bool, env_int, env_list, env_str
 from core.mail import mail_settings
 from core.redis_patience import ONCE
 from core.server_urls import celery_broker, database_settings, redis_database
-from dgxsite import proxies
+from dgxsite.http import proxies
 from dgxsite.sign_in import provider_settings, session_seconds
 
 VERSION = "0.1.0"
@@ -138,9 +138,9 @@ MIDDLEWARE = [
     "core.web.streaming.ConnectionsGivenBack",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "dgxsite.static.StaticFiles",
+    "dgxsite.http.static.StaticFiles",
     "core.web.middleware.PrivateResponses",
-    "dgxsite.cors.ForeignReaders",
+    "dgxsite.http.cors.ForeignReaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "accounts.gates.SessionLimits",
     "django.middleware.common.CommonMiddleware",
@@ -261,11 +261,11 @@ CSRF_FAILURE_VIEW = "core.web.error_pages.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
-MESSAGE_STORAGE = "dgxsite.notices.Cookie"
+MESSAGE_STORAGE = "dgxsite.http.notices.Cookie"
 # The rate limits of the login live here, shared by all web processes.
 CACHES = {
     "default": {
-        "BACKEND": "dgxsite.cache.PatientRedisCache",
+        "BACKEND": "dgxsite.http.cache.PatientRedisCache",
         "LOCATION": REDIS_SAMPLES_URL,
         "OPTIONS": {
             "socket_timeout": CACHE_TIMEOUT_SECONDS,
@@ -312,7 +312,7 @@ STATICFILES_DIRS = [BASE_DIR / "static", ("vendor/uplot", BASE_DIR / "node_modul
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "dgxsite.static.HashedFiles"},
+    "staticfiles": {"BACKEND": "dgxsite.http.static.HashedFiles"},
 }
 
 # --- Celery and Channels --------------------------------------------------------------------

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from core.web import error_pages
-from dgxsite import csp_reports, status
+from dgxsite import status
+from dgxsite.http import csp_reports
 from dgxsite.palette import palette
 from dgxsite.version import version
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from core import embedded
-from dgxsite import children, servers
+from dgxsite.up import children, servers
 
 POSTGRES_VARIABLE = "DGX_TEST_POSTGRES"
 _START_SECONDS = 60

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from dgxsite import children
+from dgxsite.up import children
 from tests.programs import require_program
 
 SSHD_PATHS = os.pathsep.join(["/usr/sbin", "/usr/local/sbin", os.environ.get("PATH", "")])

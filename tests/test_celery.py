@@ -16,7 +16,7 @@ from django.db import connection
 from connections import nudge
 from connections.models import Connection, Keeper
 from core.background import heartbeats
-from dgxsite import children
+from dgxsite.up import children
 from tests.factories import make_connection
 from tests.waiting import until
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
-from dgxsite import programs
 from dgxsite.api import api
+from dgxsite.up import programs
 from tests.product import PACKAGES, ROOT
 
 

@@ -2,9 +2,9 @@
 
 In embedded mode the keeper's ticks and all other tasks come to the same threads. So each task that
 is marked here has at most one thread of a process at a time – a second call returns at once, for
-the first one does the same –, and there are more threads than tasks (`dgxsite.programs`). What may
-run long stands in line for a few places besides, because it holds a database connection while it
-works. Exports alone have places of their own (`exports/queue.py`).
+the first one does the same –, and there are more threads than tasks (`dgxsite.up.programs`). What
+may run long stands in line for a few places besides, because it holds a database connection while
+it works. Exports alone have places of their own (`exports/queue.py`).
 """
 
 import functools

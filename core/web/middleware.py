@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
 
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
-# The name that the policy's `report-to` uses; see dgxsite/csp_reports.py.
+# The name that the policy's `report-to` uses; see dgxsite/http/csp_reports.py.
 REPORTING = 'csp="/csp-reports"'
 
 _OWN_PAGE = frozenset({403, 404, 429})

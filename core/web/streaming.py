@@ -4,7 +4,7 @@ While one is sent, its request holds no connection to the database (`Connections
 what its body reads there is given back after each piece (`in_thread`). What an answer owns – its
 place, a log-in, a file – is closed when it was sent, when its body raises, when the reader goes,
 and when nobody has begun to read: Django's ASGI handler closes an answer in the first case alone,
-so `Closing` stands around it. Who stops reading is cut off by `dgxsite/http_protocol.py`.
+so `Closing` stands around it. Who stops reading is cut off by `dgxsite/http/protocol.py`.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ from accounts.policy import Caller
 from accounts.provider import _person_with
 from connections.models import Connection
 from core.errors import Forbidden, NotFound, SiteError
-from dgxsite import access
+from dgxsite.sockets import access as sockets_access
 from exports import queue as exports
 from exports import schedules
 from exports.models import Export, State
@@ -212,14 +212,14 @@ def a_socket(room: Room) -> Use:
     """By session and by token; the role's loss is in test_revocation, over the real server."""
     secret = factories.make_token(room.giver)
     found = [
-        access.admit({"headers": headers})
+        sockets_access.admit({"headers": headers})
         for headers in (with_session(log_in(room.giver)), with_token(secret))
     ]
     principals = [one[0] for one in found if one is not None]
     assert len(principals) == 2
 
     def use() -> str:
-        standing = access.standing(principals)
+        standing = sockets_access.standing(principals)
         teams = [standing.get(one, frozenset()) for one in principals]
         by_token = [one for one in principals if one.token_id is not None]
         is_out = room.team.pk not in teams[principals.index(by_token[0])]

@@ -19,7 +19,7 @@ from accounts import refusals
 from accounts.models import AuditEvent, Role, Scope, User
 from accounts.policy import ACTIONS, Right
 from accounts.routes import methods_of
-from dgxsite import access
+from dgxsite.sockets import access as sockets_access
 from tests import factories
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.cast import Cast, make_cast
@@ -108,10 +108,10 @@ def test_the_api_takes_the_header_alone_or_the_session_with_its_factor(
 
 def test_sockets_take_the_header_alone_too(cast: Cast, headers: dict[str, str]) -> None:
     by_session = with_session(log_in(cast.users["administrator"]))
-    assert access.admit({"headers": by_session}) is None
+    assert sockets_access.admit({"headers": by_session}) is None
     for name, value in headers.items():
         both = [*by_session, (b"authorization", value.encode())]
-        found = access.admit({"headers": both})
+        found = sockets_access.admit({"headers": both})
         who = found[0].user_id if found else None
         assert who == (cast.users["viewer"].pk if name == "another's" else None), name
 

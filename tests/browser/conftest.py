@@ -59,7 +59,7 @@ def static_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _static_settings(root: Path) -> dict[str, object]:
-    storage = {"BACKEND": "dgxsite.static.HashedFiles"}
+    storage = {"BACKEND": "dgxsite.http.static.HashedFiles"}
     return {"STATIC_ROOT": root, "STORAGES": settings.STORAGES | {"staticfiles": storage}}
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dgxsite import proxies
+from dgxsite.http import proxies
 from tests.browser import scenes, tls
 from tests.browser.conftest import Fleet, Visitor
 

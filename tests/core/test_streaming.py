@@ -15,7 +15,7 @@ from django.urls import path
 from core.web import streaming
 from core.web.body_limit import App
 from core.web.streaming import Closing
-from dgxsite.handler import OneThread
+from dgxsite.http.handler import OneThread
 
 # Django leaves the file with a request's body to the garbage collector when an answer breaks off.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

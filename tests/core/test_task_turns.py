@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from core.background import task_turns
-from dgxsite import programs
 from dgxsite.celery import app
+from dgxsite.up import programs
 from exports.queue import HANDS
 from tests.waiting import until
 

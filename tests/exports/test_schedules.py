@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from dgxsite import programs
+from dgxsite.up import programs
 from exports import queue, retention, schedules, storage, tasks
 from exports.models import Export, ExportSchedule, State
 from notifications.models import Event

@@ -13,7 +13,7 @@ from django.db import connection
 
 from core import embedded
 from core.server_urls import redis_database
-from dgxsite import servers
+from dgxsite.up import servers
 from tests import factories
 from tests.faults import SCALE, machines
 from tests.faults.machines import Machine

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from dgxsite import servers
+from dgxsite.up import servers
 
 
 def copy(source: str, target: str) -> None:

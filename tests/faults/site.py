@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from dgxsite import children, programs, servers
+from dgxsite.up import children, programs, servers
 from tests.faults import SCALE
 from tests.sshd import free_port
 from tests.waiting import until

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import redis
 
-from dgxsite import http_protocol
+from dgxsite.http import protocol as http_protocol
 from tests import factories
 from tests.faults import SCALE
 from tests.faults.conftest import StartSite

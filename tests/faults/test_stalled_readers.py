@@ -14,7 +14,7 @@ import redis
 
 from accounts.models import Role, Scope, Team
 from core.web import streaming
-from dgxsite import http_protocol
+from dgxsite.http import protocol as http_protocol
 from jobs import logs
 from jobs.models import Job
 from tests import factories

@@ -25,7 +25,7 @@ from django.test import Client
 from accounts.models import Role, User
 from connections.keeper import Keeper
 from connections.models import Connection
-from dgxsite import servers
+from dgxsite.up import servers
 from jobs.models import Job
 from notifications.models import Channel
 from projects.models import Project

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dgxsite import csp_reports
+from dgxsite.http import csp_reports
 
 CANARY = "canary-4711"
 
@@ -56,7 +56,7 @@ def post(body: Any, content_type: str = "application/csp-report") -> int:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == "dgxsite.csp_reports"]
+    return [r.getMessage() for r in caplog.records if r.name == "dgxsite.http.csp_reports"]
 
 
 @pytest.mark.django_db

@@ -168,7 +168,7 @@ def test_every_response_carries_what_protects_it(
 
 
 class OverTls(Client):
-    """Its requests look as `dgxsite.proxies` lets them through from a proxy with TLS."""
+    """Its requests look as `dgxsite.http.proxies` lets them through from a proxy with TLS."""
 
     def generic(self, *args: Any, **kwargs: Any) -> Any:
         return super().generic(*args, **(kwargs | {"secure": True}))

@@ -11,7 +11,8 @@ from connections import drafts, sftp, transport, visits
 from core import redis_patience, strict_json
 from core.background import task_turns
 from core.web import body_limit, request_turns, streaming
-from dgxsite import consumers, http_protocol, watch
+from dgxsite.http import protocol as http_protocol
+from dgxsite.sockets import consumers, revalidate
 from exports import copying, queue, room
 from jobs import curve_reader, log_budget, log_search
 from metrics import pace
@@ -60,8 +61,8 @@ FIGURES: dict[str, list[float]] = {
     "Asking a Redis that hung a moment ago": [redis_patience.QUIET_SECONDS],
     "A request's body": [strict_json.LIMIT_BYTES / _MIB],
     "Refused handshakes of an address that are noted": [
-        watch.REFUSALS_PER_SECOND,
-        watch.REFUSALS_AT_ONCE,
+        revalidate.REFUSALS_PER_SECOND,
+        revalidate.REFUSALS_AT_ONCE,
     ],
     "Requests and handshakes of one caller that are worked on at once, per web process": [
         request_turns.AT_ONCE,
@@ -154,8 +155,8 @@ FIGURES: dict[str, list[float]] = {
     "Frames that a client sends": [
         consumers.FRAMES_PER_SECOND,
         consumers.FRAMES_AT_ONCE,
-        watch.PERSON_PER_SECOND,
-        watch.PERSON_AT_ONCE,
+        revalidate.PERSON_PER_SECOND,
+        revalidate.PERSON_AT_ONCE,
         1008,
     ],
     "Topics that are followed": [

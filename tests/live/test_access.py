@@ -7,9 +7,9 @@ from asgiref.sync import sync_to_async
 
 from accounts import refusals
 from accounts.models import AuditEvent
-from dgxsite.access import is_welcome
-from dgxsite.consumers import NO_LOGIN
-from dgxsite.watch import REFUSALS_AT_ONCE
+from dgxsite.sockets.access import is_welcome
+from dgxsite.sockets.consumers import NO_LOGIN
+from dgxsite.sockets.revalidate import REFUSALS_AT_ONCE
 from tests.live.people import Client, with_session
 
 COOKIE = (b"cookie", b"sessionid=x")

@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from accounts.models import ApiToken, Membership
 from connections.representation import as_dict
 from core import topics
-from dgxsite import consumers, hub, watch
+from dgxsite.sockets import consumers, hub, revalidate
 from metrics.live import Recorder, latest
 from metrics.unsaved import Unsaved
 from tests.factories import join, make_connection, make_team, make_token, make_user
@@ -52,8 +52,8 @@ def stage(transactional_db):
 @pytest.fixture(autouse=True)
 def quick_checks(monkeypatch):
     # As often as it is asked in the product, who is shut out is closed within five seconds.
-    assert watch.CHECK_SECONDS <= 2.5
-    monkeypatch.setattr(watch, "CHECK_SECONDS", 0.1)
+    assert revalidate.CHECK_SECONDS <= 2.5
+    monkeypatch.setattr(revalidate, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(hub, "TEND_SECONDS", 0.2)
 
 
@@ -400,8 +400,8 @@ async def test_no_person_takes_all_the_room(stage, monkeypatch):
 
 
 async def test_all_sockets_of_a_person_share_their_frames(stage, monkeypatch):
-    monkeypatch.setattr(watch, "PERSON_PER_SECOND", 0.0)
-    monkeypatch.setattr(watch, "PERSON_AT_ONCE", 6.0)
+    monkeypatch.setattr(revalidate, "PERSON_PER_SECOND", 0.0)
+    monkeypatch.setattr(revalidate, "PERSON_AT_ONCE", 6.0)
     headers = with_token(stage.token)
     async with Client(headers) as first, Client(headers) as second:
         for _ in range(2):  # two for the handshakes, four for these
@@ -431,6 +431,6 @@ async def test_all_sockets_of_a_person_share_their_topics(stage, monkeypatch):
         assert told["data"]["code"] == "too_many_topics"
         assert "All your sockets together" in told["data"]["detail"]
         await first.say({"action": "unsubscribe", "topics": ["notifications"]})
-        await eventually(lambda: watch.watch().topics_of(stage.viewer.pk) == 1)
+        await eventually(lambda: revalidate.watch().topics_of(stage.viewer.pk) == 1)
         await second.subscribe(stage.topic)
         assert await second.hear_until(lambda m: (m["topic"], m["event"]) == (stage.topic, "state"))

@@ -3,8 +3,8 @@
 import pytest
 
 from dgxsite import checks
-from dgxsite.access import is_welcome
-from dgxsite.consumers import LiveConsumer, ThisMachineConsumer
+from dgxsite.sockets.access import is_welcome
+from dgxsite.sockets.consumers import LiveConsumer, ThisMachineConsumer
 
 FOREIGN = "https://other.example.org"
 

@@ -5,8 +5,8 @@ import asyncio
 import orjson
 import pytest
 
-from dgxsite import outbox
-from dgxsite.outbox import Outbox, StateUnreadable
+from dgxsite.sockets import outbox
+from dgxsite.sockets.outbox import Outbox, StateUnreadable
 
 
 class Desk:

@@ -24,8 +24,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from accounts.models import User
 from core import embedded
 from core.server_urls import redis_database
-from dgxsite import children
-from dgxsite.programs import WEB_OPTIONS
+from dgxsite.up import children
+from dgxsite.up.programs import WEB_OPTIONS
 from metrics import live as samples
 from metrics.unsaved import Unsaved
 from tests.factories import join, make_connection, make_team, make_token, make_user

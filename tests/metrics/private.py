@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from django.db import connection
 
-from dgxsite import children, servers
+from dgxsite.up import children, servers
 from tests.waiting import until
 
 

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, connections
 
 from core import embedded, topics
-from dgxsite import servers
+from dgxsite.up import servers
 from metrics import live as samples
 from metrics import partitions, tiers
 from metrics.collectors.readings import Cpu, Sample

@@ -3,7 +3,7 @@
 import pytest
 
 from core import topics
-from dgxsite import hub, watch
+from dgxsite.sockets import hub, revalidate
 from notifications import feed, nudge
 from notifications.events import notify
 from notifications.models import Event
@@ -42,7 +42,7 @@ def stage(transactional_db):
 
 @pytest.fixture(autouse=True)
 def quick_checks(monkeypatch):
-    monkeypatch.setattr(watch, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(revalidate, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(hub, "TEND_SECONDS", 0.2)
 
 

@@ -23,8 +23,8 @@ from django.core.cache import cache
 from requests.adapters import HTTPAdapter
 
 from accounts.models import AuditEvent, Refusal, User
-from dgxsite import children
-from dgxsite.programs import WEB_OPTIONS
+from dgxsite.up import children
+from dgxsite.up.programs import WEB_OPTIONS
 from tests import factories
 from tests.browser.tls import _certificate
 from tests.metrics.private import psycopg_address

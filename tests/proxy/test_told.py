@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from dgxsite import proxies
+from dgxsite.http import proxies
 
 OURS = proxies.networks(["10.0.0.0/24", "127.0.0.1", "fd00::/64"])
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import refusals
 from accounts.models import AuditEvent, Role, User
-from dgxsite import access
+from dgxsite.sockets import access as sockets_access
 from tests import factories
 from tests.live import people
 from tests.signin.conftest import code_of_app
@@ -82,21 +82,21 @@ def test_socket_of_a_session_needs_it_and_of_a_token_does_not(settings: Any) -> 
     user = member("ada", Role.OPERATOR)
     by_session = {"headers": people.with_session(people.log_in(user))}
     by_token = {"headers": people.with_token(factories.make_token(user))}
-    assert access.admit(by_session) is None
-    assert access.admit(by_token) is not None
+    assert sockets_access.admit(by_session) is None
+    assert sockets_access.admit(by_token) is not None
     TOTP.activate(user, generate_totp_secret())
-    assert access.admit(by_session) is not None
+    assert sockets_access.admit(by_session) is not None
 
 
 def test_open_socket_ends_when_the_last_factor_goes(settings: Any) -> None:
     settings.REQUIRE_MFA = True
     user = member("ada", Role.OPERATOR)
     TOTP.activate(user, generate_totp_secret())
-    admitted = access.admit({"headers": people.with_session(people.log_in(user))})
+    admitted = sockets_access.admit({"headers": people.with_session(people.log_in(user))})
     assert admitted is not None
-    assert access.standing([admitted[0]])
+    assert sockets_access.standing([admitted[0]])
     Authenticator.objects.all().delete()
-    assert not access.standing([admitted[0]])
+    assert not sockets_access.standing([admitted[0]])
 
 
 def test_recovery_codes_alone_are_no_second_factor(settings: Any) -> None:
@@ -155,7 +155,7 @@ def test_half_a_login_opens_no_socket() -> None:
     client, _ = log_in("ada")
     key = client.session.session_key
     assert key is not None
-    assert access.admit({"headers": people.with_session(key)}) is None
+    assert sockets_access.admit({"headers": people.with_session(key)}) is None
 
 
 def test_setting_up_asks_for_the_password_again() -> None:

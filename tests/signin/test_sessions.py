@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import sessions, setup
 from accounts.models import AuditEvent
-from dgxsite import access
+from dgxsite.sockets import access as sockets_access
 from tests import factories
 from tests.live import people
 
@@ -56,10 +56,10 @@ def test_lists_all_logins_and_ends_the_others() -> None:
 def test_ended_session_closes_its_socket() -> None:
     factories.make_user("ada")
     here, there = log_in("ada"), log_in("ada")
-    admitted = access.admit({"headers": people.with_session(key_of(there))})
+    admitted = sockets_access.admit({"headers": people.with_session(key_of(there))})
     assert admitted is not None
     here.post("/accounts/sessions/")
-    assert not access.standing([admitted[0]])
+    assert not sockets_access.standing([admitted[0]])
 
 
 def test_session_that_is_not_used_ends(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +67,13 @@ def test_session_that_is_not_used_ends(settings: Any, monkeypatch: pytest.Monkey
     settings.SESSION_COOKIE_AGE = 3600
     client = log_in("ada")
     headers = people.with_session(key_of(client))
-    admitted = access.admit({"headers": headers})
+    admitted = sockets_access.admit({"headers": headers})
     assert admitted is not None
     later(monkeypatch, minutes=59)
-    assert access.standing([admitted[0]])
+    assert sockets_access.standing([admitted[0]])
     later(monkeypatch, minutes=61)
-    assert not access.standing([admitted[0]])
-    assert access.admit({"headers": headers}) is None
+    assert not sockets_access.standing([admitted[0]])
+    assert sockets_access.admit({"headers": headers}) is None
     assert not is_in(client)
 
 

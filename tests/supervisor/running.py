@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from dgxsite import health_client
+from dgxsite.up import health_client
 from tests.sshd import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

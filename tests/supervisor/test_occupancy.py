@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dgxsite import children
-from dgxsite.occupancy import Occupancy, Occupied
+from dgxsite.up import children
+from dgxsite.up.instance_lock import Occupancy, Occupied
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Membership, Team, User
 from connections.models import Connection, Keeper, Status, Transport
-from dgxsite import database_copy, demo, preparation
+from dgxsite.demo import seed as demo_seed
+from dgxsite.up import database_copy, preparation
 from jobs.models import Job
 from metrics import tiers
 from usage import tables
@@ -75,7 +76,7 @@ def test_history_and_ledger_have_room_from_the_start() -> None:
 
 
 def test_demo_seeds_people_and_machines(fleet: Path) -> None:
-    passwords = demo.seed(fleet)
+    passwords = demo_seed.seed(fleet)
     assert set(passwords) == {"admin", "operator", "viewer"}
     roles = dict(Membership.objects.values_list("user__username", "role"))
     assert roles == {"admin": "administrator", "operator": "operator", "viewer": "viewer"}
@@ -83,21 +84,21 @@ def test_demo_seeds_people_and_machines(fleet: Path) -> None:
         assert User.objects.get(username=name).check_password(password)
     machine = Connection.objects.get()
     assert (machine.host_key, machine.host_key_type) == (FINGERPRINT, "ssh-ed25519")
-    assert machine.tags == [demo.TAG]
+    assert machine.tags == [demo_seed.TAG]
     assert "not a real one" in (machine.secret("private_key") or "")
     assert "not a real one" not in machine.private_key_encrypted
 
 
 def test_demo_seeds_once(fleet: Path) -> None:
-    demo.seed(fleet)
+    demo_seed.seed(fleet)
     first = Connection.objects.get()
-    assert demo.seed(fleet) == {}
+    assert demo_seed.seed(fleet) == {}
     again = Connection.objects.get()
     assert (again.pk, again.revision) == (first.pk, first.revision)
 
 
 def test_demo_has_jobs_that_do_not_come_back(fleet: Path) -> None:
-    demo.seed(fleet)
+    demo_seed.seed(fleet)
     jobs = Job.objects.filter(project__name="mnist-baseline")
     assert set(jobs.values_list("name", "status")) == {
         ("mnist", "queued"),
@@ -105,39 +106,39 @@ def test_demo_has_jobs_that_do_not_come_back(fleet: Path) -> None:
     }
     assert all(job.config["optimizer"]["name"] == "adamw" for job in jobs)
     jobs.delete()
-    demo.seed(fleet)
+    demo_seed.seed(fleet)
     assert not Job.objects.exists()
 
 
 def test_demo_follows_a_machine_that_moved(fleet: Path) -> None:
-    demo.seed(fleet)
+    demo_seed.seed(fleet)
     first = Connection.objects.get()
     change(fleet, port=2299)
-    demo.seed(fleet)
+    demo_seed.seed(fleet)
     moved = Connection.objects.get()
     assert moved.port == 2299
     assert moved.revision == first.revision + 1
 
 
 def test_demo_does_not_enter_a_real_site() -> None:
-    demo.refuse_real_site()
+    demo_seed.refuse_real_site()
     preparation.first_rows(is_demo=False)
-    with pytest.raises(demo.NotADemo, match="DGX_DATA_DIR"):
-        demo.refuse_real_site()
+    with pytest.raises(demo_seed.NotADemo, match="DGX_DATA_DIR"):
+        demo_seed.refuse_real_site()
 
 
 def test_demo_may_come_back_to_its_own_data() -> None:
     preparation.first_rows(is_demo=True)
     preparation.first_rows(is_demo=True)
-    demo.refuse_real_site()
+    demo_seed.refuse_real_site()
     assert AuditEvent.objects.filter(action=preparation.FIRST_START).count() == 1
 
 
 def test_demo_logins_are_for_the_owner_alone(tmp_path: Path) -> None:
-    file = demo.keep_logins(tmp_path, {"admin": "secret"})
+    file = demo_seed.keep_logins(tmp_path, {"admin": "secret"})
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == "admin secret\n"
-    demo.keep_logins(tmp_path, {})
+    demo_seed.keep_logins(tmp_path, {})
     assert file.read_text() == "admin secret\n"
 
 

@@ -13,7 +13,7 @@ from accounts import invitations, tokens
 from accounts.models import ApiToken, IdempotentAnswer, Invitation, Role, SetupToken, User
 from accounts.policy import Caller
 from core.errors import NotFound
-from dgxsite import restored
+from dgxsite.up import restored
 from notifications import delivery
 from notifications.models import Channel, Delivery, DeliveryStatus, Event
 from tests import factories

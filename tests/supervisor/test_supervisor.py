@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dgxsite.console import Console
-from dgxsite.occupancy import Occupancy
-from dgxsite.supervisor import Failed, Program, Stopped, Supervisor
+from dgxsite.up.console import Console
+from dgxsite.up.instance_lock import Occupancy
+from dgxsite.up.supervisor import Failed, Program, Stopped, Supervisor
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 DEAF = (
@@ -141,8 +141,8 @@ def test_a_signal_ends_the_waiting(supervisor: Supervisor) -> None:
 def test_children_end_with_a_killed_supervisor(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from dgxsite.console import Console; from dgxsite.occupancy import Occupancy\n"
-        "from dgxsite.supervisor import Program, Supervisor\n"
+        "from dgxsite.up.console import Console; from dgxsite.up.instance_lock import Occupancy\n"
+        "from dgxsite.up.supervisor import Program, Supervisor\n"
         f"s = Supervisor(Console(2), Occupancy(Path({str(tmp_path)!r})))\n"
         f"s.start(Program('one', (sys.executable, '-c', {SLEEPER!r}), 0, 1.0))\n"
         "print(s.pids()['one'], flush=True)\n"

@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from core import embedded
-from dgxsite import children, servers
+from dgxsite.up import children, servers
 from tests.sshd import free_port
 from tests.supervisor.running import (
     ROOT,

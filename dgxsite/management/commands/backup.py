@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dgxsite import database_copy
-from dgxsite.console import Console
-from dgxsite.servers import CannotStart
-from dgxsite.supervisor import Failed
+from dgxsite.up import database_copy
+from dgxsite.up.console import Console
+from dgxsite.up.servers import CannotStart
+from dgxsite.up.supervisor import Failed
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from dgxsite import preparation
+from dgxsite.up import preparation
 
 
 class Command(BaseCommand):

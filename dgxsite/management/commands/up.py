@@ -14,12 +14,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from core.env import env_str
-from dgxsite import site
-from dgxsite.console import Console
-from dgxsite.demo import NotADemo
-from dgxsite.occupancy import Occupancy, Occupied
-from dgxsite.servers import CannotStart
-from dgxsite.supervisor import Failed
+from dgxsite.demo.seed import NotADemo
+from dgxsite.up import site
+from dgxsite.up.console import Console
+from dgxsite.up.instance_lock import Occupancy, Occupied
+from dgxsite.up.servers import CannotStart
+from dgxsite.up.supervisor import Failed
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 (chosen by the person with --host)
 

@@ -21,10 +21,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from accounts import audit
 from connections.models import Connection, Keeper, Status
-from dgxsite import restored, servers, site
-from dgxsite.console import Console
-from dgxsite.occupancy import Occupancy, Occupied
-from dgxsite.supervisor import Supervisor
+from dgxsite.up import restored, servers, site
+from dgxsite.up.console import Console
+from dgxsite.up.instance_lock import Occupancy, Occupied
+from dgxsite.up.supervisor import Supervisor
 
 
 class CopyFailed(Exception):
@@ -74,7 +74,7 @@ def write(target: Path) -> None:
 def read(source: Path) -> dict[str, int]:
     """Replace everything by the file's content, in one transaction; then nobody holds a machine.
 
-    Nor is anybody logged in: how much was ended of each kind (`dgxsite.restored`).
+    Nor is anybody logged in: how much was ended of each kind (`dgxsite.up.restored`).
 
     Raises `KeepersAlive` while a keeper's heartbeat is fresh, `CopyFailed` when the file is no
     backup; the database is unchanged then.

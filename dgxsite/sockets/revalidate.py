@@ -6,10 +6,10 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from dgxsite.access import Principal, standing
-from dgxsite.allowance import Allowance
-from dgxsite.outbox import StateUnreadable
-from dgxsite.states import read
+from dgxsite.sockets.access import Principal, standing
+from dgxsite.sockets.allowance import Allowance
+from dgxsite.sockets.outbox import StateUnreadable
+from dgxsite.sockets.snapshots import read
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Which foreign pages may read this machine: those of `DGX_CORS_ORIGINS`, and nothing else here.
 
-Only `GET /api/metrics` (here) and `/ws/metrics/` (`dgxsite.consumers`) answer them. The caller logs
-in as always: with a token, or with a session where the browser sends its cookie along, which it
-does between sites of one domain.
+Only `GET /api/metrics` (here) and `/ws/metrics/` (`dgxsite.sockets.consumers`) answer them. The
+caller logs in as always: with a token, or with a session where the browser sends its cookie along,
+which it does between sites of one domain.
 """
 
 from collections.abc import Callable

@@ -7,8 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from dgxsite.servers import Server
-from dgxsite.supervisor import Program
+from dgxsite.up.servers import Server
+from dgxsite.up.supervisor import Program
 
 # The order of the end: first who makes work, then who does it, last what keeps it. The patience of
 # the four stages together stays below the ten seconds in which everything has to be over.
@@ -18,12 +18,12 @@ _CELERY = (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "-A", "dg
 
 # Client frames above 64 KiB close the socket (1009); sockets are pinged by the application.
 # Compressing each message for each socket costs more than the bytes it saves.
-# Whoever sends no whole request or reads no answer is cut off; see dgxsite/http_protocol.py.
+# Whoever sends no whole request or reads no answer is cut off; see dgxsite/http/protocol.py.
 WEB_OPTIONS = (
-    *("--http", "dgxsite.http_protocol:BoundedH11", "--timeout-keep-alive", "5"),
+    *("--http", "dgxsite.http.protocol:BoundedH11", "--timeout-keep-alive", "5"),
     *("--lifespan", "off", "--ws", "websockets-sansio", "--ws-max-size", "65536"),
     *("--ws-per-message-deflate", "false"),
-    # Whose word is taken for who called is for dgxsite/proxies.py.
+    # Whose word is taken for who called is for dgxsite/http/proxies.py.
     "--no-proxy-headers",
     *("--no-access-log", "--no-server-header", "--log-level", "warning"),
     *("--timeout-graceful-shutdown", "2"),

@@ -1,6 +1,6 @@
 """Ask a running site how it is, without loading Django: for the supervisor and for containers.
 
-`python -m dgxsite.health_client [URL] [--check NAME]` ends with 0 when the site, or the one part
+`python -m dgxsite.up.health_client [URL] [--check NAME]` ends with 0 when the site, or the one part
 named, says "ok", and otherwise prints what it says.
 """
 

@@ -25,13 +25,13 @@ from accounts.routes import action_of_topic
 from core import topics as core_topics
 from core.errors import TooMany
 from core.web import request_turns
-from dgxsite import states
-from dgxsite.access import Principal, admit, header, is_welcome, refused
-from dgxsite.allowance import Allowance
-from dgxsite.hub import Delivery, hub
-from dgxsite.outbox import Outbox, StateUnreadable
-from dgxsite.own_machine import sampler
-from dgxsite.watch import watch
+from dgxsite.sockets import snapshots
+from dgxsite.sockets.access import Principal, admit, header, is_welcome, refused
+from dgxsite.sockets.allowance import Allowance
+from dgxsite.sockets.hub import Delivery, hub
+from dgxsite.sockets.outbox import Outbox, StateUnreadable
+from dgxsite.sockets.own_machine import sampler
+from dgxsite.sockets.revalidate import watch
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Socket(AsyncWebsocketConsumer):
         await self.accept()
         try:
             async with request_turns.taken(self.scope):
-                admitted = await states.read(admit, self.scope)
+                admitted = await snapshots.read(admit, self.scope)
         except (StateUnreadable, TooMany):
             await self.close(TRY_LATER)
             return
@@ -102,7 +102,7 @@ class Socket(AsyncWebsocketConsumer):
             return
         with contextlib.suppress(StateUnreadable, TooMany):
             async with request_turns.taken(self.scope):
-                await states.read(refused, self.scope, status)
+                await snapshots.read(refused, self.scope, status)
 
     def _begin(self, principal: Principal, teams: frozenset[UUID]) -> None:
         self.principal = principal
@@ -205,7 +205,7 @@ class LiveConsumer(Socket):
         # Topic → whose it is, a team's or the person's own; None for topics that span teams.
         self._topics: dict[str, UUID | None] = {}
         self._outbox = Outbox(
-            lambda topic: states.of_topic(self.principal.user_id, topic),
+            lambda topic: snapshots.of_topic(self.principal.user_id, topic),
             self._send_text,
             lambda: self._topics,
         )
@@ -261,7 +261,7 @@ class LiveConsumer(Socket):
             named = {topic: id for topic in topics if (id := _object_of(topic, prefix)) is not None}
             if named:
                 ids = list(named.values())
-                found = await states.read(teams_of, self.principal.user_id, ids)
+                found = await snapshots.read(teams_of, self.principal.user_id, ids)
                 granted |= {topic: found[id] for topic, id in named.items() if id in found}
         return granted
 
@@ -301,8 +301,8 @@ class LiveConsumer(Socket):
 
 # The beginning of a topic that names an object → whose the objects are, of those one may see.
 _OBJECTS = {
-    core_topics.CONNECTION_PREFIX: states.teams_of,
-    core_topics.JOB_PREFIX: states.teams_of_jobs,
+    core_topics.CONNECTION_PREFIX: snapshots.teams_of,
+    core_topics.JOB_PREFIX: snapshots.teams_of_jobs,
 }
 
 

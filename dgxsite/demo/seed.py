@@ -15,7 +15,8 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from connections.models import AuthMethod, Connection
-from dgxsite import demo_jobs, demo_projects, preparation
+from dgxsite.demo import jobs, projects
+from dgxsite.up import preparation
 
 TAG = "simulated"
 _PEOPLE = {"admin": Role.ADMINISTRATOR, "operator": Role.OPERATOR, "viewer": Role.VIEWER}
@@ -42,8 +43,8 @@ def seed(fleet: Path) -> dict[str, str]:
         passwords = {name: _make_person(name, role, team) for name, role in _PEOPLE.items()}
         for machine in machines:
             _bring_in_line(machine, team)
-        demo_projects.seed(team)
-        demo_jobs.seed(team)
+        projects.seed(team)
+        jobs.seed(team)
     return {name: password for name, password in passwords.items() if password is not None}
 
 

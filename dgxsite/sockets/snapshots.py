@@ -17,8 +17,8 @@ from connections.models import Connection, ConnectionQuerySet
 from connections.representation import as_dict
 from core import topics
 from core.errors import Unavailable
-from dgxsite.hub import packed
-from dgxsite.outbox import StateUnreadable
+from dgxsite.sockets.hub import packed
+from dgxsite.sockets.outbox import StateUnreadable
 from jobs import announce
 from jobs.models import Job, JobQuerySet
 from jobs.representation import as_event

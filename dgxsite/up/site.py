@@ -1,6 +1,6 @@
 """The whole site on one machine: which server and program starts when, and what is said of it.
 
-Servers first, then what must be true before anybody calls (`dgxsite/preparation.py`), then the
+Servers first, then what must be true before anybody calls (`dgxsite/up/preparation.py`), then the
 programs of the site all at once. "Ready" is said when the site itself says that each part works.
 """
 
@@ -13,10 +13,11 @@ import psutil
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from dgxsite import demo, health_client, preparation, programs, servers
-from dgxsite.console import Console
-from dgxsite.occupancy import Occupancy
-from dgxsite.supervisor import Failed, Stopped, Supervisor
+from dgxsite.demo import seed as demo_seed
+from dgxsite.up import health_client, preparation, programs, servers
+from dgxsite.up.console import Console
+from dgxsite.up.instance_lock import Occupancy
+from dgxsite.up.supervisor import Failed, Stopped, Supervisor
 
 _SERVER_SECONDS = 60.0
 _SIMULATOR_SECONDS = 60.0
@@ -92,7 +93,7 @@ def _prepare(supervisor: Supervisor, place: Place, console: Console) -> None:
             console.say(f"applied {applied} migrations")
         preparation.ensure_partitions(datetime.now(UTC).date())
         if settings.DEMO:
-            demo.refuse_real_site()
+            demo_seed.refuse_real_site()
         token = preparation.first_rows(is_demo=settings.DEMO)
         preparation.add_this_machine()
     if preparation.collect_static_files():
@@ -108,8 +109,8 @@ def _prepare(supervisor: Supervisor, place: Place, console: Console) -> None:
 def _prepare_demo(supervisor: Supervisor, fleet: Path, console: Console) -> None:
     description = fleet / "fleet.json"
     supervisor.wait_for("simulator", description.exists, _SIMULATOR_SECONDS)
-    logins = demo.seed(description)
-    file = demo.keep_logins(settings.DATA_DIR, logins)
+    logins = demo_seed.seed(description)
+    file = demo_seed.keep_logins(settings.DATA_DIR, logins)
     if logins:
         lines = [f"{name:<10} {password}" for name, password in logins.items()]
         console.notice(["Logins of this demo (kept in " + str(file) + "):", *lines])

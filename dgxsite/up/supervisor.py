@@ -1,7 +1,7 @@
 """Keep a handful of processes running: start, restart, one log, and an orderly end.
 
 One thread and one `select` do everything, because the kernel ties a child's death signal to the
-thread that started it. Nothing here knows what the programs are; `dgxsite/programs.py` does.
+thread that started it. Nothing here knows what the programs are; `dgxsite/up/programs.py` does.
 
 A program that dies is started again after 1, 2, 4 … 30 s; after a minute of life the count begins
 anew. Stopping goes by stages, the highest first; who does not end within its patience is killed.
@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO, cast
 
-from dgxsite import children
-from dgxsite.console import Console
-from dgxsite.occupancy import Occupancy
+from dgxsite.up import children
+from dgxsite.up.console import Console
+from dgxsite.up.instance_lock import Occupancy
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0

@@ -1,0 +1,1 @@
+"""What `manage.py up --demo` puts into its own database."""

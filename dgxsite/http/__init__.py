@@ -1,0 +1,1 @@
+"""HTTP around Django: the protocol, proxies, other sites' pages, static files, caches."""

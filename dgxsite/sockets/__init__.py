@@ -1,0 +1,1 @@
+"""What is pushed to browsers: who may listen, what they hear, and how fast."""
