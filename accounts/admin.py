@@ -13,12 +13,14 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
-from accounts import audit, given, services, superusers, tokens
-from accounts.authentication import caller_from_page
+from accounts import audit, tokens
+from accounts.auth.callers import caller_from_page
 from accounts.back_office import OfTeams, teams_of
 from accounts.models import ApiToken, AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller, may
-from accounts.sign_in_admin import WayBackIn, tidy
+from accounts.signin.admin import WayBackIn, tidy
+from accounts.teams import given, superusers
+from accounts.teams import services as teams_services
 from core.errors import Invalid, NotFound
 
 _RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -195,20 +197,20 @@ class TeamAdmin(Audited, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
         return super().has_delete_permission(request, obj) and bool(request.user.is_superuser)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        services.delete_team(caller_from_page(request), obj.pk, obj.name)
+        teams_services.delete_team(caller_from_page(request), obj.pk, obj.name)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Members come, change and go as on the team's page, those who stay first."""
         caller, team = caller_from_page(request), form.instance
         formset.save(commit=False)
         for row in formset.new_objects:
-            services.add_member(caller, team.pk, row.user.username, None, row.role)
+            teams_services.add_member(caller, team.pk, row.user.username, None, row.role)
         for row, fields in formset.changed_objects:
             if "user" in fields:
                 raise Invalid.field("user", "Remove the one and add the other.")
-            services.change_member(caller, team.pk, row.user_id, row.role)
+            teams_services.change_member(caller, team.pk, row.user_id, row.role)
         for row in formset.deleted_objects:
-            services.remove_member(caller, team.pk, row.user_id)
+            teams_services.remove_member(caller, team.pk, row.user_id)
 
 
 @admin.register(ApiToken)

@@ -9,11 +9,14 @@ from ninja import Path, Query, Router
 from ninja.responses import Status
 from pydantic import Field
 
-from accounts import invitations, representation, schemas, services, tokens, trail
-from accounts.authentication import caller_of
-from accounts.idempotency import once
+from accounts import schemas, serializers, tokens
+from accounts.audit import query as audit_query
+from accounts.auth.callers import caller_of
+from accounts.auth.idempotency import once
 from accounts.models import Role, Team
 from accounts.policy import role_in
+from accounts.teams import invitations
+from accounts.teams import services as teams_services
 from core.pagination import Page, listing
 
 router = Router(tags=["people"])
@@ -25,7 +28,7 @@ UserId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 @router.get("/tokens", response=schemas.TokenList)
 def list_tokens(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     """The caller's own tokens, without their secrets."""
-    return listing(tokens.own(caller_of(request)), page, representation.token_dict)
+    return listing(tokens.own(caller_of(request)), page, serializers.token_dict)
 
 
 @router.post("/tokens", response={201: schemas.NewTokenOut})
@@ -35,7 +38,7 @@ def create_token(request: HttpRequest, payload: schemas.TokenIn) -> Any:
 
     def work() -> Status[Any]:
         token, secret = tokens.create(caller, payload.name, payload.scope, payload.days)
-        return Status(201, representation.token_dict(token) | {"token": secret})
+        return Status(201, serializers.token_dict(token) | {"token": secret})
 
     return once(request, work)
 
@@ -54,9 +57,9 @@ def list_teams(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 
     def as_dict(team: Team) -> dict[str, Any]:
         role = Role.ADMINISTRATOR if caller.user.is_superuser else roles.get(team.pk)
-        return representation.team_dict(team, role)
+        return serializers.team_dict(team, role)
 
-    return listing(services.teams(caller), page, as_dict)
+    return listing(teams_services.teams(caller), page, as_dict)
 
 
 @router.post("/teams", response={201: schemas.TeamOut})
@@ -64,8 +67,8 @@ def create_team(request: HttpRequest, payload: schemas.TeamIn) -> Any:
     caller = caller_of(request)
 
     def work() -> Status[Any]:
-        team = services.create_team(caller, payload.name)
-        return Status(201, representation.team_dict(team, Role.ADMINISTRATOR))
+        team = teams_services.create_team(caller, payload.name)
+        return Status(201, serializers.team_dict(team, Role.ADMINISTRATOR))
 
     return once(request, work)
 
@@ -74,15 +77,15 @@ def create_team(request: HttpRequest, payload: schemas.TeamIn) -> Any:
 def change_team(request: HttpRequest, team_id: UUID, payload: schemas.TeamIn) -> dict[str, Any]:
     """Give the team another name."""
     caller = caller_of(request)
-    team = services.rename_team(caller, team_id, payload.name)
-    return representation.team_dict(team, role_in(caller.user, team))
+    team = teams_services.rename_team(caller, team_id, payload.name)
+    return serializers.team_dict(team, role_in(caller.user, team))
 
 
 @router.get("/teams/{team_id}/invitations", response=schemas.InvitationList)
 def list_invitations(request: HttpRequest, team_id: UUID, page: Query[Page]) -> dict[str, Any]:
     """The links that still work, without the links themselves."""
-    team = services.find_team(caller_of(request), team_id, "member.invite")
-    return listing(invitations.open_ones(team), page, representation.invitation_dict)
+    team = teams_services.find_team(caller_of(request), team_id, "member.invite")
+    return listing(invitations.open_ones(team), page, serializers.invitation_dict)
 
 
 @router.post("/teams/{team_id}/invitations", response={201: schemas.NewInvitationOut})
@@ -94,7 +97,7 @@ def invite(request: HttpRequest, team_id: UUID, payload: schemas.InvitationIn) -
         row, secret = invitations.create(caller, team_id, payload.role, payload.email)
         link = request.build_absolute_uri(reverse("join", args=[secret]))
         made = {"link": link, "sent": invitations.send(row, link)}
-        return Status(201, representation.invitation_dict(row) | made)
+        return Status(201, serializers.invitation_dict(row) | made)
 
     return once(request, work)
 
@@ -107,8 +110,8 @@ def revoke_invitation(request: HttpRequest, team_id: UUID, invitation_id: UUID) 
 
 @router.get("/teams/{team_id}/members", response=schemas.MemberList)
 def list_members(request: HttpRequest, team_id: UUID, page: Query[Page]) -> dict[str, Any]:
-    team = services.find_team(caller_of(request), team_id, "member.view")
-    return listing(services.members(team), page, representation.member_dict)
+    team = teams_services.find_team(caller_of(request), team_id, "member.view")
+    return listing(teams_services.members(team), page, serializers.member_dict)
 
 
 @router.post("/teams/{team_id}/members", response={201: schemas.MemberOut})
@@ -116,8 +119,10 @@ def add_member(request: HttpRequest, team_id: UUID, payload: schemas.MemberIn) -
     caller = caller_of(request)
 
     def work() -> Status[Any]:
-        member = services.add_member(caller, team_id, payload.username, payload.email, payload.role)
-        return Status(201, representation.member_dict(member))
+        member = teams_services.add_member(
+            caller, team_id, payload.username, payload.email, payload.role
+        )
+        return Status(201, serializers.member_dict(member))
 
     return once(request, work)
 
@@ -126,19 +131,19 @@ def add_member(request: HttpRequest, team_id: UUID, payload: schemas.MemberIn) -
 def change_member(
     request: HttpRequest, team_id: UUID, user_id: Path[UserId], payload: schemas.RoleIn
 ) -> dict[str, Any]:
-    member = services.change_member(caller_of(request), team_id, user_id, payload.role)
-    return representation.member_dict(member)
+    member = teams_services.change_member(caller_of(request), team_id, user_id, payload.role)
+    return serializers.member_dict(member)
 
 
 @router.delete("/teams/{team_id}/members/{user_id}", response={204: None})
 def remove_member(request: HttpRequest, team_id: UUID, user_id: Path[UserId]) -> Status[None]:
-    services.remove_member(caller_of(request), team_id, user_id)
+    teams_services.remove_member(caller_of(request), team_id, user_id)
     return Status(204, None)
 
 
 @router.get("/users", response=schemas.UserList)
 def list_users(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
-    return listing(services.users(caller_of(request)), page, representation.user_dict)
+    return listing(teams_services.users(caller_of(request)), page, serializers.user_dict)
 
 
 @router.post("/users", response={201: schemas.UserOut})
@@ -146,8 +151,8 @@ def create_user(request: HttpRequest, payload: schemas.UserIn) -> Any:
     caller = caller_of(request)
 
     def work() -> Status[Any]:
-        user = services.create_user(caller, payload.username, payload.email, payload.password)
-        return Status(201, representation.user_dict(user))
+        user = teams_services.create_user(caller, payload.username, payload.email, payload.password)
+        return Status(201, serializers.user_dict(user))
 
     return once(request, work)
 
@@ -157,8 +162,8 @@ def change_user(
     request: HttpRequest, user_id: Path[UserId], payload: schemas.UserPatch
 ) -> dict[str, Any]:
     """Let a person in or keep them out."""
-    user = services.set_active(caller_of(request), user_id, active=payload.is_active)
-    return representation.user_dict(user)
+    user = teams_services.set_active(caller_of(request), user_id, active=payload.is_active)
+    return serializers.user_dict(user)
 
 
 @router.get("/audit", response=schemas.AuditList)
@@ -166,5 +171,5 @@ def list_audit(
     request: HttpRequest, page: Query[Page], chosen: Query[schemas.AuditQuery]
 ) -> dict[str, Any]:
     """What was done, newest first; for administrators."""
-    rows = trail.rows(caller_of(request), trail.Choice(**chosen.model_dump()))
-    return listing(rows, page, representation.audit_dict)
+    rows = audit_query.rows(caller_of(request), audit_query.Choice(**chosen.model_dump()))
+    return listing(rows, page, serializers.audit_dict)

@@ -8,10 +8,13 @@ class AccountsConfig(AppConfig):
     verbose_name = "People and teams"
 
     def ready(self) -> None:
-        from accounts import email_address, password_audit, second_factor, sessions, sign_in_audit
+        from accounts.auth import mfa
+        from accounts.signin import audit as signin_audit
+        from accounts.signin import email_address, password_audit
+        from accounts.signin import sessions as signin_sessions
 
         email_address.connect()
         password_audit.connect()
-        second_factor.connect()
-        sessions.connect()
-        sign_in_audit.connect()
+        mfa.connect()
+        signin_sessions.connect()
+        signin_audit.connect()

@@ -17,7 +17,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from accounts import lookups
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.models import Membership, Role, Team
 from accounts.policy import forbidden, may, roles_from
 from core.errors import NotFound, SiteError

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts.authentication import is_api
+from accounts.auth.callers import is_api
 from accounts.models import Preference, User
 from core.errors import Invalid
 

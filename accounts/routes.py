@@ -2,8 +2,8 @@
 
 A route is written as Django's resolver spells it. An entry that ends with `*` covers all routes
 that begin so: Django's admin brings six per model, allauth a dozen per way to log in.
-`accounts.doors` turns away what is not declared; whether the caller may touch the object in
-question is asked again where the object is read, with the same action.
+`accounts.route_middleware` turns away what is not declared; whether the caller may touch the object
+in question is asked again where the object is read, with the same action.
 """
 
 _ENTER = {"GET": "site.enter", "POST": "site.enter"}

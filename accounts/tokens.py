@@ -11,9 +11,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit, quotas
+from accounts import audit
 from accounts.models import ApiToken, Scope
 from accounts.policy import Caller
+from accounts.teams import quotas
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 
 # A click too much can be taken back for as long as the page is fresh.

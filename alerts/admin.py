@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from accounts import audit
 from accounts.admin import Audited, ReadOnly
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.back_office import OfTeams
 from alerts import drafts, services
 from alerts.models import Alert, AlertRule

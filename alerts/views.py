@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import current_team
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller, forbidden
+from accounts.teams import current_team
 from alerts import board, drafts, preview, services, trash
 from alerts.forms import RuleForm
 from alerts.models import AlertRule

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.back_office import Told
 from connections import keys, server_keys
 from connections.models import ServerKey

@@ -5,7 +5,7 @@ A machine that is slow to answer keeps a thread of the site, and a place, for up
 
 from typing import Any
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.policy import Caller
 from connections import diagnose
 from connections.models import Connection
@@ -24,5 +24,5 @@ def take(caller: Caller) -> Place:
 def test(caller: Caller, row: Connection) -> dict[str, Any]:
     """The steps of `connections.diagnose`, for who may run them; `TooMany` past either limit."""
     with take(caller):
-        limits.allow(caller, "connections.test", TESTS_PER_MINUTE)
+        rate_limits.allow(caller, "connections.test", TESTS_PER_MINUTE)
         return diagnose.run_steps(row)

@@ -19,7 +19,7 @@ from ninja.openapi.docs import Swagger
 from ninja.parser import Parser
 
 from accounts.api import router as people
-from accounts.authentication import ApiLogin, identify
+from accounts.auth.callers import ApiLogin, identify
 from alerts.api import router as alerts
 from connections.api import router as connections
 from core import errors, failures, problems, strict_json

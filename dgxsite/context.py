@@ -6,8 +6,10 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts import current_team, preferences, trail
-from accounts.authentication import caller_from_page
+from accounts import preferences
+from accounts.audit import query as audit_query
+from accounts.auth.callers import caller_from_page
+from accounts.teams import current_team
 from alerts.models import Alert
 from connections.models import Connection
 from core.mail import sends_mail
@@ -31,7 +33,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         return Alert.objects.visible_to(request.user).unattended().count()
 
     def reads_audit() -> bool:
-        return request.user.is_authenticated and trail.may_read(caller_from_page(request))
+        return request.user.is_authenticated and audit_query.may_read(caller_from_page(request))
 
     return {
         "version": settings.VERSION,

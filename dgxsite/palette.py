@@ -11,8 +11,9 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from accounts import preferences, trail
-from accounts.authentication import caller_from_page
+from accounts import preferences
+from accounts.audit import query as audit_query
+from accounts.auth.callers import caller_from_page
 from accounts.models import User
 from accounts.policy import Caller, may
 from connections import pages
@@ -114,7 +115,7 @@ def _pages(caller: Caller) -> list[dict[str, Any]]:
     if project_pages.may_add(caller.user):
         items.append(_item("page", "New project", "", reverse("project_add"), "make add folder"))
         items.append(_item("page", "New job", "", reverse("job_add"), "run start train command"))
-    if trail.may_read(caller):
+    if audit_query.may_read(caller):
         items.append(_item("page", "Audit", "", reverse("audit"), "trail log who did what"))
     if may(caller, status.ACTION):
         items.append(_item("page", "Status", "", reverse("status"), "health trouble parts keeper"))

@@ -142,7 +142,7 @@ MIDDLEWARE = [
     "core.web.middleware.PrivateResponses",
     "dgxsite.http.cors.ForeignReaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "accounts.gates.SessionLimits",
+    "accounts.signin.middleware.SessionLimits",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -150,9 +150,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.gates.SecondFactorFirst",
+    "accounts.signin.middleware.SecondFactorFirst",
     "accounts.preferences.OwnTimeZone",
-    "accounts.doors.DeclaredRoutes",
+    "accounts.route_middleware.DeclaredRoutes",
     "core.web.middleware.UnavailableDatabase",
     "core.web.middleware.KnownFailures",
 ]
@@ -183,6 +183,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- People ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+# Every session carries this path: to move the module would log everybody out.
 AUTHENTICATION_BACKENDS = ["accounts.login_backend.OneCheck"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
@@ -196,27 +197,30 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 ]
 if _breached := env_str("DGX_BREACHED_PASSWORDS"):
     AUTH_PASSWORD_VALIDATORS.append(
-        {"NAME": "accounts.breached.KnownFromBreaches", "OPTIONS": {"path": _breached}}
+        {
+            "NAME": "accounts.signin.breached_passwords.KnownFromBreaches",
+            "OPTIONS": {"path": _breached},
+        }
     )
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 # EMAIL_BACKEND and what belongs to it.
 globals().update(mail_settings(env_str("EMAIL_URL")))
-ACCOUNT_ADAPTER = "accounts.adapter.SiteAccounts"
+ACCOUNT_ADAPTER = "accounts.signin.adapter.SiteAccounts"
 ACCOUNT_FORMS = {
-    "add_email": "accounts.sign_in_forms.OtherAddress",
-    "change_password": "accounts.sign_in_forms.OtherPassword",
-    "login": "accounts.sign_in_forms.NameAndPassword",
-    "reauthenticate": "accounts.sign_in_forms.PasswordAgain",
-    "reset_password": "accounts.sign_in_forms.ForgottenPassword",
-    "reset_password_from_key": "accounts.sign_in_forms.PasswordByMail",
-    "set_password": "accounts.sign_in_forms.FirstPassword",
-    "user_token": "accounts.sign_in_forms.ResetLink",
+    "add_email": "accounts.signin.forms.OtherAddress",
+    "change_password": "accounts.signin.forms.OtherPassword",
+    "login": "accounts.signin.forms.NameAndPassword",
+    "reauthenticate": "accounts.signin.forms.PasswordAgain",
+    "reset_password": "accounts.signin.forms.ForgottenPassword",
+    "reset_password_from_key": "accounts.signin.forms.PasswordByMail",
+    "set_password": "accounts.signin.forms.FirstPassword",
+    "user_token": "accounts.signin.forms.ResetLink",
 }
-ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetLinks"  # noqa: S105 (a class)
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.signin.reset_links.ResetLinks"  # noqa: S105 (a class)
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
-# Addresses are verified when they change; see accounts/email_address.py.
+# Addresses are verified when they change; see accounts/signin/email_address.py.
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[dgxsite] "
 ACCOUNT_EMAIL_NOTIFICATIONS = True
@@ -230,15 +234,15 @@ ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "60/m/ip,5/300s/key"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-MFA_ADAPTER = "accounts.second_factor.SecondFactors"
+MFA_ADAPTER = "accounts.auth.mfa.SecondFactors"
 MFA_FORMS = {
-    "activate_totp": "accounts.sign_in_forms.FirstCode",
-    "authenticate": "accounts.sign_in_forms.SecondStep",
-    "reauthenticate": "accounts.sign_in_forms.SecondStepAgain",
-    "add_webauthn": "accounts.passkey_forms.NewPasskey",
-    "login_webauthn": "accounts.passkey_forms.PasskeyAlone",
-    "authenticate_webauthn": "accounts.passkey_forms.PasskeyAsSecondStep",
-    "reauthenticate_webauthn": "accounts.passkey_forms.PasskeyAgain",
+    "activate_totp": "accounts.signin.forms.FirstCode",
+    "authenticate": "accounts.signin.forms.SecondStep",
+    "reauthenticate": "accounts.signin.forms.SecondStepAgain",
+    "add_webauthn": "accounts.signin.passkey_forms.NewPasskey",
+    "login_webauthn": "accounts.signin.passkey_forms.PasskeyAlone",
+    "authenticate_webauthn": "accounts.signin.passkey_forms.PasskeyAsSecondStep",
+    "reauthenticate_webauthn": "accounts.signin.passkey_forms.PasskeyAgain",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -246,11 +250,11 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 # 1: operators, administrators and superusers set up a second factor before anything else.
 REQUIRE_MFA = env_bool("DGX_REQUIRE_MFA")
-SOCIALACCOUNT_ADAPTER = "accounts.provider.Provider"
+SOCIALACCOUNT_ADAPTER = "accounts.signin.oidc.Provider"
 SOCIALACCOUNT_PROVIDERS = provider_settings()
 # Whom the provider knows and the site does not gets an account without any rights.
 OIDC_SIGNUP = env_bool("DGX_OIDC_SIGNUP")
-USERSESSIONS_ADAPTER = "accounts.sessions.SessionList"
+USERSESSIONS_ADAPTER = "accounts.signin.sessions.SessionList"
 # A login that is not used, and one that is; seconds.
 SESSION_COOKIE_AGE, SESSION_LIMIT_SECONDS = session_seconds()
 SESSION_COOKIE_HTTPONLY = True

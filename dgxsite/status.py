@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.policy import forbidden, may
 from connections import leases
 from connections.explanations import EXPLANATIONS

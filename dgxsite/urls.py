@@ -15,7 +15,7 @@ urlpatterns = [
     path("machines/", include("connections.urls")),
     path("machines/", include("projects.machine_urls")),
     path("machines/", include("jobs.machine_urls")),
-    path("accounts/", include("accounts.sign_in_urls")),
+    path("accounts/", include("accounts.signin.urls")),
     path("notifications/", include("notifications.urls")),
     path("alerts/", include("alerts.urls")),
     path("exports/", include("exports.urls")),

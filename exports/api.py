@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router
 from ninja.responses import Status
 
-from accounts.authentication import caller_of
-from accounts.idempotency import REPLAYED, once
+from accounts.auth.callers import caller_of
+from accounts.auth.idempotency import REPLAYED, once
 from connections import visits
 from core.pagination import Page, listing
 from exports import download, ranges, schedules, schemas, services

@@ -14,8 +14,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from accounts import given
 from accounts.models import User
+from accounts.teams import given
 from connections.models import Connection
 from exports import storage
 

@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from django.db.models.signals import pre_delete
 from django.utils import timezone
 
-from accounts import given
 from accounts.models import User
+from accounts.teams import given
 from core.background import isolation
 from exports import claiming, making, schedules
 from exports.models import SILENT, Export, State

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit, limits
+from accounts import audit
+from accounts.auth import rate_limits
 from accounts.policy import Caller, forbidden, may
 from connections import files, own_folders
 from connections import services as connections
@@ -63,7 +64,7 @@ def draft(
             raise Invalid.field("remote_directory", "Only a dual export goes to the machine.")
         files.check_directory(remote_directory, "remote_directory")
         _check_own_machine(connection, remote_directory)
-    limits.allow(caller, "exports.make", MAKES_PER_MINUTE)
+    rate_limits.allow(caller, "exports.make", MAKES_PER_MINUTE)
     return Export(
         connection=connection,
         kind=kind,

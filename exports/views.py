@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller
 from connections.models import Connection
 from core.errors import Conflict, Forbidden, NotFound, SiteError

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router
 from ninja.responses import Status
 
-from accounts.authentication import caller_of
-from accounts.idempotency import once, once_prepared
+from accounts.auth.callers import caller_of
+from accounts.auth.idempotency import once, once_prepared
 from core.errors import Invalid
 from core.pagination import Page, listing
 from jobs import (

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
 
-from accounts.authentication import caller_of
+from accounts.auth.callers import caller_of
 from core.schemas import Output
 from jobs import compared
 from jobs.compared import By, Compared, Line

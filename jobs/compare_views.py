@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from jobs import compare_pages, compared
 from jobs.comparing import MOST_RUNS, table
 from usage.models import UsageSettings

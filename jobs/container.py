@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from django.core.cache import cache
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.policy import Caller
 from connections import browsing, visits
 from connections.folders import NotReached
@@ -53,7 +53,7 @@ def look(caller: Caller, job: Job) -> Seen:
     key = f"container:{job.pk}"
     kept: Seen | None = cache.get(key)
     if kept is None:
-        limits.allow(caller, "containers.look", LOOKS_PER_MINUTE)
+        rate_limits.allow(caller, "containers.look", LOOKS_PER_MINUTE)
         with visits.take(caller):
             kept = _ask(job)
         cache.set(key, kept, KEPT_SECONDS)

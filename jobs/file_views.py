@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from connections.browsing import Refused
 from connections.folders import NotReached
 from jobs import file_download, file_pages, job_files, pages, services

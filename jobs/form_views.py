@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller, forbidden
 from core.errors import Forbidden, NotFound, SiteError
 from jobs import drafts, preview, services

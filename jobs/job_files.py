@@ -12,7 +12,8 @@ from typing import Literal
 
 from django.db import transaction
 
-from accounts import audit, limits
+from accounts import audit
+from accounts.auth import rate_limits
 from accounts.policy import Caller, forbidden, may
 from connections import browsing, visits
 from connections.browsing import Refused, Tree, shown
@@ -60,7 +61,7 @@ def check(caller: Caller, job: Job) -> None:
     """`Forbidden` for who may not read files there, `TooMany` for who has just read many."""
     if not may(caller, "job.files", job.team):
         raise forbidden("job.files")
-    limits.allow(caller, "files.look", LOOKS_PER_MINUTE)
+    rate_limits.allow(caller, "files.look", LOOKS_PER_MINUTE)
 
 
 def check_not_withheld(tree: Tree, real: bytes) -> None:

@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller
 from core.errors import Forbidden, NotFound, SiteError
 from jobs import services

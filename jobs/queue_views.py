@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from connections import services as machines
 from connections.pages import machine_context
 from jobs import services

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from jobs import report_page, services
 
 

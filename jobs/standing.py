@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.signals import pre_delete
 
-from accounts import given
 from accounts.models import Team, User
+from accounts.teams import given
 from jobs.models import Job
 from jobs.states import FINAL, WAITING, Status
 

@@ -9,9 +9,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from accounts import current_team, preferences
-from accounts.authentication import caller_from_page
+from accounts import preferences
+from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller
+from accounts.teams import current_team
 from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from core.errors import Conflict
 from core.numbers import whole
 from jobs import wishes

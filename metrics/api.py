@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 
-from accounts.authentication import caller_of, identify
+from accounts.auth.callers import caller_of, identify
 from connections import services
 from core.errors import Invalid, NotFound
 from core.pagination import Page

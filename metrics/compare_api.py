@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 
-from accounts.authentication import caller_of
+from accounts.auth.callers import caller_of
 from connections import services
 from core.errors import Invalid
 from core.schemas import Printable, ZonelessMoment

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts import preferences
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from connections.models import Connection
 from metrics import compare, compare_pages
 from metrics.forms import CurveForm

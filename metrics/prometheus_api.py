@@ -4,7 +4,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from accounts.authentication import caller_of
+from accounts.auth.callers import caller_of
 from connections import services
 from metrics import live, prometheus
 

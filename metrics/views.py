@@ -16,9 +16,10 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts import current_team, preferences
-from accounts.authentication import caller_from_page
+from accounts import preferences
+from accounts.auth.callers import caller_from_page
 from accounts.models import Membership, Role, User
+from accounts.teams import current_team
 from connections import pages
 from connections.explanations import EXPLANATIONS
 from connections.models import Connection, Status

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.back_office import OfTeams
 from accounts.models import Role
 from accounts.policy import Caller

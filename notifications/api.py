@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from ninja.responses import Status
 
-from accounts.authentication import caller_of
-from accounts.idempotency import once_prepared
+from accounts.auth.callers import caller_of
+from accounts.auth.idempotency import once_prepared
 from accounts.models import Scope
 from core.errors import Forbidden, Invalid
 from core.pagination import Page, listing

@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit, limits
+from accounts import audit
+from accounts.auth import rate_limits
 from accounts.models import Role, Scope, Team
 from accounts.policy import Caller, may, roles_from, teams_with
 from core.errors import Forbidden, Invalid, NotFound
@@ -117,7 +118,7 @@ def delete(caller: Caller, channel_id: UUID) -> None:
 def test(caller: Caller, channel_id: UUID) -> Outcome:
     """Send one message now and say what came of it."""
     row = find(caller, channel_id)
-    limits.allow(caller, "channels.test", TESTS_PER_MINUTE)
+    rate_limits.allow(caller, "channels.test", TESTS_PER_MINUTE)
     audit.record(caller, "channel.test", row)
     event = Event(
         team=row.team,
@@ -166,7 +167,7 @@ def fill(caller: Caller, row: Channel, fields: Fields) -> None:
     row.kind = fields.get("kind", row.kind)
     url = fields.get("url")
     if url is not None and url != row.shown_url:
-        limits.allow(caller, "channels.check", CHECKS_PER_MINUTE)
+        rate_limits.allow(caller, "channels.check", CHECKS_PER_MINUTE)
         with CHECKS.take(caller.user.pk):
             row.shown_url = addresses.check(row.kind, url)
         row.set_secret("url", url)

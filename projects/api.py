@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from ninja.responses import Status
 
-from accounts.authentication import caller_of
-from accounts.idempotency import once_prepared
+from accounts.auth.callers import caller_of
+from accounts.auth.idempotency import once_prepared
 from core.errors import Conflict
 from core.pagination import listing
 from projects import choices, config, drafts, schemas, services

@@ -8,7 +8,7 @@ admin all come through `new` and `fill`.
 from typing import Any
 from uuid import UUID
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.policy import Caller
 from connections import folders, visits
 from connections import services as machines
@@ -59,7 +59,7 @@ def place(caller: Caller, row: Project, *, create: bool) -> None:
     Raises `Invalid` with the code `folder_missing` or `folder_unusable` when the machine says no,
     and `TooMany` when this person has asked too often in the last minute.
     """
-    limits.allow(caller, "folders.look", LOOKUPS_PER_MINUTE)
+    rate_limits.allow(caller, "folders.look", LOOKUPS_PER_MINUTE)
     row.resolved_path, row.path_note, row.create_directory = "", "", False
     try:
         with visits.take(caller):

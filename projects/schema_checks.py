@@ -3,7 +3,7 @@
 Each is a process of its own for up to ten seconds; without a schema there is none.
 """
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.policy import Caller
 from core.web.slots import Places
 from projects import config
@@ -18,5 +18,5 @@ def check(caller: Caller, config_text: str, schema_text: str) -> Written:
     if not schema_text.strip():
         return config.check(config_text, schema_text)
     with CHECKS.take(caller.user.pk):
-        limits.allow(caller, "schemas.check", CHECKS_PER_MINUTE)
+        rate_limits.allow(caller, "schemas.check", CHECKS_PER_MINUTE)
         return config.check(config_text, schema_text)

@@ -12,8 +12,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import current_team
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
+from accounts.teams import current_team
 from connections import services as machines
 from connections.models import Connection
 from connections.pages import machine_context

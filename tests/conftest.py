@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-import accounts.outgoing_mail
+import accounts.mail
 import connections.nudge
 import exports.nudge
 import jobs.nudge
@@ -21,7 +21,7 @@ from core.web import known_callers
 
 # What the product sends after its answer, each on a thread of its own.
 SENDERS = [module._sender for module in (
-    accounts.outgoing_mail, connections.nudge, exports.nudge, jobs.nudge, notifications.nudge,
+    accounts.mail, connections.nudge, exports.nudge, jobs.nudge, notifications.nudge,
 )]  # fmt: skip
 
 

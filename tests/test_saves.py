@@ -14,7 +14,7 @@ from tests.product import PACKAGES, ROOT
 
 # Module and function → why nothing of others is written back.
 WHOLE: dict[tuple[str, str], str] = {
-    ("accounts/setup.py", "_make_administrator"): "new, or locked by `_named`",
+    ("accounts/signin/setup.py", "_make_administrator"): "new, or locked by `_named`",
     ("dgxsite/demo/seed.py", "_bring_in_line"): "the demo's own machines, at its start",
     ("jobs/logs.py", "_put"): "the job's `log_bytes` were moved on before: nobody else appends",
     ("jobs/measuring.py", "measure"): "locked",

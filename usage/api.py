@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router
 
-from accounts.authentication import caller_of
+from accounts.auth.callers import caller_of
 from core.pagination import Page
 from usage import schemas, services
 

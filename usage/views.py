@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts import current_team
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
+from accounts.teams import current_team
 from core import spreadsheet, times
 from core.errors import Invalid
 from core.numbers import whole

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import template
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from alerts.board import machine_context
 from connections.models import Connection
 

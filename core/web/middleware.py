@@ -54,7 +54,7 @@ class PrivateResponses:
 
 class KnownFailures:
     """A page whose view met what `core.failures` knows says so; 403, 404, 429 and 503 have pages
-    of their own, which `accounts.doors` and `UnavailableDatabase` give."""
+    of their own, which `accounts.route_middleware` and `UnavailableDatabase` give."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response

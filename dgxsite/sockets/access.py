@@ -2,8 +2,8 @@
 
 A socket outlives the request that opened it, so what a request proves once is asked again every
 two seconds, for all sockets of the process together: the person is active, the password, the
-session (which ends when unused, see `accounts.sessions`) or the token still stands, a second factor
-is there if the rank needs one, and which teams they belong to.
+session (which ends when unused, see `accounts.signin.sessions`) or the token still stands, a second
+factor is there if the rank needs one, and which teams they belong to.
 """
 
 import re
@@ -21,9 +21,9 @@ from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
-from accounts import refusals
+from accounts.audit import denials
+from accounts.auth.mfa import lacking
 from accounts.models import ApiToken, Membership, Team, User
-from accounts.second_factor import lacking
 from core.web import request_turns
 
 _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
@@ -129,7 +129,7 @@ def _by_session(cookies: str) -> tuple[Principal, User] | None:
 def refused(scope: Mapping[str, Any], status: int) -> None:
     """Note for the audit that this handshake was turned away; never raises."""
     peer = scope.get("client")
-    refusals.note_handshake(scope["path"], peer[0] or None if peer else None, status)
+    denials.note_handshake(scope["path"], peer[0] or None if peer else None, status)
 
 
 def standing(principals: Collection[Principal]) -> dict[Principal, frozenset[UUID]]:

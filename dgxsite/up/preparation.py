@@ -18,8 +18,9 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts import audit, setup
+from accounts import audit
 from accounts.models import AuditEvent, Team
+from accounts.signin import setup
 from connections.models import Connection, Transport
 from metrics import tiers
 from usage import tables

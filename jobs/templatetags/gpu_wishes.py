@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from connections.models import Connection
 from jobs.kept import GpuWish
 from jobs.models import Job

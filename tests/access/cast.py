@@ -10,9 +10,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.utils import timezone
 
-from accounts import audit, invitations
+from accounts import audit
 from accounts.models import ApiToken, AuditEvent, Role, Scope, User
 from accounts.policy import Caller
+from accounts.teams import invitations
 from alerts.models import Alert, AlertRule
 from connections.models import Connection, Keeper
 from metrics.models import Retention

@@ -17,10 +17,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client, RequestFactory
 
-from accounts import invitations, services
 from accounts.back_office import Told
 from accounts.models import ApiToken, AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
+from accounts.teams import invitations
+from accounts.teams import services as teams_services
 from core.errors import Conflict
 from tests import factories
 from tests.access.cast import Cast, make_cast
@@ -320,7 +321,7 @@ def test_two_superusers_who_go_at_once_leave_one() -> None:
         def leave(person: User, barrier: Barrier = barrier) -> bool:
             try:
                 barrier.wait()
-                services.set_active(Caller(person), person.pk, active=False)
+                teams_services.set_active(Caller(person), person.pk, active=False)
             except Conflict:
                 return False
             finally:

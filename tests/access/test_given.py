@@ -16,10 +16,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import invitations, services, tokens
+from accounts import tokens
 from accounts.models import ApiToken, AuditEvent, Invitation, Role, Scope, Team, User
 from accounts.policy import Caller
-from accounts.provider import _person_with
+from accounts.signin.oidc import _person_with
+from accounts.teams import invitations
+from accounts.teams import services as teams_services
 from connections.models import Connection
 from core.errors import Forbidden, NotFound, SiteError
 from dgxsite.sockets import access as sockets_access
@@ -76,15 +78,15 @@ def room() -> Room:
 
 
 def removed(room: Room) -> None:
-    services.remove_member(room.root, room.team.pk, room.giver.pk)
+    teams_services.remove_member(room.root, room.team.pk, room.giver.pk)
 
 
 def demoted(room: Room) -> None:
-    services.change_member(room.root, room.team.pk, room.giver.pk, Role.VIEWER)
+    teams_services.change_member(room.root, room.team.pk, room.giver.pk, Role.VIEWER)
 
 
 def switched_off(room: Room) -> None:
-    services.set_active(room.root, room.giver.pk, active=False)
+    teams_services.set_active(room.root, room.giver.pk, active=False)
 
 
 def deleted(room: Room) -> None:
@@ -410,12 +412,12 @@ def test_invitations_and_logins_stay_ended_when_the_right_is_given_back(room: Ro
     _, secret = invitations.create(room.caller, room.team.pk, Role.VIEWER)
     use = a_login(room)
     switched_off(room)
-    services.set_active(room.root, room.giver.pk, active=True)
+    teams_services.set_active(room.root, room.giver.pk, active=True)
     assert invitations.find(secret) is None
     assert use() != ""
     _, secret = invitations.create(room.caller, room.team.pk, Role.VIEWER)
     demoted(room)
-    services.change_member(room.root, room.team.pk, room.giver.pk, Role.ADMINISTRATOR)
+    teams_services.change_member(room.root, room.team.pk, room.giver.pk, Role.ADMINISTRATOR)
     assert invitations.find(secret) is None
     assert not Session.objects.exists()
     rows = AuditEvent.objects.filter(action="invitation.revoke", actor=room.root.user)

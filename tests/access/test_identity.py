@@ -15,7 +15,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from accounts import refusals
+from accounts.audit import denials
 from accounts.models import AuditEvent, Role, Scope, User
 from accounts.policy import ACTIONS, Right
 from accounts.routes import methods_of
@@ -119,7 +119,7 @@ def test_sockets_take_the_header_alone_too(cast: Cast, headers: dict[str, str]) 
 def test_a_page_that_refuses_names_the_person_whatever_the_header(cast: Cast) -> None:
     answer = cast.pages["viewer"].get("/admin/", headers={"Authorization": "Basic x"})
     assert answer.status_code == 403
-    refusals.write_down(timezone.now() + timedelta(minutes=2))
+    denials.write_down(timezone.now() + timedelta(minutes=2))
     rows = AuditEvent.objects.filter(action="access.refused")
     assert [row.actor_name for row in rows] == ["viewer"]
 

@@ -6,11 +6,12 @@ import pytest
 from django.contrib.auth.hashers import check_password
 from django.test import Client
 
-from accounts import services, tokens
-from accounts.adapter import SiteAccounts
+from accounts import tokens
 from accounts.admin import NewPassword, PersonAdmin
 from accounts.models import ApiToken, Role, Scope, User
 from accounts.policy import Caller
+from accounts.signin.adapter import SiteAccounts
+from accounts.teams import services as teams_services
 from alerts.admin import RuleAdmin
 from alerts.models import AlertRule
 from core.errors import NotFound
@@ -38,7 +39,7 @@ def office(root: User) -> Client:
 
 def test_a_new_password_brings_nobody_back(root: User) -> None:
     person = factories.make_user()
-    services.set_active(Caller(root), person.pk, active=False)
+    teams_services.set_active(Caller(root), person.pk, active=False)
     SiteAccounts().set_password(person, WORD)
     now = User.objects.get(pk=person.pk)
     assert (now.is_active, check_password(WORD, now.password)) == (False, True)
@@ -49,7 +50,7 @@ def test_nor_does_one_that_the_back_office_sets(root: User) -> None:
     fields = {"password1": WORD, "password2": WORD, "usable_password": "true"}
     form = NewPassword(person, fields)
     assert form.is_valid(), form.errors
-    services.set_active(Caller(root), person.pk, active=False)
+    teams_services.set_active(Caller(root), person.pk, active=False)
     form.save()
     now = User.objects.get(pk=person.pk)
     assert (now.is_active, check_password(WORD, now.password)) == (False, True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
-from accounts.idempotency import REPLAYED
+from accounts.auth.idempotency import REPLAYED
 from accounts.models import IdempotentAnswer, Membership, User
 from accounts.policy import ACTIONS, Right
 from accounts.routes import methods_of

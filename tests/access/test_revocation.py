@@ -13,9 +13,10 @@ from django.contrib.sessions.models import Session
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
-from accounts import services, tokens
+from accounts import tokens
 from accounts.models import ApiToken, Role, Team, User
 from accounts.policy import Caller
+from accounts.teams import services as teams_services
 from connections.models import Connection
 from core import embedded
 from tests import factories
@@ -100,7 +101,7 @@ def _person(room: Room, site: Site) -> Try:
     path = f"/api/v1/connections/{room.machine.pk}"
 
     def end() -> object:
-        return services.set_active(room.root, user.pk, active=False)
+        return teams_services.set_active(room.root, user.pk, active=False)
 
     return Try("person", _bearer(user), path, (401,), end)
 
@@ -110,7 +111,7 @@ def _member(room: Room, site: Site) -> Try:
     path = f"/api/v1/connections/{room.machine.pk}"
 
     def end() -> None:
-        services.remove_member(room.root, room.team.pk, user.pk)
+        teams_services.remove_member(room.root, room.team.pk, user.pk)
 
     return Try("member", _bearer(user), path, (404,), end)
 
@@ -121,7 +122,7 @@ def _role(room: Room, site: Site) -> Try:
     path = f"/api/v1/teams/{room.team.pk}/invitations"
 
     def end() -> object:
-        return services.change_member(room.root, room.team.pk, user.pk, Role.VIEWER)
+        return teams_services.change_member(room.root, room.team.pk, user.pk, Role.VIEWER)
 
     return Try("role", _bearer(user), path, (403,), end, closes_socket=False)
 

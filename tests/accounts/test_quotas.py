@@ -11,10 +11,12 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import invitations, quotas, services, tokens
+from accounts import tokens
 from accounts.models import ApiToken, AuditEvent, Invitation, Membership, Role, Team, User
 from accounts.policy import Caller
-from accounts.quotas import Quota
+from accounts.teams import invitations, quotas
+from accounts.teams import services as teams_services
+from accounts.teams.quotas import Quota
 from core.errors import Conflict, NotFound, SiteError, TooMany
 from projects import schema_checks
 from tests import factories
@@ -36,8 +38,8 @@ Make = Callable[[Caller, Team, int], object]
 MAKERS: dict[str, Make] = {
     "token.create": lambda caller, team, n: tokens.create(caller, f"t{n}", "read", None),
     "invitation.create": lambda caller, team, n: invitations.create(caller, team.pk, Role.VIEWER),
-    "user.create": lambda caller, team, n: services.create_user(caller, f"new{n}", "", None),
-    "team.create": lambda caller, team, n: services.create_team(caller, f"team {n}"),
+    "user.create": lambda caller, team, n: teams_services.create_user(caller, f"new{n}", "", None),
+    "team.create": lambda caller, team, n: teams_services.create_team(caller, f"team {n}"),
 }
 
 
@@ -172,11 +174,11 @@ def test_four_delete_a_team_while_others_change_it(turn: int) -> None:
     factories.join(member, team)
     newcomer = factories.make_user("newcomer")
     found = together(
-        *[lambda: services.delete_team(root, team.pk, "lab")] * 4,
-        lambda: services.rename_team(root, team.pk, "renamed"),
-        lambda: services.add_member(root, team.pk, newcomer.username, None, Role.VIEWER),
-        lambda: services.change_member(root, team.pk, member.pk, Role.OPERATOR),
-        lambda: services.remove_member(root, team.pk, member.pk),
+        *[lambda: teams_services.delete_team(root, team.pk, "lab")] * 4,
+        lambda: teams_services.rename_team(root, team.pk, "renamed"),
+        lambda: teams_services.add_member(root, team.pk, newcomer.username, None, Role.VIEWER),
+        lambda: teams_services.change_member(root, team.pk, member.pk, Role.OPERATOR),
+        lambda: teams_services.remove_member(root, team.pk, member.pk),
         lambda: invitations.create(root, team.pk, Role.VIEWER),
     )
     assert all(one is None or isinstance(one, SiteError) for one in found), found

@@ -7,8 +7,8 @@ from django.contrib.auth import authenticate
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from accounts import setup
 from accounts.models import AuditEvent, Role, SetupToken, Team, User
+from accounts.signin import setup
 from core.errors import Invalid, NotFound, SiteError
 from tests import factories
 

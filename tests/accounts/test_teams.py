@@ -12,9 +12,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import invitations
 from accounts.models import AuditEvent, Invitation, Membership, Role, Team, User
 from accounts.policy import Caller
+from accounts.teams import invitations
 from core.errors import Conflict, NotFound
 from tests import factories
 from tests.accounts.people import client_of

@@ -11,7 +11,9 @@ from django.contrib.auth import authenticate
 from django.test import Client
 from django.utils import timezone
 
-from accounts import audit, refusals, trail
+from accounts import audit
+from accounts.audit import denials
+from accounts.audit import query as audit_query
 from accounts.models import AuditEvent, Refusal, Role, Team, User
 from accounts.policy import Caller
 from tests import factories
@@ -97,7 +99,7 @@ def test_others_do_not_read_it(rows: None, team: Team) -> None:
 def test_no_cell_is_a_formula(boss: User, team: Team, start: str) -> None:
     # Past `audit.record`, which lets neither a tab nor a line end into a name.
     row = AuditEvent.objects.create(action="test.action", object_name=f"{start}1+1")
-    line = next(csv.DictReader(StringIO("".join(trail.as_csv(AuditEvent.objects.all())))))
+    line = next(csv.DictReader(StringIO("".join(audit_query.as_csv(AuditEvent.objects.all())))))
     assert line["object_name"] == f"'{row.object_name}"
     assert line["id"] == str(row.pk)
 
@@ -107,7 +109,7 @@ def test_no_cell_is_a_formula(boss: User, team: Team, start: str) -> None:
 
 def written() -> list[tuple[str, str, int | None]]:
     """What the trail says once the running minute is over."""
-    refusals.write_down(timezone.now() + timedelta(minutes=1))
+    denials.write_down(timezone.now() + timedelta(minutes=1))
     rows = AuditEvent.objects.order_by("id")
     return [(row.action, row.actor_name, row.detail.get("count")) for row in rows]
 
@@ -148,10 +150,10 @@ def test_a_flood_of_refusals_is_one_row_per_minute_and_caller(boss: User, team: 
 
 
 def test_the_running_minute_is_still_counted(boss: User) -> None:
-    refusals.note("access.refused", user=boss, address="192.0.2.1")
+    denials.note("access.refused", user=boss, address="192.0.2.1")
     now = datetime.now(UTC)
-    assert refusals.write_down(now - timedelta(minutes=1)) == 0
-    refusals.note("access.refused", user=boss, address="192.0.2.1")
+    assert denials.write_down(now - timedelta(minutes=1)) == 0
+    denials.note("access.refused", user=boss, address="192.0.2.1")
     assert (
         sum(row.count for row in Refusal.objects.all())
         + sum(row.detail["count"] for row in AuditEvent.objects.all())
@@ -161,7 +163,7 @@ def test_the_running_minute_is_still_counted(boss: User) -> None:
 
 def test_an_unknown_password_is_counted_for_its_network(db: None) -> None:
     for address in ("2001:db8::1", "2001:db8::2"):
-        refusals.note("login.failed", user=None, address=address)
+        denials.note("login.failed", user=None, address=address)
     assert {row.caller for row in Refusal.objects.all()} == {"address 2001:db8::/64"}
     authenticate(None, username="x", password="y")
     assert Refusal.objects.filter(caller="address unknown").exists()

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import services as accounts
 from accounts.models import AuditEvent
 from accounts.policy import Caller
+from accounts.teams import services as accounts
 from alerts import services
 from alerts.models import Alert, AlertRule, AlertState
 from core.errors import NotFound, Unauthorized

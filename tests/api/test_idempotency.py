@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts.idempotency import LIFETIME
+from accounts.auth.idempotency import LIFETIME
 from accounts.models import ApiToken, AuditEvent, IdempotentAnswer, Role, Scope, User
 from connections.models import Connection
 from tests import factories

@@ -216,5 +216,5 @@ def test_two_requests_for_one_name_at_once_conflict(
 ) -> None:
     """The second one looked before the first one wrote."""
     factories.make_user("taken")
-    monkeypatch.setattr("accounts.services._check_free", lambda user: None)
+    monkeypatch.setattr("accounts.teams.services._check_free", lambda user: None)
     assert world.superuser.post("/users", {"username": "taken"}).status_code == 409

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from accounts import audit, invitations, tokens
+from accounts import audit, tokens
 from accounts.models import Role, User
 from accounts.policy import Caller
+from accounts.teams import invitations
 from tests import factories
 from tests.browser.conftest import Fleet, Visitor
 from tests.browser.test_every_page import check

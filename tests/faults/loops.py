@@ -14,7 +14,7 @@ import orjson
 from django.db import connection
 from django.utils import timezone
 
-from accounts import refusals
+from accounts.audit import denials
 from accounts.models import AuditEvent, Refusal
 from alerts import absence, plan, telling, trash
 from alerts.models import Alert, AlertRule, AlertState
@@ -448,7 +448,7 @@ def _() -> Outcome:
     return Outcome([after[row.pk] != before[row.pk] for row in rows], rows[1].pk)
 
 
-@trial("accounts.refusals.write_down")
+@trial("accounts.audit.denials.write_down")
 def _() -> Outcome:
     minute = (NOW - timedelta(hours=1)).replace(second=0, microsecond=0)
     rows = [
@@ -456,7 +456,7 @@ def _() -> Outcome:
         for number in range(3)
     ]
     poison("accounts_auditevent", rows[1].action, "action")
-    refusals.write_down(NOW)
+    denials.write_down(NOW)
     written = set(AuditEvent.objects.values_list("action", flat=True))
     return Outcome([row.action in written for row in rows], rows[1].pk)
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from accounts import audit, refusals
+from accounts import audit
+from accounts.audit import denials
 from accounts.models import AuditEvent, Refusal
 from connections import ssh
 from connections.browsing import Refused
@@ -149,7 +150,7 @@ def receivers(said: str) -> list[str]:
 def audits(said: str) -> list[str]:
     audit.record(None, "test", accepted=said, fields=[said])
     detail = AuditEvent.objects.get(action="test").detail
-    refusals.note("access.refused", user=None, address=None, route=said)
+    denials.note("access.refused", user=None, address=None, route=said)
     return [detail["accepted"], *detail["fields"], Refusal.objects.get().first["route"]]
 
 

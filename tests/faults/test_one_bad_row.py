@@ -77,7 +77,7 @@ def test_every_call_of_each_has_a_trial() -> None:
 # Each task of the clock: the loops that it goes over, or why there is no loop over owners.
 TASKS = {
     "accounts.forget_ended_sessions": "one statement",
-    "accounts.write_down_refusals": ["accounts.refusals.write_down"],
+    "accounts.write_down_refusals": ["accounts.audit.denials.write_down"],
     "alerts.forget": ["alerts.trash.empty"],
     "alerts.tell_again": ["alerts.telling.again"],
     "alerts.watch_absence": ["alerts.absence.watch"],

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from accounts import invitations, quotas, tokens
+from accounts import tokens
+from accounts.teams import invitations, quotas
 from connections import drafts, sftp, transport, visits
 from core import redis_patience, strict_json
 from core.background import task_turns

@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.models import AuditEvent, Role, User
 from connections import browsing, ssh
 from jobs import job_files
@@ -307,7 +307,7 @@ def test_a_machine_that_is_off_leaves_a_sentence(
 
 
 def test_looks_are_limited(client: Client, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
+    monkeypatch.setattr(rate_limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
     monkeypatch.setattr(job_files, "LOOKS_PER_MINUTE", 1)
     assert look(client, job).status_code == 200
     refused = look(client, job)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts import refusals
+from accounts.audit import denials
 from accounts.models import AuditEvent
 from dgxsite.sockets.access import is_welcome
 from dgxsite.sockets.consumers import NO_LOGIN
@@ -111,6 +111,6 @@ async def test_a_page_whose_login_has_ended_is_no_refusal():
 
 def noted() -> list[tuple[str | None, int, dict[str, object]]]:
     """The audit rows, as if the minute were over."""
-    refusals.write_down(datetime.now(UTC) + timedelta(minutes=2))
+    denials.write_down(datetime.now(UTC) + timedelta(minutes=2))
     rows = AuditEvent.objects.order_by("address")
     return [(row.address, row.detail["count"], row.detail["first"]) for row in rows]

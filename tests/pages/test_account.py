@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 
-from accounts import routes, setup
+from accounts import routes
 from accounts.models import ApiToken, User
+from accounts.signin import setup
 from dgxsite.urls import handler500
 from dgxsite.urls import urlpatterns as site_urls
 from tests.pages.people import People

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.models import AuditEvent
 from accounts.policy import Caller
 from connections import folders
@@ -350,9 +350,9 @@ def test_folder_of_says_no_as_the_machine_does(machine: Connection) -> None:
 @pytest.fixture
 def used_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The administrator has asked as often as one may, at 46 s of a minute that stands still."""
-    monkeypatch.setattr(limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
+    monkeypatch.setattr(rate_limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
     for _ in range(drafts.LOOKUPS_PER_MINUTE):
-        limits.allow(Caller(world.owner), "folders.look", drafts.LOOKUPS_PER_MINUTE)
+        rate_limits.allow(Caller(world.owner), "folders.look", drafts.LOOKUPS_PER_MINUTE)
 
 
 @pytest.mark.usefixtures("used_up")

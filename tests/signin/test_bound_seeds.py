@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from accounts.second_factor import _UNBOUND, context_of
+from accounts.auth.mfa import _UNBOUND, context_of
 from core.security import crypto
 from core.security.crypto import SecretUnreadable
 from tests import factories

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from accounts.breached import KnownFromBreaches, contains
+from accounts.signin.breached_passwords import KnownFromBreaches, contains
 
 COUNT = 300
 
@@ -43,7 +43,10 @@ def test_odd_files_hold_nothing_else(tmp_path: Path, text: bytes) -> None:
 
 
 def test_a_password_from_the_list_is_refused(settings: Any, breached: Path) -> None:
-    validator = {"NAME": "accounts.breached.KnownFromBreaches", "OPTIONS": {"path": str(breached)}}
+    validator = {
+        "NAME": "accounts.signin.breached_passwords.KnownFromBreaches",
+        "OPTIONS": {"path": str(breached)},
+    }
     validate_password("breached-7")
     settings.AUTH_PASSWORD_VALIDATORS = [*settings.AUTH_PASSWORD_VALIDATORS, validator]
     validate_password("a-long-Passw0rd-x")

@@ -13,8 +13,8 @@ from django.core import mail
 from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
-from accounts import setup
 from accounts.models import User
+from accounts.signin import setup
 from tests import factories
 from tests.browser.conftest import Fleet, Visitor
 from tests.browser.test_every_page import check

@@ -12,7 +12,7 @@ from django.core import mail
 from django.core.mail import EmailMessage
 from django.test import Client
 
-from accounts import outgoing_mail
+from accounts import mail as accounts_mail
 from accounts.models import AuditEvent, User
 from tests import factories
 
@@ -185,7 +185,7 @@ def test_mail_server_that_refuses_is_logged_and_nothing_else(
     factories.make_user("ada", email="ada@example.org")
     answer = Client().post("/accounts/password/reset/", {"email": "ada@example.org"})
     assert answer.status_code == 302
-    outgoing_mail._sender.submit(lambda: None).result(10)
+    accounts_mail._sender.submit(lambda: None).result(10)
     assert "mail not sent: ConnectionRefusedError" in caplog.text
 
 

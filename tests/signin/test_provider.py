@@ -9,9 +9,9 @@ from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from accounts import invitations
 from accounts.models import Role, User
 from accounts.policy import Caller
+from accounts.teams import invitations
 from dgxsite import sign_in
 from tests import factories
 from tests.signin.provider import State

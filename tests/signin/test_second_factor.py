@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import refusals
+from accounts.audit import denials
 from accounts.models import AuditEvent, Role, User
 from dgxsite.sockets import access as sockets_access
 from tests import factories
@@ -139,7 +139,7 @@ def test_wrong_codes_and_passkeys_are_one_row_of_the_audit() -> None:
     passkey = {"credential": '{"id": "x", "response": {}}'}
     client.post("/accounts/2fa/authenticate/", passkey)
     Client().post("/accounts/2fa/webauthn/login/", passkey)
-    refusals.write_down(timezone.now() + timedelta(minutes=2))
+    denials.write_down(timezone.now() + timedelta(minutes=2))
     rows = AuditEvent.objects.filter(action__endswith=".failed")
     found = {(row.action, row.actor_name): row.detail for row in rows}
     assert {key: detail["count"] for key, detail in found.items()} == {

@@ -9,8 +9,9 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from accounts import sessions, setup
 from accounts.models import AuditEvent
+from accounts.signin import sessions as signin_sessions
+from accounts.signin import setup
 from dgxsite.sockets import access as sockets_access
 from tests import factories
 from tests.live import people
@@ -108,7 +109,7 @@ def test_rows_of_ended_sessions_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
     log_in("ada")
     later(monkeypatch, days=4)
     client = log_in("ada")
-    assert sessions.forget_ended() == 1
+    assert signin_sessions.forget_ended() == 1
     assert [row.session_key for row in UserSession.objects.all()] == [key_of(client)]
     assert is_in(client)
 

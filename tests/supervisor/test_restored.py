@@ -9,9 +9,10 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import invitations, tokens
+from accounts import tokens
 from accounts.models import ApiToken, IdempotentAnswer, Invitation, Role, SetupToken, User
 from accounts.policy import Caller
+from accounts.teams import invitations
 from core.errors import NotFound
 from dgxsite.up import restored
 from notifications import delivery

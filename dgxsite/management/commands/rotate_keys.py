@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import idempotency, second_factor
+from accounts.auth import idempotency, mfa
 from connections import rotation as connections
 from core.security.key_rotation import Rotated
 from jobs import rotation as jobs
@@ -13,7 +13,7 @@ from notifications import rotation as channels
 
 _PARTS: dict[str, Callable[[], Rotated]] = {
     "machines": connections.rotate_all,
-    "second factors": second_factor.rotate_all,
+    "second factors": mfa.rotate_all,
     "channels": channels.rotate_all,
     "jobs": jobs.rotate_all,
 }

@@ -15,8 +15,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.defaults import page_not_found
 
-from accounts import refusals, routes
-from accounts.authentication import is_api
+from accounts import routes
+from accounts.audit import denials
+from accounts.auth.callers import is_api
 from accounts.policy import ACTIONS, Right
 from core import errors, problems
 from core.web.middleware import UnavailableDatabase
@@ -37,7 +38,7 @@ class DeclaredRoutes:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        refusals.note_response(request, response)
+        denials.note_response(request, response)
         return response
 
     def process_view(

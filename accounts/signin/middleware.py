@@ -8,9 +8,9 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from accounts import sessions
-from accounts.authentication import is_api, is_by_header, person_of_session
-from accounts.second_factor import lacking
+from accounts.auth.callers import is_api, is_by_header, person_of_session
+from accounts.auth.mfa import lacking
+from accounts.signin import sessions
 from core.web.middleware import UnavailableDatabase
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -22,7 +22,8 @@ _ALWAYS_OPEN = ("/accounts/", "/static/")
 class SessionLimits:
     """Notes after each request that went by the session that it was used.
 
-    `accounts.sessions` has the rule. A script's token does not keep alive a login that comes along.
+    `accounts.signin.sessions` has the rule. A script's token does not keep alive a login that comes
+    along.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -42,7 +43,7 @@ class SecondFactorFirst:
     """Leads whoever has to set up a second factor there, before any other page.
 
     Pages go by the session alone. The API asks the same where it takes a session for an answer
-    (`accounts.authentication`); a token needs no second factor, since a script cannot answer one.
+    (`accounts.auth.callers`); a token needs no second factor, since a script cannot answer one.
     """
 
     def __init__(self, get_response: Handler) -> None:

@@ -1,6 +1,6 @@
 """Changes to how a person logs in, written into the audit trail.
 
-New passwords are noted by `accounts.password_audit`: allauth is only one way to one.
+New passwords are noted by `accounts.signin.password_audit`: allauth is only one way to one.
 """
 
 from typing import Any

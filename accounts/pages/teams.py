@@ -1,7 +1,7 @@
 """The pages of teams: who is in one and as what, who is invited, and which one is looked at.
 
-A service that refuses ends in the 403 or 404 of `accounts.doors`; what else it says becomes a
-message above the page it was asked from.
+A service that refuses ends in the 403 or 404 of `accounts.route_middleware`; what else it says
+becomes a message above the page it was asked from.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from pydantic import TypeAdapter, ValidationError
 
-from accounts import current_team, invitations, services
-from accounts.authentication import caller_from_page
-from accounts.forms import (
-    InvitationForm,
-    MemberForm,
-    NewAccountForm,
-    RoleForm,
-    TeamForm,
-)
+from accounts.auth.callers import caller_from_page
 from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.pages.forms import InvitationForm, MemberForm, NewAccountForm, RoleForm, TeamForm
 from accounts.policy import Caller, may, role_in
+from accounts.teams import current_team, invitations
+from accounts.teams import services as teams_services
 from core.errors import Forbidden, Invalid, NotFound, SiteError
 from core.schemas import Name
 
@@ -45,7 +40,7 @@ def teams(request: HttpRequest) -> HttpResponse:
         made: list[Team] = []
 
         def work() -> None:
-            made.append(services.create_team(caller, _name(request)))
+            made.append(teams_services.create_team(caller, _name(request)))
 
         _tell(request, work, "The team is made.")
         return redirect("team", made[0].pk) if made else redirect("teams")
@@ -59,17 +54,17 @@ def teams(request: HttpRequest) -> HttpResponse:
 @require_GET
 def team(request: HttpRequest, team_id: UUID) -> HttpResponse:
     caller = caller_from_page(request)
-    return _team_page(request, caller, services.find_team(caller, team_id, "member.view"))
+    return _team_page(request, caller, teams_services.find_team(caller, team_id, "member.view"))
 
 
 @login_required
 @require_POST
 def rename(request: HttpRequest, team_id: UUID) -> HttpResponse:
     caller = caller_from_page(request)
-    services.find_team(caller, team_id, "team.change")
+    teams_services.find_team(caller, team_id, "team.change")
     _tell(
         request,
-        lambda: services.rename_team(caller, team_id, _name(request)),
+        lambda: teams_services.rename_team(caller, team_id, _name(request)),
         "The team has another name.",
     )
     return redirect("team", team_id)
@@ -82,7 +77,7 @@ def delete(request: HttpRequest, team_id: UUID) -> HttpResponse:
     caller = caller_from_page(request)
     name = request.POST.get("name", "").strip()
     is_gone = _tell(
-        request, lambda: services.delete_team(caller, team_id, name), "The team is deleted."
+        request, lambda: teams_services.delete_team(caller, team_id, name), "The team is deleted."
     )
     return redirect("teams") if is_gone else redirect("team", team_id)
 
@@ -91,7 +86,7 @@ def delete(request: HttpRequest, team_id: UUID) -> HttpResponse:
 @require_POST
 def leave(request: HttpRequest, team_id: UUID) -> HttpResponse:
     caller = caller_from_page(request)
-    has_left = _tell(request, lambda: services.leave_team(caller, team_id), "You have left.")
+    has_left = _tell(request, lambda: teams_services.leave_team(caller, team_id), "You have left.")
     return redirect("teams") if has_left else redirect("team", team_id)
 
 
@@ -99,13 +94,13 @@ def leave(request: HttpRequest, team_id: UUID) -> HttpResponse:
 @require_POST
 def add_member(request: HttpRequest, team_id: UUID) -> HttpResponse:
     caller = caller_from_page(request)
-    services.find_team(caller, team_id, "member.change")
+    teams_services.find_team(caller, team_id, "member.change")
 
     def work() -> None:
         data = _cleaned(MemberForm(request.POST))
         person = data["person"]
         name, email = (None, person) if "@" in person else (person, None)
-        services.add_member(caller, team_id, name, email, data["role"])
+        teams_services.add_member(caller, team_id, name, email, data["role"])
 
     _tell(request, work, "Added.")
     return redirect("team", team_id)
@@ -115,11 +110,11 @@ def add_member(request: HttpRequest, team_id: UUID) -> HttpResponse:
 @require_POST
 def change_member(request: HttpRequest, team_id: UUID, user_id: int) -> HttpResponse:
     caller = caller_from_page(request)
-    services.find_team(caller, team_id, "member.change")
+    teams_services.find_team(caller, team_id, "member.change")
 
     def work() -> None:
         role = _cleaned(RoleForm(request.POST))["role"]
-        services.change_member(caller, team_id, user_id, role)
+        teams_services.change_member(caller, team_id, user_id, role)
 
     _tell(request, work, "The role is changed.")
     return redirect("team", team_id)
@@ -129,7 +124,7 @@ def change_member(request: HttpRequest, team_id: UUID, user_id: int) -> HttpResp
 @require_POST
 def remove_member(request: HttpRequest, team_id: UUID, user_id: int) -> HttpResponse:
     caller = caller_from_page(request)
-    _tell(request, lambda: services.remove_member(caller, team_id, user_id), "Removed.")
+    _tell(request, lambda: teams_services.remove_member(caller, team_id, user_id), "Removed.")
     return redirect("team", team_id)
 
 
@@ -138,7 +133,7 @@ def remove_member(request: HttpRequest, team_id: UUID, user_id: int) -> HttpResp
 def invite(request: HttpRequest, team_id: UUID) -> HttpResponse:
     """A new link; this answer is the only place where it stands."""
     caller = caller_from_page(request)
-    found = services.find_team(caller, team_id, "member.invite")
+    found = teams_services.find_team(caller, team_id, "member.invite")
     form = InvitationForm(request.POST)
     if not form.is_valid():
         return _team_page(request, caller, found, form=form, status=422)
@@ -221,7 +216,7 @@ def _team_page(
         "is_member": found.memberships.filter(user=caller.user).exists(),
         "may_change": may_change,
         "may_delete": may(caller, "team.delete"),
-        "members": list(services.members(found)),
+        "members": list(teams_services.members(found)),
         "invitations": list(invitations.open_ones(found)) if may_change else [],
         "roles": Role.choices,
         "name_form": TeamForm(initial={"name": found.name}),

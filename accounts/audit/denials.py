@@ -22,7 +22,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from accounts import audit
-from accounts.authentication import is_by_header, person_of_session
+from accounts.auth.callers import is_by_header, person_of_session
 from accounts.models import ApiToken, AuditEvent, Refusal, User
 from accounts.policy import Caller
 from core import cleaner

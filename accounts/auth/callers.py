@@ -16,9 +16,9 @@ from django.utils import timezone
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
+from accounts.auth.mfa import lacking
 from accounts.models import ApiToken, User
 from accounts.policy import Caller
-from accounts.second_factor import lacking
 from core.errors import Forbidden, Unauthorized
 from core.web import request_turns
 

@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import tokens
-from accounts.authentication import caller_from_page
-from accounts.forms import TokenForm
+from accounts.auth.callers import caller_from_page
 from accounts.models import ApiToken
+from accounts.pages.forms import TokenForm
 from core.errors import SiteError
 
 

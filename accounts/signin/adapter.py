@@ -18,7 +18,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from accounts.outgoing_mail import send_soon
+from accounts.mail import send_soon
 from core.mail import sends_mail
 
 _APP, _ACTION = "allauth.account", "login_failed"

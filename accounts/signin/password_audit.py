@@ -18,7 +18,7 @@ from accounts.policy import Caller
 
 def connect() -> None:
     """Listen to people being saved; called once when the apps are ready."""
-    pre_save.connect(_saved, sender=User, dispatch_uid="accounts.password_audit")
+    pre_save.connect(_saved, sender=User, dispatch_uid="accounts.signin.password_audit")
 
 
 def _saved(sender: Any, instance: User, update_fields: Any = None, **kwargs: Any) -> None:

@@ -10,9 +10,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts import trail
-from accounts.authentication import caller_from_page
-from accounts.forms import AuditForm
+from accounts.audit import query as audit_query
+from accounts.auth.callers import caller_from_page
+from accounts.pages.forms import AuditForm
 from core.web import streaming
 
 PAGE = 50
@@ -23,7 +23,7 @@ PAGE = 50
 def audit_page(request: HttpRequest) -> HttpResponse:
     """What was done, newest first, chosen by the form above it; for administrators."""
     form = AuditForm(request.GET)
-    rows = trail.rows(caller_from_page(request), _choice(form))
+    rows = audit_query.rows(caller_from_page(request), _choice(form))
     page = Paginator(rows.select_related("team"), PAGE).get_page(request.GET.get("page"))
     query = urlencode({key: value for key, value in request.GET.items() if key in form.fields})
     context = {"form": form, "page": page, "query": query}
@@ -35,21 +35,21 @@ def audit_page(request: HttpRequest) -> HttpResponse:
 def audit_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same rows as CSV, streamed."""
     caller = caller_from_page(request)
-    rows = trail.rows(caller, _choice(AuditForm(request.GET)))
+    rows = audit_query.rows(caller, _choice(AuditForm(request.GET)))
     return streaming.answer(
-        streaming.of_lines(trail.as_csv(rows)),
+        streaming.of_lines(audit_query.as_csv(rows)),
         streaming.DOWNLOADS.take(caller.user.pk),
         content_type="text/csv; charset=utf-8",
         disposition=f'attachment; filename="dgxsite-audit-{timezone.now():%Y-%m-%d}.csv"',
     )
 
 
-def _choice(form: AuditForm) -> trail.Choice:
+def _choice(form: AuditForm) -> audit_query.Choice:
     """What the form asks for; a field that is not understood does not narrow."""
     form.is_valid()
     data = form.cleaned_data
     since, until = data.get("since"), data.get("until")
-    return trail.Choice(
+    return audit_query.Choice(
         actor=data.get("actor", ""),
         action=data.get("action", ""),
         object=data.get("object", ""),

@@ -19,7 +19,7 @@ from allauth.mfa.webauthn.forms import (
 from django import forms
 from django.core.exceptions import ValidationError
 
-from accounts import refusals
+from accounts.audit import denials
 
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError, AssertionError, struct.error)
 
@@ -55,7 +55,7 @@ class _Answer:
         try:
             return self._judged()
         except ValidationError:
-            refusals.note_proof(context.request, self.user, Authenticator.Type.WEBAUTHN)
+            denials.note_proof(context.request, self.user, Authenticator.Type.WEBAUTHN)
             raise
 
     def _judged(self) -> Any:

@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from ninja.responses import Status
 
-from accounts.authentication import caller_of
+from accounts.auth.callers import caller_of
 from accounts.models import IdempotentAnswer, Team, User
 from accounts.policy import Allowed, Caller, forbidden, may, noting, role_in
 from core.errors import Conflict, Invalid, NotFound

@@ -7,8 +7,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from accounts import preferences
-from accounts.authentication import caller_from_page
-from accounts.preference_forms import PreferenceForm, initial
+from accounts.auth.callers import caller_from_page
+from accounts.pages.preference_form import PreferenceForm, initial
 from core.errors import SiteError
 
 

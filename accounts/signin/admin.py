@@ -19,7 +19,7 @@ from django_celery_beat.models import (
 )
 
 from accounts import audit
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 from accounts.models import User
 
 if TYPE_CHECKING:

@@ -2,15 +2,15 @@
 
 from django.urls import path
 
-from accounts import provider
-from accounts.email_address import ChangeAddress
+from accounts.signin import oidc
+from accounts.signin.email_address import ChangeAddress
 
 urlpatterns = [
     path("email/", ChangeAddress.as_view(), name="account_email"),
-    path("oidc/<str:provider_id>/login/", provider.login, name="openid_connect_login"),
+    path("oidc/<str:provider_id>/login/", oidc.login, name="openid_connect_login"),
     path(
         "oidc/<str:provider_id>/login/callback/",
-        provider.callback,
+        oidc.callback,
         name="openid_connect_callback",
     ),
 ]

@@ -2,7 +2,7 @@
 
 A person is known by the provider's own identifier once the two are connected. The first time they
 are connected by e-mail address, if the provider has verified it: addresses of accounts here are
-typed by an administrator or verified themselves (`accounts.email_address`).
+typed by an administrator or verified themselves (`accounts.signin.email_address`).
 """
 
 from typing import Any

@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import audit
-from accounts.authentication import caller_from_page
+from accounts.auth.callers import caller_from_page
 
 STARTED, SEEN = "signed_in_at", "seen_at"
 # A session that is used every second need not be written every second.
@@ -37,7 +37,7 @@ class SessionList(DefaultUserSessionsAdapter):
 
 def connect() -> None:
     """Listen to logins; called once when the apps are ready."""
-    user_logged_in.connect(start, dispatch_uid="accounts.sessions.start")
+    user_logged_in.connect(start, dispatch_uid="accounts.signin.sessions.start")
 
 
 def start(sender: Any, request: HttpRequest, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from accounts import refusals
+from accounts.audit import denials
 from accounts.models import AuditEvent, Role, Scope
 from accounts.policy import Caller, forbidden, roles_from, teams_with
 from core import spreadsheet
@@ -37,7 +37,7 @@ def rows(caller: Caller, choice: Choice | None = None) -> QuerySet[AuditEvent]:
     Newest first. Raises `Forbidden` for everybody else and for a token of a smaller scope.
     """
     _check(caller)
-    refusals.write_down()
+    denials.write_down()
     found = AuditEvent.objects.order_by("-id")
     if not caller.user.is_superuser:
         found = found.filter(teams_with(caller.user, Role.ADMINISTRATOR))

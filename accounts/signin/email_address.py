@@ -40,7 +40,7 @@ class ChangeAddress(EmailView):
 
 def connect() -> None:
     """Follow every change of a person's address; called once when the apps are ready."""
-    post_save.connect(_saved, sender=User, dispatch_uid="accounts.email_address")
+    post_save.connect(_saved, sender=User, dispatch_uid="accounts.signin.email_address")
 
 
 def vouch(user: User) -> None:

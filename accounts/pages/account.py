@@ -8,9 +8,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import setup, trail
-from accounts.authentication import caller_from_page
-from accounts.forms import FirstAdministratorForm
+from accounts.audit import query as audit_query
+from accounts.auth.callers import caller_from_page
+from accounts.pages.forms import FirstAdministratorForm
+from accounts.signin import setup
 from core.errors import NotFound, SiteError
 
 DEEDS = 15
@@ -23,7 +24,7 @@ def account(request: HttpRequest) -> HttpResponse:
     caller = caller_from_page(request)
     context = {
         "memberships": list(caller.user.memberships.select_related("team")),
-        "deeds": trail.own(caller).select_related("team")[:DEEDS],
+        "deeds": audit_query.own(caller).select_related("team")[:DEEDS],
     }
     return render(request, "accounts/account.html", context)
 

@@ -13,9 +13,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
-from accounts import audit, given, quotas, superusers
+from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import Caller, forbidden, may
+from accounts.teams import given, quotas, superusers
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.failures import conflict
 

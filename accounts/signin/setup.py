@@ -13,7 +13,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import Membership, Role, SetupToken, Team, User
-from accounts.services import new_user
+from accounts.teams.services import new_user
 from core.env import env_str
 from core.errors import NotFound
 

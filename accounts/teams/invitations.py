@@ -2,7 +2,7 @@
 
 Whoever holds the link may use it once, with an account or by making one; only its hash is kept. An
 invitation to an e-mail address is the same link, sent there. It works for as long as who gave it
-may invite: each use asks (`accounts.given`).
+may invite: each use asks (`accounts.teams.given`).
 """
 
 import hashlib
@@ -19,10 +19,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, given, quotas, services
+from accounts import audit
+from accounts.mail import send_soon
 from accounts.models import Invitation, Membership, Team, User
-from accounts.outgoing_mail import send_soon
 from accounts.policy import Caller
+from accounts.teams import given, quotas, services
 from core.errors import Conflict, Invalid, NotFound
 from core.mail import sends_mail
 

@@ -1,0 +1,1 @@
+"""Who calls, how often, and whether a second factor is due."""

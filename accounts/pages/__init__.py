@@ -1,0 +1,1 @@
+"""The pages about one's account, the teams and the audit trail."""

@@ -1,0 +1,1 @@
+"""Logging in: forms, the organisation's provider, sessions, and the first administrator."""

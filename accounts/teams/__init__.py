@@ -1,0 +1,1 @@
+"""People and teams: members, roles, invitations, and what is given to others."""
