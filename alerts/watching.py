@@ -25,8 +25,8 @@ from alerts.guard import Gauge
 from alerts.models import Alert
 from alerts.plan import Plan, refreshed
 from alerts.quantities import NOT_SEEN, Board
-from connections import keeper
-from connections.link import Link
+from connections.keeper import keeper
+from connections.keeper.link import Link
 from core.background import isolation
 from metrics.collectors.readings import Sample
 

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connections import browsing, host_keys
+from connections.files import browse
+from connections.ssh import host_keys
 from core import cleaner
 from core.errors import Invalid
 from jobs import (
@@ -378,8 +379,8 @@ PARSERS: tuple[Parser, ...] = (
         _LOG,
     ),
     Parser("jobs.scalars.of_line", _lines(lambda rows: [scalars.of_line(r) for r in rows]), _LOG),
-    Parser("connections.browsing.shown", _bytes(browsing.shown), ["folder/ä\x00"]),
-    Parser("connections.host_keys.parse", host_keys.parse, [_KEY, "SHA256:x"], (Invalid,)),
+    Parser("connections.files.browse.shown", _bytes(browse.shown), ["folder/ä\x00"]),
+    Parser("connections.ssh.host_keys.parse", host_keys.parse, [_KEY, "SHA256:x"], (Invalid,)),
     Parser("core.cleaner.line", _short(cleaner.line), ["what a machine said\x00"]),
     Parser("core.cleaner.words", _short(cleaner.words), ["what  a machine said\x00"]),
     Parser("core.cleaner.text", _short(cleaner.text), ["what a machine\r\nsaid\x00"]),

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from accounts.auth.callers import caller_from_page
 from accounts.back_office import OfTeams
 from accounts.policy import Caller
-from connections import drafts, server_keys_admin, services
-from connections.forms import SecretText
+from connections import inputs, services
+from connections.credentials import admin as server_keys_admin
 from connections.models import Connection, Keeper
+from connections.pages.forms import SecretText
 from connections.schemas import ConnectionIn
 from core.errors import SiteError
 
@@ -99,7 +100,7 @@ class ConnectionAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         """Ask the API's grammar and the same checks as a POST or PATCH; nothing is stored."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        self.api_fields: drafts.Fields = {}
+        self.api_fields: inputs.Fields = {}
         self.draft: Connection | None = None
         if self.errors:
             return cleaned
@@ -119,9 +120,9 @@ class ConnectionAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _draft(self) -> Connection:
         if self.instance._state.adding:
-            return drafts.new(self.caller, self.api_fields)
+            return inputs.new(self.caller, self.api_fields)
         row = services.find(self.caller, self.instance.pk, "connection.change")
-        drafts.fill(self.caller, row, self.api_fields)
+        inputs.fill(self.caller, row, self.api_fields)
         return row
 
     def _sent(self, cleaned: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
 from accounts.auth.idempotency import once, once_prepared
-from connections import drafts, schemas, services, visits
-from connections.representation import as_dict, event_dict, status_dict
+from connections import inputs, schemas, services, visits
+from connections.serializers import as_dict, event_dict, status_dict
 from core.pagination import Page, listing
 
 router = Router(tags=["connections"])
@@ -29,7 +29,7 @@ def create_connection(request: HttpRequest, payload: schemas.ConnectionIn) -> An
     caller = caller_of(request)
     return once_prepared(
         request,
-        lambda: drafts.new(caller, payload.model_dump(exclude_unset=True)),
+        lambda: inputs.new(caller, payload.model_dump(exclude_unset=True)),
         lambda row: Status(201, as_dict(services.add(caller, row))),
     )
 
@@ -38,7 +38,7 @@ def create_connection(request: HttpRequest, payload: schemas.ConnectionIn) -> An
 def test_draft(request: HttpRequest, payload: schemas.ConnectionIn) -> dict[str, Any]:
     """Try a machine step by step without storing it."""
     caller = caller_of(request)
-    row = drafts.new(caller, payload.model_dump(exclude_unset=True))
+    row = inputs.new(caller, payload.model_dump(exclude_unset=True))
     return visits.test(caller, row)
 
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connections import sessions, ssh
+from connections import ssh
 from connections.models import Connection, Reason, Transport
+from connections.ssh import targets
 from core.security import address_policy
 from core.web.waiting import outside_database
 
@@ -91,7 +92,7 @@ def _tcp(address: str, port: int) -> Step:
 
 def _over_ssh(connection: Connection, deadline: float) -> Iterator[Step]:
     try:
-        target = sessions.target_of(connection)
+        target = targets.target_of(connection)
         session = ssh.open_session(target, timeout=max(1.0, deadline - time.monotonic()))
     except ssh.ConnectError as error:
         yield from _refused(error)

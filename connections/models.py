@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Role, Team, User
 from accounts.policy import teams_with
-from connections import places
+from connections.credentials import places
 from core.security import crypto
 
 # How long a machine that was deleted may come back.

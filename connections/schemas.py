@@ -35,7 +35,7 @@ def distinct(tags: list[str]) -> list[str]:
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 # One that is too long is told by the grammar as well.
 Username = Annotated[StrictStr, StringConstraints(max_length=1000), AfterValidator(username)]
-# Its grammar is `connections.addresses.check_hostname`, which also gives hints.
+# Its grammar is `connections.hostnames.check_hostname`, which also gives hints.
 Hostname = Annotated[StrictStr, StringConstraints(max_length=1000)]
 Tag = Annotated[StrictStr, StringConstraints(min_length=1, max_length=50), Printable]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(distinct)]

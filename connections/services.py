@@ -16,8 +16,10 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, one, one_locked, teams_with
-from connections import drafts, host_keys, moving, nudge, passwords, places, server_keys
+from connections import inputs, transfer, wakeup
+from connections.credentials import passwords, places, server_keys
 from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
+from connections.ssh import host_keys
 from core.errors import Conflict, Invalid
 from core.failures import conflict
 
@@ -64,9 +66,9 @@ def find(caller: Caller, connection_id: UUID, action: str = "connection.view") -
     return one(caller, visible(caller), connection_id, action)
 
 
-def create(caller: Caller, fields: drafts.Fields) -> Connection:
+def create(caller: Caller, fields: inputs.Fields) -> Connection:
     """Add a machine; with `auto_connect` it is wished connected at once."""
-    return add(caller, drafts.new(caller, fields))
+    return add(caller, inputs.new(caller, fields))
 
 
 def add(caller: Caller, row: Connection) -> Connection:
@@ -74,7 +76,7 @@ def add(caller: Caller, row: Connection) -> Connection:
     row.is_active = row.auto_connect
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)
-        drafts.ask_again(caller, row)
+        inputs.ask_again(caller, row)
         if row.transport == Transport.LOCAL:
             _refuse_second_local()
         audit.record(caller, "connection.create", row)
@@ -86,13 +88,13 @@ def add(caller: Caller, row: Connection) -> Connection:
     return row
 
 
-def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connection:
+def change(caller: Caller, connection_id: UUID, fields: inputs.Fields) -> Connection:
     """Change what was sent; a session that no longer fits is opened anew by its keeper."""
     draft = find(caller, connection_id, "connection.change")
     before = _columns(draft)
     if fields.get("team_id"):
-        moving.take(caller, draft, fields["team_id"])
-    drafts.fill(caller, draft, fields)
+        transfer.take(caller, draft, fields["team_id"])
+    inputs.fill(caller, draft, fields)
     changed = [name for name, value in _columns(draft).items() if value != before[name]]
     if not changed:
         return draft
@@ -102,13 +104,13 @@ def change(caller: Caller, connection_id: UUID, fields: drafts.Fields) -> Connec
         if row.team_id != before["team_id"]:
             raise Conflict("It has moved to another team meanwhile; look, and try again.")
         place = places.of(row)
-        old = moving.take(caller, row, draft.team_id)
+        old = transfer.take(caller, row, draft.team_id)
         for name in changed:
             setattr(row, name, getattr(draft, name))
         if "jump_connection_id" in changed:
-            drafts.check_jump(caller, row)
+            inputs.check_jump(caller, row)
         if old is not None:
-            moving.leave(caller, row, old)
+            transfer.leave(caller, row, old)
         audit.record(caller, "connection.change", row, fields=[_told(name) for name in changed])
         row.save(update_fields=[*changed, "updated_at"])
         if _LOGIN_KEY & set(changed):
@@ -250,7 +252,7 @@ def _told(column: str) -> str:
 
 
 def _nudge(row: Connection) -> None:
-    transaction.on_commit(lambda: nudge.connections([row.pk]))
+    transaction.on_commit(lambda: wakeup.connections([row.pk]))
 
 
 def _unique_name() -> AbstractContextManager[None]:

@@ -4,7 +4,8 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections import keeper, purge, telling
+from connections import notify, purge
+from connections.keeper import keeper
 from core.background import task_turns
 
 
@@ -21,7 +22,7 @@ def look_at() -> None:
 def tell_of_absence() -> None:
     """Every minute: tell of machines that stay out of reach."""
     try:
-        telling.of_absence(timezone.now())
+        notify.of_absence(timezone.now())
     finally:
         close_old_connections()
 

@@ -73,7 +73,7 @@ def _keep_our_logging(**kwargs: Any) -> None:
 @worker_ready.connect
 def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
     """A worker that hears the tick is a keeper."""
-    from connections import keeper  # these need the apps, which are loaded by now
+    from connections.keeper import keeper  # these need the apps, which are loaded by now
     from dgxsite import wiring
 
     names = {queue.alias or queue.name for queue in _queues_of(sender)}
@@ -86,7 +86,7 @@ def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
 
 @worker_shutting_down.connect
 def _stop_keeping(**kwargs: Any) -> None:
-    from connections import keeper
+    from connections.keeper import keeper
     from notifications.dispatch import dispatcher
 
     dispatcher.stop()

@@ -25,7 +25,7 @@ from django.http import HttpRequest, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 from psycopg_pool import PoolTimeout
 
-from connections import leases
+from connections.keeper import leases
 from connections.models import Keeper
 from core.background import own_connection
 from core.background.heartbeats import BEAT_KEY, WORKER_KEY, WORKER_TROUBLE_KEY

@@ -16,8 +16,8 @@ from accounts.audit import query as audit_query
 from accounts.auth.callers import caller_from_page
 from accounts.models import User
 from accounts.policy import Caller, may
-from connections import pages
 from connections.models import Connection
+from connections.pages import context as pages_context
 from dgxsite import status
 from jobs.models import Job
 from projects import pages as project_pages
@@ -110,7 +110,7 @@ def _pages(caller: Caller) -> list[dict[str, Any]]:
     items = [_item("page", label, "", reverse(name), words) for name, label, words in _PAGES]
     if preferences.of(caller.user).this_machine:
         items.append(_item("page", "This machine", "", reverse("this_machine_page"), "own host"))
-    if pages.may_add(caller.user):
+    if pages_context.may_add(caller.user):
         items.append(_item("page", "Add machine", "", reverse("connection_add"), "new connection"))
     if project_pages.may_add(caller.user):
         items.append(_item("page", "New project", "", reverse("project_add"), "make add folder"))

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.auth.callers import caller_from_page
 from accounts.policy import forbidden, may
-from connections import leases
 from connections.explanations import EXPLANATIONS
+from connections.keeper import leases
 from connections.models import Connection, Keeper, Status
 from dgxsite import health
 from jobs.models import Job

@@ -1,7 +1,7 @@
 """Who listens to whom: the arrows that would otherwise point up."""
 
 from alerts import watching
-from connections import keeper
+from connections.keeper import keeper
 from jobs import agent
 from metrics import collecting
 from usage import noting

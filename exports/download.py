@@ -12,7 +12,7 @@ from pathlib import Path
 from django.http import StreamingHttpResponse
 from psycopg import sql
 
-from connections.files import NotStored
+from connections.files.upload import NotStored
 from core.errors import NoRoom
 from core.web import streaming
 from core.web.waiting import outside_database

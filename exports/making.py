@@ -13,8 +13,8 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from connections import files, folders
-from connections.files import NotStored, Stored
+from connections.files import folders, upload
+from connections.files.upload import NotStored, Stored
 from connections.models import Connection, Transport
 from core import cleaner
 from core.web.waiting import outside_database
@@ -117,7 +117,7 @@ def _store_there(export: Export, connection: Connection, file: File, progress: _
     directory = export.remote_directory or REMOTE_DIRECTORY
     if connection.transport == Transport.LOCAL:
         return storage.put(_here(directory) / file.name, file.data, progress.add)
-    return files.put(connection, directory, file.name, file.data, progress=progress.add)
+    return upload.put(connection, directory, file.name, file.data, progress=progress.add)
 
 
 def _here(directory: str) -> Path:

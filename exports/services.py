@@ -16,8 +16,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.auth import rate_limits
 from accounts.policy import Caller, forbidden, may
-from connections import files, own_folders
 from connections import services as connections
+from connections.files import own_folders, upload
 from connections.models import Connection, Transport
 from core.errors import Conflict, Invalid, NotFound
 from core.web.waiting import outside_database
@@ -62,7 +62,7 @@ def draft(
     if remote_directory is not None:
         if kind != Kind.DUAL:
             raise Invalid.field("remote_directory", "Only a dual export goes to the machine.")
-        files.check_directory(remote_directory, "remote_directory")
+        upload.check_directory(remote_directory, "remote_directory")
         _check_own_machine(connection, remote_directory)
     rate_limits.allow(caller, "exports.make", MAKES_PER_MINUTE)
     return Export(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from connections.files import NotStored, Stored
+from connections.files.upload import NotStored, Stored
 from core.formats import size
 
 # What has to stay free for the database and the logs that share the disk.

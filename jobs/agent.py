@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection as database
 
 from connections import ssh
-from connections.link import Link
+from connections.keeper.link import Link
 from connections.models import Transport
 from core.background import isolation
 from core.background.threads import Loop

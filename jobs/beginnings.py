@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from connections.link import Link
+from connections.keeper.link import Link
 from core.background import isolation
 from jobs import fencing, masking, origin, tally
 from jobs.hidden import secrets_of

@@ -14,8 +14,9 @@ from django.core.cache import cache
 
 from accounts.auth import rate_limits
 from accounts.policy import Caller
-from connections import browsing, visits
-from connections.folders import NotReached
+from connections import visits
+from connections.files import browse
+from connections.files.folders import NotReached
 from connections.ssh import CommandTimeout, SessionLost
 from core import cleaner
 from jobs.devices import CONTAINER_PREFIX
@@ -65,7 +66,7 @@ def _ask(job: Job) -> Seen:
         ["docker", "inspect", "--type", "container", "--format", _FACTS, name_of(job)]
     )
     try:
-        with browsing.logged_in(job.connection) as session:
+        with browse.logged_in(job.connection) as session:
             answer = session.run(command, timeout=ANSWER_SECONDS)
     except NotReached as error:
         return {"problem": error.detail}

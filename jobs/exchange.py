@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from connections import ssh
-from connections.link import Link
+from connections.keeper.link import Link
 from core import cleaner
 from jobs import remote
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from django.http import StreamingHttpResponse
 
-from connections import browsing
-from connections.folders import NotReached
+from connections.files import browse
+from connections.files.folders import NotReached
 from core.web import streaming
 from jobs import job_files
 from jobs.models import Job
@@ -26,11 +26,12 @@ PATIENCE_SECONDS = 60.0
 def response(job: Job, root: job_files.Root, path: bytes, person: int) -> StreamingHttpResponse:
     """The bytes of the file at `path`.
 
-    Raises as `connections.browsing` before the first one, and `TooMany` when `person` has enough.
+    Raises as `connections.files.browse` before the first one, and `TooMany` when `person` has
+    enough.
     """
     with ExitStack() as opening:
         opening.enter_context(streaming.DOWNLOADS.take(person))
-        machine = opening.enter_context(browsing.opened(job.connection, seconds=LONGEST_SECONDS))
+        machine = opening.enter_context(browse.opened(job.connection, seconds=LONGEST_SECONDS))
         tree = job_files.tree_of(machine, job, root)
         real = tree.resolve(path)
         job_files.check_not_withheld(tree, real)
@@ -51,7 +52,7 @@ def response(job: Job, root: job_files.Root, path: bytes, person: int) -> Stream
     return answer
 
 
-async def _pieces(file: browsing.File) -> AsyncGenerator[bytes]:
+async def _pieces(file: browse.File) -> AsyncGenerator[bytes]:
     offset = 0
     while piece := await streaming.in_thread(file.read, offset, PIECE_BYTES):
         yield piece

@@ -14,8 +14,8 @@ from django.core.paginator import Paginator
 from django.urls import reverse
 
 from accounts.policy import Caller
-from connections.browsing import MOST_ENTRIES, Entry, Refused, Tree, shown
-from connections.folders import NotReached
+from connections.files.browse import MOST_ENTRIES, Entry, Refused, Tree, shown
+from connections.files.folders import NotReached
 from jobs import job_files
 from jobs.job_files import ROOTS, Preview, Root
 from jobs.models import Job

@@ -10,8 +10,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounts.auth.callers import caller_from_page
-from connections.browsing import Refused
-from connections.folders import NotReached
+from connections.files.browse import Refused
+from connections.files.folders import NotReached
 from jobs import file_download, file_pages, job_files, pages, services
 
 

@@ -1,7 +1,8 @@
 """The two folders of a job on its machine: the project's, and the job's own. Reads only.
 
 What holds secret values in clear is withheld, because the site shows them masked everywhere else;
-it does not protect a machine from people who may run jobs there. Raises as `connections.browsing`.
+it does not protect a machine from people who may run jobs there. Raises as
+`connections.files.browse`.
 """
 
 import posixpath
@@ -15,8 +16,9 @@ from django.db import transaction
 from accounts import audit
 from accounts.auth import rate_limits
 from accounts.policy import Caller, forbidden, may
-from connections import browsing, visits
-from connections.browsing import Refused, Tree, shown
+from connections import visits
+from connections.files import browse
+from connections.files.browse import Refused, Tree, shown
 from core.errors import SiteError
 from jobs.models import Job
 from projects import services as projects
@@ -46,7 +48,7 @@ class Preview:
 def opened(caller: Caller, job: Job, root: Root) -> Iterator[Tree]:
     """A log-in for one look into one of the folders. Never inside a transaction."""
     check(caller, job)
-    with visits.take(caller), browsing.opened(job.connection) as machine:
+    with visits.take(caller), browse.opened(job.connection) as machine:
         yield tree_of(machine, job, root)
 
 
@@ -79,7 +81,7 @@ def note_download(caller: Caller, job: Job, root: Root, path: bytes) -> None:
         audit.record(caller, "job.file_download", job, root=root, path=shown(path))
 
 
-def tree_of(machine: browsing.Machine, job: Job, root: Root) -> Tree:
+def tree_of(machine: browse.Machine, job: Job, root: Root) -> Tree:
     """The folder over a log-in that is there; `Refused` if the project has none."""
     if root == "job":
         return machine.tree(b"/".join((_JOBS, str(job.pk).encode())))
@@ -90,7 +92,7 @@ def tree_of(machine: browsing.Machine, job: Job, root: Root) -> Tree:
     return machine.tree(folder.encode())
 
 
-def _preview(path: bytes, file: browsing.File) -> Preview:
+def _preview(path: bytes, file: browse.File) -> Preview:
     if file.size > PREVIEW_BYTES:
         return Preview(path, file.size, why_not="It is larger than 1 MiB.")
     data = file.read(0, PREVIEW_BYTES)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.auth.callers import caller_from_page
 from connections import services as machines
-from connections.pages import machine_context
+from connections.pages.context import machine_context
 from jobs import services
 from jobs.models import MachineQueue
 from jobs.queue_forms import QueueForm

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from connections.link import Link
+from connections.keeper.link import Link
 from jobs import announce, failpoints, fencing, finishing, log_budget, logs, masking, remote
 from jobs.hidden import secrets_of
 from jobs.judging import Verdict, judge, unread

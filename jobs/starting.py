@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection as database
 from django.db.models import F
 
-from connections.link import Link
+from connections.keeper.link import Link
 from core.errors import SiteError, Unavailable
 from core.security.crypto import SecretUnreadable
 from jobs import exchange, failpoints, fencing, launching

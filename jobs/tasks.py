@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections import keeper
+from connections.keeper import keeper
 from core.background import task_turns
 from jobs import agent, curving, forgetting, measuring, stuck, watching, wishes
 

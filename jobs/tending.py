@@ -16,7 +16,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from connections import ssh
-from connections.link import Link
+from connections.keeper.link import Link
 from core.background import isolation
 from jobs import announce, exchange, failpoints, fencing, granting, log_budget, logs, remote
 from jobs.beginnings import Beginnings

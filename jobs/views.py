@@ -15,7 +15,7 @@ from accounts.policy import Caller
 from accounts.teams import current_team
 from connections import services as machines
 from connections.models import Connection
-from connections.pages import machine_context
+from connections.pages.context import machine_context
 from core.times import iso
 from jobs import figures, lines, log_page, machine_tabs, pages, queue_views, services
 from jobs.choices import Choice

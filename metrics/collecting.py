@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
-from connections import keeper
-from connections.link import Link
+from connections.keeper import keeper
+from connections.keeper.link import Link
 from connections.models import Reason, Transport
 from core import cleaner
 from core.background import isolation

@@ -20,9 +20,9 @@ from accounts import preferences
 from accounts.auth.callers import caller_from_page
 from accounts.models import Membership, Role, User
 from accounts.teams import current_team
-from connections import pages
 from connections.explanations import EXPLANATIONS
 from connections.models import Connection, Status
+from connections.pages import context as pages_context
 from core.numbers import whole
 from metrics import fleet, history_section, live, own, panels, summaries
 from metrics.collectors.this_machine import this_machine as collected
@@ -61,8 +61,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "choice": choice,
         "page": page,
         "reasons": json.dumps({key: text.short for key, text in EXPLANATIONS.items()}),
-        "may_add": pages.may_add(user),
-        "undo": pages.deleted_by(user, request.GET.get("deleted", "")),
+        "may_add": pages_context.may_add(user),
+        "undo": pages_context.deleted_by(user, request.GET.get("deleted", "")),
     }
     is_fragment = request.headers.get("HX-Request") == "true"
     return render(
@@ -79,7 +79,9 @@ def machine(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     connection = get_object_or_404(rows, pk=connection_id)
     if request.GET.get("tab") == "metrics":
         return _metrics_tab(request, user, connection)
-    context = pages.machine_context(user, connection) | pages.connection_tab(connection)
+    context = pages_context.machine_context(user, connection) | pages_context.connection_tab(
+        connection
+    )
     is_fragment = request.headers.get("HX-Request") == "true"
     name = "connections/_connection.html" if is_fragment else "connections/machine_connection.html"
     return render(request, name, {"tab": "connection", **context})
@@ -92,7 +94,12 @@ def _metrics_tab(request: HttpRequest, user: User, connection: Connection) -> Ht
     readings = _metrics(connection, request.GET)
     chosen = preferences.of(user).default_range
     history = history_section.context(connection, request.GET, readings["sample"], chosen, form)
-    context = {"tab": "metrics", **pages.machine_context(user, connection), **readings, **history}
+    context = {
+        "tab": "metrics",
+        **pages_context.machine_context(user, connection),
+        **readings,
+        **history,
+    }
     return render(request, "metrics/machine_metrics.html", context)
 
 

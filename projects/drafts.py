@@ -10,8 +10,9 @@ from uuid import UUID
 
 from accounts.auth import rate_limits
 from accounts.policy import Caller
-from connections import folders, visits
 from connections import services as machines
+from connections import visits
+from connections.files import folders
 from connections.models import Connection, Reason
 from core import cleaner
 from core.errors import FieldError, Invalid

@@ -23,7 +23,7 @@ Description = Annotated[
     StrictStr, StringConstraints(max_length=LONGEST_DESCRIPTION), AfterValidator(prose)
 ]
 Kind = Annotated[StrictStr, StringConstraints(max_length=1000), AfterValidator(kind)]
-# Its grammar is `connections.folders.check_path`.
+# Its grammar is `connections.files.folders.check_path`.
 RemotePath = Annotated[StrictStr, StringConstraints(max_length=10_000)]
 ProjectStatus = Literal["active", "paused", "archived"]
 

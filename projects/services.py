@@ -18,8 +18,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, one, one_locked
-from connections import folders, ssh
 from connections import services as machines
+from connections import ssh
+from connections.files import folders
 from connections.models import Connection
 from core import cleaner
 from core.errors import Conflict, SiteError, TooMany, Unavailable

@@ -16,7 +16,7 @@ from accounts.auth.callers import caller_from_page
 from accounts.teams import current_team
 from connections import services as machines
 from connections.models import Connection
-from connections.pages import machine_context
+from connections.pages.context import machine_context
 from core.errors import Forbidden, NotFound, SiteError
 from projects import attached, config_views, pages, services
 from projects.models import LONG_TEXTS, Status

@@ -11,7 +11,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 import accounts.mail
-import connections.nudge
+import connections.wakeup
 import exports.nudge
 import jobs.nudge
 import notifications.nudge
@@ -21,7 +21,7 @@ from core.web import known_callers
 
 # What the product sends after its answer, each on a thread of its own.
 SENDERS = [module._sender for module in (
-    accounts.mail, connections.nudge, exports.nudge, jobs.nudge, notifications.nudge,
+    accounts.mail, connections.wakeup, exports.nudge, jobs.nudge, notifications.nudge,
 )]  # fmt: skip
 
 

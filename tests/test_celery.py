@@ -13,7 +13,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from connections import nudge
+from connections import wakeup
 from connections.models import Connection, Keeper
 from core.background import heartbeats
 from dgxsite.up import children
@@ -62,7 +62,7 @@ def test_a_wish_reaches_a_keeper_before_its_next_tick(redis_client: redis.Redis)
         time.sleep(1)  # the worker subscribes a moment after it says that it is ready
         row = make_connection(hostname="127.0.0.1", is_active=True)
         wished = time.monotonic()
-        nudge.connections([row.pk])
+        wakeup.connections([row.pk])
         until(lambda: Connection.objects.get(pk=row.pk).status != "disconnected", seconds=15)
         assert time.monotonic() - wished < 8
 

@@ -33,16 +33,16 @@ MESSAGES = {"message", "email", "mail"}
 
 # Who waits without it: module and function (None: the whole module) → why that hurts nobody.
 ELSEWHERE: dict[tuple[str, str | None], str] = {
-    ("connections/ssh.py", None): "every public way in gives back; see the test below",
-    ("connections/transport.py", None): "the session's own threads, which know no database",
-    ("connections/drain.py", None): "the reading thread, which knows no database",
+    ("connections/ssh/login.py", None): "every public way in gives back; see the test below",
+    ("connections/ssh/transport.py", None): "the session's own threads, which know no database",
+    ("connections/ssh/reader.py", None): "the reading thread, which knows no database",
     ("dgxsite/up/servers.py", None): "the servers themselves, before there is a database",
     ("dgxsite/up/children.py", None): "the supervisor's, which knows no database",
     ("dgxsite/up/supervisor.py", None): "the supervisor's, which knows no database",
     ("dgxsite/up/database_copy.py", None): "a command that is given to pg_dump and back",
     ("dgxsite/management/commands/up.py", None): "the supervisor's, before there is a database",
     ("core/security/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
-    ("connections/nudge.py", "_send"): "a thread of its own, which asks the database afterwards",
+    ("connections/wakeup.py", "_send"): "a thread of its own, which asks the database afterwards",
     ("exports/nudge.py", "_send"): "a thread of its own, which knows no database",
     ("jobs/nudge.py", "_send"): "a thread of its own, which knows no database",
     ("notifications/nudge.py", "_send"): "a thread of its own, which has given back",
@@ -164,7 +164,7 @@ def test_a_new_one_would_be_seen(source: str) -> None:
     assert [call.is_wrapped for call in calls_of(wrapped, "jobs/new.py")] == [True]
 
 
-# The ways into `connections/ssh.py` and `sftp.py`, and what gives back there.
+# The ways into `connections/ssh`, and what gives back there.
 SSH_WAYS = {
     "open_session": "decorated", "probe_host_key": "decorated",
     "run": "decorated", "open_stream": "decorated", "sftp": "calls", "_request": "calls",
@@ -172,8 +172,9 @@ SSH_WAYS = {
 
 
 def test_every_way_over_ssh_gives_back() -> None:
+    folder = ROOT / "connections/ssh"
     trees = [
-        ast.parse((ROOT / "connections" / f"{name}.py").read_text()) for name in ("ssh", "sftp")
+        ast.parse((folder / f"{name}.py").read_text()) for name in ("login", "session", "sftp")
     ]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}

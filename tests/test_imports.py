@@ -128,7 +128,7 @@ def test_roof_is_imported_by_no_app() -> None:
 
 
 def test_only_the_door_to_a_machine_imports_paramiko() -> None:
-    door = {f"connections/{name}.py" for name in ("ssh", "transport", "sftp")}
+    door = {f"connections/ssh/{name}.py" for name in ("login", "session", "transport", "sftp")}
     product = [name for name in _packages() if name not in OUTSIDE]
     wrong = [i for i in _all_imports(*product) if i.package == "paramiko" and i.path not in door]
     assert not wrong, _show(wrong)
@@ -139,7 +139,7 @@ def test_product_does_not_import_asyncssh() -> None:
     wrong = [
         i
         for i in _all_imports(*product)
-        if i.package == "asyncssh" and i.path != "connections/streams.py"
+        if i.package == "asyncssh" and i.path != "connections/ssh/streams.py"
     ]
     assert not wrong, _show(wrong)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from connections.link import Link
+from connections.keeper.link import Link
 from metrics import live
 from metrics.collectors.readings import Sample
 from metrics.saving import Keeping, Saver

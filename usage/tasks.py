@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections import keeper
+from connections.keeper import keeper
 from core.background import task_turns
 from usage import noting, tables
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError
 
 from accounts.models import User
 from connections.models import Connection, ConnectionQuerySet
-from connections.representation import as_dict
+from connections.serializers import as_dict
 from core import topics
 from core.errors import Unavailable
 from dgxsite.sockets.hub import packed

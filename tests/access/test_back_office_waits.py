@@ -202,7 +202,7 @@ def test_what_a_service_refuses_leaves_nothing(
         asked.append(AuditEvent.objects.count())
         raise Conflict("Somebody was faster.")
 
-    monkeypatch.setattr("connections.server_keys.open_to_team", refuse)
+    monkeypatch.setattr("connections.credentials.server_keys.open_to_team", refuse)
     path = f"{MACHINES}{row.pk}/change/"
     changed = {"auth_method": "key", "password": "", "private_key": PEM_KEY, "hostname": NAME}
     for target in (f"{MACHINES}add/", path):

@@ -13,7 +13,7 @@ from accounts.models import Role, Team, User
 from accounts.policy import Caller
 from alerts.models import AlertRule
 from alerts.watching import Watch
-from connections.link import Link
+from connections.keeper.link import Link
 from connections.models import Connection, Keeper
 from core import topics
 from metrics.collectors.readings import Sample

@@ -8,7 +8,7 @@ import pytest
 
 from alerts import absence
 from alerts.models import Alert, AlertState
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from notifications.models import Event
 from tests import sshd

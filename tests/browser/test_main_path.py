@@ -7,7 +7,7 @@ from playwright.sync_api import Page, Route, expect
 from redis import Redis
 
 from connections.models import Connection, Status
-from connections.representation import as_dict
+from connections.serializers import as_dict
 from core import topics
 from tests.browser import scenes
 from tests.browser.conftest import Fleet, Visitor

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from accounts.models import Role, Scope, User
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from connections.models import Status as Link
 from jobs import logs

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from pytest_django import Settings
 
-from connections import keeper as keeping
-from connections.link import Link
+from connections.keeper import keeper as keeping
+from connections.keeper.link import Link
 from connections.models import Connection
 
 

@@ -16,10 +16,11 @@ import django
 
 django.setup()
 
-from connections import browsing, ssh  # noqa: E402  (models want a settled Django)
+from connections import ssh  # noqa: E402  (models want a settled Django)
+from connections.files import browse  # noqa: E402
 
 # What is asked over SFTP; how much came of it.
-LOOKS: dict[str, Callable[[browsing.Tree], int]] = {
+LOOKS: dict[str, Callable[[browse.Tree], int]] = {
     "folder": lambda tree: len(tree.folder(b"").entries),
     "link": lambda tree: len(tree.target(b"link") or b""),
     "path": lambda tree: len(tree.sftp.real_path(b"link")),
@@ -42,7 +43,7 @@ def main() -> None:
                     time.sleep(0.05)
             if look:
                 with session.sftp(timeout=2 * seconds) as sftp:
-                    answer["found"] = LOOKS[look](browsing.Tree(sftp, "sim", b"/"))
+                    answer["found"] = LOOKS[look](browse.Tree(sftp, "sim", b"/"))
             answer["is_active"] = session.is_active
     except ssh.SentTooMuch as error:
         answer["detail"] = str(error)

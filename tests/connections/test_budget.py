@@ -2,8 +2,9 @@
 
 import time
 
-from connections import budget, drain
-from connections.budget import CpuBudget
+from connections.keeper import budget as keeper_budget
+from connections.keeper.budget import CpuBudget
+from connections.ssh import reader as ssh_reader
 
 
 def test_an_ordinary_machine_never_spends_its_share() -> None:
@@ -13,7 +14,7 @@ def test_an_ordinary_machine_never_spends_its_share() -> None:
 
 def test_a_burst_is_allowed_once() -> None:
     spent = CpuBudget(now=0.0)
-    assert spent.spend(budget.BURST_SECONDS, now=0.0)
+    assert spent.spend(keeper_budget.BURST_SECONDS, now=0.0)
     assert not spent.spend(0.2, now=1.0)
     assert spent.spend(0.2, now=60.0)
 
@@ -62,7 +63,7 @@ class _Channel:
 
 
 def test_a_stream_beyond_its_budget_is_read_no_more_while_others_are() -> None:
-    reading = drain.Drain(lambda: None)
+    reading = ssh_reader.Drain(lambda: None)
     slow, good = _Channel(), _Channel()
     spent: list[float] = []
 
@@ -75,7 +76,10 @@ def test_a_stream_beyond_its_budget_is_read_no_more_while_others_are() -> None:
         spent.append(seconds)
         return len(spent) < 3
 
-    for channel, on_data, told in ((slow, burn, spend), (good, lambda data: None, drain.unlimited)):
+    for channel, on_data, told in (
+        (slow, burn, spend),
+        (good, lambda data: None, ssh_reader.unlimited),
+    ):
         reading.watch(channel, on_data=on_data, on_close=lambda status: None, spend=told)
     reading.start()
     try:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from connections import files, ssh
-from connections.sftp import Sftp
+from connections import ssh
+from connections.files import upload
+from connections.ssh.sftp import Sftp
 from core.errors import Invalid
 from tests import sshd
 from tests.connections.test_ssh import target
@@ -48,7 +49,7 @@ def names(folder: Path) -> list[str]:
 
 def test_stores_below_the_home_and_tells_the_digest(session: ssh.Session, home: Path) -> None:
     sent: list[int] = []
-    stored = files.put_over(session, "~/projects/exports", "a.json", DATA, progress=sent.append)
+    stored = upload.put_over(session, "~/projects/exports", "a.json", DATA, progress=sent.append)
     assert stored.path == str(home / "projects/exports/a.json")
     assert (home / "projects/exports/a.json").read_bytes() == DATA
     assert stored.sha256 == hashlib.sha256(DATA).hexdigest()
@@ -70,7 +71,7 @@ def test_all_may_have_been_read_before_all_was_asked_for(
 
     asked = Sftp._async_request  # type: ignore[attr-defined]
     monkeypatch.setattr(Sftp, "_async_request", slowly)
-    stored = files.put_over(session, "~", "a", DATA * 4)
+    stored = upload.put_over(session, "~", "a", DATA * 4)
     assert stored.sha256 == hashlib.sha256(DATA * 4).hexdigest()
     assert asking
     for thread in asking:
@@ -79,35 +80,35 @@ def test_all_may_have_been_read_before_all_was_asked_for(
 
 def test_replaces_a_file_of_that_name(session: ssh.Session, home: Path) -> None:
     for data in (b"first", b""):
-        files.put_over(session, "~", "a", data)
+        upload.put_over(session, "~", "a", data)
         assert (home / "a").read_bytes() == data
 
 
 @pytest.mark.parametrize("name", ["$(touch x)", "`id`;rm -rf ~", "a\nEOF\nb", "-rf", "ü 'q' \"d\""])
 def test_a_name_never_acts(session: ssh.Session, home: Path, name: str) -> None:
-    stored = files.put_over(session, f"{home}/{name}", name, b"data")
+    stored = upload.put_over(session, f"{home}/{name}", name, b"data")
     assert Path(stored.path).read_bytes() == b"data"
     assert names(home) == [name]
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(session: ssh.Session, home: Path) -> None:
     with small_disk(home / "small") as disk:
-        with pytest.raises(files.NotStored, match="disk of the machine is full"):
-            files.put_over(session, str(disk / "deep"), "a.json", DATA)
+        with pytest.raises(upload.NotStored, match="disk of the machine is full"):
+            upload.put_over(session, str(disk / "deep"), "a.json", DATA)
         assert names(disk / "deep") == []
 
 
 def test_a_disk_without_inodes_leaves_nothing(session: ssh.Session, home: Path) -> None:
     with small_disk(home / "small", options=",nr_inodes=2") as disk:
-        with pytest.raises(files.NotStored):
-            files.put_over(session, str(disk / "deep"), "a.json", DATA)
+        with pytest.raises(upload.NotStored):
+            upload.put_over(session, str(disk / "deep"), "a.json", DATA)
         assert not list(disk.rglob("*.json"))
 
 
 def test_a_file_in_the_way_of_a_folder(session: ssh.Session, home: Path) -> None:
     (home / "projects").write_text("not a folder")
-    with pytest.raises(files.NotStored, match="not a folder"):
-        files.put_over(session, "~/projects/exports", "a.json", b"data")
+    with pytest.raises(upload.NotStored, match="not a folder"):
+        upload.put_over(session, "~/projects/exports", "a.json", b"data")
 
 
 def test_no_right_is_said(tmp_path: Path, home: Path) -> None:
@@ -116,9 +117,9 @@ def test_no_right_is_said(tmp_path: Path, home: Path) -> None:
     try:
         with (
             ssh.open_session(target(server)) as session,
-            pytest.raises(files.NotStored, match="may not make a folder in"),
+            pytest.raises(upload.NotStored, match="may not make a folder in"),
         ):
-            files.put_over(session, "~/projects/exports", "a.json", b"data")
+            upload.put_over(session, "~/projects/exports", "a.json", b"data")
     finally:
         server.stop()
 
@@ -128,9 +129,9 @@ def test_a_machine_without_sftp(tmp_path: Path) -> None:
     try:
         with (
             ssh.open_session(target(server)) as session,
-            pytest.raises(files.NotStored, match="offers no SFTP"),
+            pytest.raises(upload.NotStored, match="offers no SFTP"),
         ):
-            files.put_over(session, "~", "a.json", b"data")
+            upload.put_over(session, "~", "a.json", b"data")
     finally:
         server.stop()
 
@@ -138,8 +139,8 @@ def test_a_machine_without_sftp(tmp_path: Path) -> None:
 def test_a_link_that_drops_leaves_no_file_of_that_name(
     server: sshd.Sshd, session: ssh.Session, home: Path
 ) -> None:
-    with pytest.raises(files.NotStored, match="link to the machine broke"):
-        files.put_over(session, "~", "a.json", DATA, progress=lambda _: server.stop())
+    with pytest.raises(upload.NotStored, match="link to the machine broke"):
+        upload.put_over(session, "~", "a.json", DATA, progress=lambda _: server.stop())
     assert not (home / "a.json").exists()
 
 
@@ -149,8 +150,8 @@ def test_a_frozen_machine_ends_at_the_deadline(
     def freeze(_: int) -> None:
         server.signal_all(signal.SIGSTOP)
 
-    with pytest.raises(files.NotStored, match="link to the machine broke"):
-        files.put_over(session, "~", "a.json", DATA, timeout=1.0, progress=freeze)
+    with pytest.raises(upload.NotStored, match="link to the machine broke"):
+        upload.put_over(session, "~", "a.json", DATA, timeout=1.0, progress=freeze)
     server.signal_all(signal.SIGCONT)
     assert not (home / "a.json").exists()
 
@@ -163,25 +164,25 @@ def test_a_machine_that_freezes_in_the_copy_is_left_after_a_while_without_progre
     monkeypatch: pytest.MonkeyPatch,
     phase: str,
 ) -> None:
-    monkeypatch.setattr(files, "STILL_SECONDS", 1.0)
+    monkeypatch.setattr(upload, "STILL_SECONDS", 1.0)
 
     def freeze(*_: object) -> None:
         server.signal_all(signal.SIGSTOP)
 
     if phase == "reading back":
-        digest = files._digest
+        digest = upload._digest
 
         def freeze_then_read(*arguments: Any) -> str:
             freeze()
             return digest(*arguments)
 
-        monkeypatch.setattr(files, "_digest", freeze_then_read)
+        monkeypatch.setattr(upload, "_digest", freeze_then_read)
     if phase == "before":
         freeze()
     listener = freeze if phase == "writing" else lambda _: None
     began = time.monotonic()
-    with pytest.raises(files.NotStored, match="stood still: nothing moved for 1 s"):
-        files.put_over(session, "~", "a.json", 40 * DATA, progress=listener)
+    with pytest.raises(upload.NotStored, match="stood still: nothing moved for 1 s"):
+        upload.put_over(session, "~", "a.json", 40 * DATA, progress=listener)
     assert time.monotonic() - began < 15
     server.signal_all(signal.SIGCONT)
     assert not (home / "a.json").exists()
@@ -190,13 +191,13 @@ def test_a_machine_that_freezes_in_the_copy_is_left_after_a_while_without_progre
 def test_a_slow_machine_is_waited_for_as_long_as_it_goes_on(
     session: ssh.Session, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "STILL_SECONDS", 1.0)
-    monkeypatch.setattr(files, "PIECE_BYTES", 1024)
+    monkeypatch.setattr(upload, "STILL_SECONDS", 1.0)
+    monkeypatch.setattr(upload, "PIECE_BYTES", 1024)
 
     def linger(_: int) -> None:
         time.sleep(0.2)
 
-    files.put_over(session, "~", "a.json", DATA[: 10 * 1024], progress=linger)
+    upload.put_over(session, "~", "a.json", DATA[: 10 * 1024], progress=linger)
     assert (home / "a.json").exists()
 
 
@@ -208,13 +209,13 @@ def test_who_listens_may_stop_it(session: ssh.Session, home: Path) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        files.put_over(session, "~", "a.json", DATA, progress=stop)
+        upload.put_over(session, "~", "a.json", DATA, progress=stop)
     assert names(home) == []
 
 
 @pytest.mark.parametrize("text", ["~", "~/", "~/a b", "/", "/srv/$(id)", "~/…"])
 def test_grammar_of_a_folder(text: str) -> None:
-    assert files.check_directory(text, "remote_directory") == text
+    assert upload.check_directory(text, "remote_directory") == text
 
 
 @pytest.mark.parametrize(
@@ -223,5 +224,5 @@ def test_grammar_of_a_folder(text: str) -> None:
 )
 def test_refused_folders(text: str) -> None:
     with pytest.raises(Invalid) as caught:
-        files.check_directory(text, "remote_directory")
+        upload.check_directory(text, "remote_directory")
     assert caught.value.errors[0].field == "remote_directory"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from connections import folders, ssh
+from connections import ssh
+from connections.files import folders
 from core.errors import Invalid
 from tests import sshd
 from tests.connections.test_ssh import target

@@ -13,11 +13,11 @@ from django.db import OperationalError
 from django.db import connection as database
 from pytest_django import Settings
 
-from connections import keeper as keeping
-from connections import leases
-from connections.keeper import Keeper
+from connections.keeper import keeper as keeping
+from connections.keeper import leases
+from connections.keeper.keeper import Keeper
+from connections.keeper.write_state import LeaseLost, State, write_state
 from connections.models import Connection, ConnectionEvent
-from connections.states import LeaseLost, State, write_state
 from tests import sshd
 from tests.connections.conftest import state
 from tests.factories import make_connection

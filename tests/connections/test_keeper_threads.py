@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection as database
 
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from connections.models import Keeper as Row
 from core.background import own_connection, threads
 from dgxsite import health

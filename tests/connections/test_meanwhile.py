@@ -7,7 +7,8 @@ import pytest
 
 from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
-from connections import drafts, services
+from connections import inputs as connections_inputs
+from connections import services
 from connections.models import Connection
 from core.errors import NotFound
 from tests import factories, meanwhile
@@ -32,11 +33,11 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> Slowly:
 
     def while_looking(act: Callable[[], object]) -> None:
         def look(row: Connection) -> None:
-            monkeypatch.setattr(drafts, "refuse_address", real)
+            monkeypatch.setattr(connections_inputs, "refuse_address", real)
             act()
 
-        real = drafts.refuse_address
-        monkeypatch.setattr(drafts, "refuse_address", look)
+        real = connections_inputs.refuse_address
+        monkeypatch.setattr(connections_inputs, "refuse_address", look)
 
     return while_looking
 

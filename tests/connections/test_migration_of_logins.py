@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from connections import passwords
+from connections.credentials import passwords
 from connections.models import Connection, ServerKey
 from core.security import crypto
 from tests import factories

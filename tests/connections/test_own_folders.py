@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Role
-from connections import folders, own_folders
+from connections.files import folders, own_folders
 from tests import factories
 from tests.api.client import Api, fields_of
 

@@ -12,8 +12,9 @@ from paramiko.server import InteractiveQuery
 
 from accounts.models import Role
 from accounts.policy import Caller
-from connections import services, sessions, ssh
+from connections import services, ssh
 from connections.models import Connection
+from connections.ssh import targets
 from core.errors import Invalid
 from tests import factories
 
@@ -69,7 +70,7 @@ def places(request: pytest.FixtureRequest) -> Iterator[tuple[Listener, Listener]
 
 def log_in(row: Connection) -> None:
     with pytest.raises(ssh.ConnectError):
-        ssh.open_session(sessions.target_of(Connection.objects.get(pk=row.pk))).close()
+        ssh.open_session(targets.target_of(Connection.objects.get(pk=row.pk))).close()
 
 
 @pytest.mark.django_db

@@ -8,8 +8,10 @@ from django.test import Client
 
 from accounts.models import Role, Team
 from accounts.policy import Caller
-from connections import diagnose, places, services, sessions, ssh
+from connections import diagnose, services, ssh
+from connections.credentials import places
 from connections.models import Connection
+from connections.ssh import targets
 from core.errors import Invalid
 from tests import factories
 from tests.api.client import Api, fields_of
@@ -43,7 +45,7 @@ def again(row: Connection) -> Connection:
 def sent_by(row: Connection) -> str:
     """What a log-in would send now, or why it would send nothing."""
     try:
-        return sessions.credentials_of(again(row)).password or ""
+        return targets.credentials_of(again(row)).password or ""
     except ssh.ConnectError as error:
         return error.reason
 
@@ -198,7 +200,7 @@ def test_both_ends_of_a_jump_are_looked_at_when_it_is_used(team: Team, fate: str
     row = machine(team, jump_connection=jump)
     lost(team)[fate](jump)
     with pytest.raises(ssh.ConnectError, match=fate):
-        sessions.target_of(again(row))
+        targets.target_of(again(row))
 
 
 def test_a_machine_does_not_come_back_behind_another_teams_jump_host(
@@ -225,7 +227,7 @@ def test_a_forbidden_address_behind_a_jump_host_is_refused_at_use(team: Team) ->
     row.set_secret("private_key", "k")
     row.save()
     with pytest.raises(ssh.ConnectError) as caught:
-        sessions._address(row, is_behind=True)
+        targets._address(row, is_behind=True)
     assert caught.value.reason == "refused_address"
 
 

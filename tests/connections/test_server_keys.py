@@ -8,8 +8,10 @@ from django.test import Client
 
 from accounts.models import AuditEvent, Role, Team, User
 from accounts.policy import Caller
-from connections import keys, nudge, server_keys, services, sessions, ssh
+from connections import services, ssh, wakeup
+from connections.credentials import server_keys
 from connections.models import Connection, ServerKey
+from connections.ssh import keys, targets
 from core.errors import Invalid
 from tests import factories
 from tests.api.client import Api, fields_of
@@ -47,7 +49,7 @@ def key_file(tmp_path: Path, settings: Any) -> Path:
 def refused(row: Connection) -> str:
     """Why a log-in has no credentials now; empty if it has."""
     try:
-        sessions.credentials_of(Connection.objects.get(pk=row.pk))
+        targets.credentials_of(Connection.objects.get(pk=row.pk))
     except ssh.ConnectError as error:
         return f"{error.reason}: {error.detail}"
     return ""
@@ -125,7 +127,7 @@ def test_an_entry_that_is_taken_off_ends_what_is_held(
     django_capture_on_commit_callbacks: Any,
 ) -> None:  # fmt: skip
     nudged: list[Any] = []
-    monkeypatch.setattr(nudge, "connections", nudged.extend)
+    monkeypatch.setattr(wakeup, "connections", nudged.extend)
     entry = factories.open_server_key(team)
     held, other = services.create(caller, AGENT), factories.make_connection(team)
     with django_capture_on_commit_callbacks(execute=True):

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import AuditEvent, Role, Team
 from accounts.policy import Caller
-from connections import nudge, services
+from connections import services, wakeup
 from connections.models import Connection
 from core.errors import Forbidden, NotFound, SiteError
 from tests import factories
@@ -36,7 +36,7 @@ def person(team: Team, role: str = Role.ADMINISTRATOR, **fields: Any) -> Caller:
 def nudged(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """The rows that the keepers would be told of: the one call that leaves the process."""
     seen: list[UUID] = []
-    monkeypatch.setattr(nudge, "connections", seen.extend)
+    monkeypatch.setattr(wakeup, "connections", seen.extend)
     return seen
 
 

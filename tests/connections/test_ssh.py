@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connections import ssh
-from connections.drain import Drain
+from connections.ssh.reader import Drain
 from tests import sshd
 
 
@@ -56,7 +56,9 @@ def test_hands_stdin_to_the_command(session: ssh.Session) -> None:
     assert session.run("cat", timeout=10, stdin=b"a" * 300_000).stdout == b"a" * 300_000
 
 
-def test_reads_both_streams_of_a_loud_command_and_keeps_the_limit(session: ssh.Session) -> None:
+def test_reads_both_streams_of_a_loud_command_and_keeps_the_limit(
+    session: ssh.Session,
+) -> None:
     command = "head -c 6000000 /dev/zero; head -c 6000000 /dev/zero >&2"
     result = session.run(command, timeout=30, limit=1000)
     assert (len(result.stdout), len(result.stderr), result.truncated) == (1000, 1000, True)
@@ -67,7 +69,9 @@ def test_a_command_killed_by_a_signal_has_no_exit_status(session: ssh.Session) -
     assert session.run("kill -9 $$", timeout=10).exit_status is None
 
 
-def test_a_command_ends_at_its_deadline_and_the_session_lives_on(session: ssh.Session) -> None:
+def test_a_command_ends_at_its_deadline_and_the_session_lives_on(
+    session: ssh.Session,
+) -> None:
     started = time.monotonic()
     with pytest.raises(ssh.CommandTimeout):
         session.run("sleep 60", timeout=0.3)

@@ -12,12 +12,12 @@ import paramiko
 import pytest
 from pytest_django import Settings
 
-from connections import keeper as keeping
 from connections import ssh
-from connections.drain import Drain
-from connections.keeper import Keeper
-from connections.link import TAKES_NOTHING, Link
+from connections.keeper import keeper as keeping
+from connections.keeper.keeper import Keeper
+from connections.keeper.link import TAKES_NOTHING, Link
 from connections.models import Connection
+from connections.ssh.reader import Drain
 from core.background import threads
 from tests.connections import stuck_server
 from tests.connections.conftest import state
@@ -84,7 +84,10 @@ def test_a_key_exchange_that_never_ends_stops_nobody_else(
 ) -> None:
     came: list[float] = []
     read = bytearray()
-    with ssh.open_session(good.target) as one, ssh.open_session(half_rekeyed.target) as other:
+    with (
+        ssh.open_session(good.target) as one,
+        ssh.open_session(half_rekeyed.target) as other,
+    ):
         one.open_stream(
             drain,
             "say",
@@ -114,7 +117,10 @@ def test_a_stream_that_cannot_be_read_ends_its_session_at_once(
         raise RuntimeError
 
     closed, heard = threading.Event(), threading.Event()
-    with ssh.open_session(good.target) as one, ssh.open_session(half_rekeyed.target) as other:
+    with (
+        ssh.open_session(good.target) as one,
+        ssh.open_session(half_rekeyed.target) as other,
+    ):
         one.open_stream(
             drain, "say", b".", on_data=lambda data: heard.set(), on_close=lambda status: None
         )

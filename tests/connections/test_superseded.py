@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from connections import keeper as keeping
 from connections import ssh
-from connections.keeper import Keeper
-from connections.link import Link
+from connections.keeper import keeper as keeping
+from connections.keeper.keeper import Keeper
+from connections.keeper.link import Link
 from connections.models import Connection
 from jobs import agent
 from simulator import light, recording

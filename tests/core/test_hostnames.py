@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import Role
-from connections import addresses
+from connections import hostnames as connections_hostnames
 from core.errors import Invalid
 from core.security import address_policy, hostnames
 from notifications import addresses as channels
@@ -46,7 +46,7 @@ TAKEN = {
 @pytest.mark.parametrize("name", REFUSED, ids=ascii)
 def test_what_cannot_be_told_apart_is_no_name(name: str) -> None:
     with pytest.raises(Invalid) as caught:
-        addresses.check_hostname(name)
+        connections_hostnames.check_hostname(name)
     assert caught.value.errors[0].field == "hostname"
     with pytest.raises(address_policy.Unresolvable):
         address_policy.resolve(name, 22)
@@ -55,7 +55,7 @@ def test_what_cannot_be_told_apart_is_no_name(name: str) -> None:
 @pytest.mark.parametrize("name", TAKEN, ids=ascii)
 def test_other_names_have_one_form(name: str) -> None:
     assert hostnames.ascii_form(name) == TAKEN[name]
-    assert addresses.check_hostname(name) == TAKEN[name]
+    assert connections_hostnames.check_hostname(name) == TAKEN[name]
     assert hostnames.ascii_form(TAKEN[name]) == TAKEN[name]
 
 

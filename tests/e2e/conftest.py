@@ -6,7 +6,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from connections import keeper as keeping
+from connections.keeper import keeper as keeping
 from dgxsite import wiring
 from tests.connections.conftest import quick  # noqa: F401 (a fixture)
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Role
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from metrics import live
 from tests import sshd

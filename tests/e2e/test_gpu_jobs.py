@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from jobs import logs
 from jobs.models import Job
 from jobs.states import Status

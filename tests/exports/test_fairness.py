@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role, User
-from connections import files
+from connections.files import upload
 from connections.models import Connection
 from exports import claiming, queue, room, schedules
 from exports.models import Export, ExportSchedule, State
@@ -31,7 +31,7 @@ T = TypeVar("T")
 def _loopback(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ALLOW_LOOPBACK = True
     # A machine that is silent is let go of by the test, however slow the test is.
-    monkeypatch.setattr(files, "LOGIN_SECONDS", 600.0)
+    monkeypatch.setattr(upload, "LOGIN_SECONDS", 600.0)
 
 
 def waiting(machine: Connection, person: User, **fields: Any) -> Export:

@@ -18,8 +18,8 @@ from accounts.audit import denials
 from accounts.models import AuditEvent, Refusal
 from alerts import absence, plan, telling, trash
 from alerts.models import Alert, AlertRule, AlertState
-from connections import purge, rotation
-from connections import telling as connections_telling
+from connections import key_rotation, purge
+from connections import notify as connections_telling
 from connections.models import Connection, ConnectionEvent, Status
 from exports import claiming, cron, schedules
 from exports import retention as exports_retention
@@ -220,7 +220,7 @@ def _() -> Outcome:
 # --- Machines --------------------------------------------------------------------------------
 
 
-@trial("connections.telling.of_absence")
+@trial("connections.notify.of_absence")
 def _() -> Outcome:
     machines = three_machines(is_active=True, status=Status.CONNECTING, reason="unreachable")
     for row in machines:
@@ -245,7 +245,7 @@ def _() -> Outcome:
     return Outcome(gone(machines), machines[1].pk)
 
 
-@trial("connections.rotation.rotate_all")
+@trial("connections.key_rotation.rotate_all")
 def _() -> Outcome:
     machines = three_machines()
     for row in machines:
@@ -253,7 +253,7 @@ def _() -> Outcome:
         row.save()
     before = {row.pk: row.password_encrypted for row in machines}
     poison("connections_connection", machines[1].pk)
-    rotation.rotate_all()
+    key_rotation.rotate_all()
     after = dict(Connection.objects.values_list("pk", "password_encrypted"))
     return Outcome([after[row.pk] != before[row.pk] for row in machines], machines[1].pk)
 

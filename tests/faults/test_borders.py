@@ -14,11 +14,11 @@ from accounts import audit
 from accounts.audit import denials
 from accounts.models import AuditEvent, Refusal
 from connections import ssh
-from connections.browsing import Refused
-from connections.files import NotStored
-from connections.folders import NoFolder, NotReached
+from connections.files.browse import Refused
+from connections.files.folders import NoFolder, NotReached
+from connections.files.upload import NotStored
+from connections.keeper.write_state import State, write_state
 from connections.models import Connection, ConnectionEvent, Status
-from connections.states import State, write_state
 from exports import making
 from exports.models import Export
 from jobs import exchange, finishing, remote

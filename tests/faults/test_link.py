@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from connections import ssh
-from connections.drain import Drain
+from connections.ssh.reader import Drain
 from metrics.collectors import program
 from tests.faults import CHAOS, SCALE, promised
 from tests.faults.conftest import Collect, StartMachines

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from connections import keeper as keeping
-from connections.keeper import Keeper
-from connections.link import Link
+from connections.keeper import keeper as keeping
+from connections.keeper.keeper import Keeper
+from connections.keeper.link import Link
 from core.background import isolation
 from exports import making, queue
 from exports.models import Export

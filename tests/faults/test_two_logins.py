@@ -19,8 +19,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import ApiToken, Role, Scope
-from connections import keeper as keeping
-from connections.link import Link
+from connections.keeper import keeper as keeping
+from connections.keeper.link import Link
 from connections.models import Connection, ConnectionEvent, Status
 from jobs import agent
 from jobs.models import Job, JobChange

@@ -23,7 +23,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from accounts.models import Role, User
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from dgxsite.up import servers
 from jobs.models import Job
@@ -224,8 +224,8 @@ def by_faults(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         raise RuntimeError("a fault of our own")
 
     with monkeypatch.context() as patch:
-        patch.setattr("connections.drafts.fill", breaks)
-        patch.setattr("connections.drafts.new", breaks)
+        patch.setattr("connections.inputs.fill", breaks)
+        patch.setattr("connections.inputs.new", breaks)
         body = machine(stage, name="n", auth_method="password")
         body["password"] = stage.canaries["password"]
         answers = [

@@ -8,7 +8,9 @@ from django.conf import settings
 
 from accounts import tokens
 from accounts.teams import invitations, quotas
-from connections import drafts, sftp, transport, visits
+from connections import inputs as connections_inputs
+from connections import visits
+from connections.ssh import sftp, transport
 from core import redis_patience, strict_json
 from core.background import task_turns
 from core.web import body_limit, request_turns, streaming
@@ -94,8 +96,8 @@ FIGURES: dict[str, list[float]] = {
         429,
     ],
     "Names looked up for machines at once; checks and tests of channels at once": [
-        drafts.LOOKUPS.in_all,
-        drafts.LOOKUPS.per_person,
+        connections_inputs.LOOKUPS.in_all,
+        connections_inputs.LOOKUPS.per_person,
         services.CHECKS.in_all,
         services.CHECKS.per_person,
         429,

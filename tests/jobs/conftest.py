@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from connections import keeper as keeping
+from connections.keeper import keeper as keeping
 from connections.models import Connection
 from jobs import agent
 from jobs.models import Job

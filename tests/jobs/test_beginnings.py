@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from jobs.kept import JobOrigin
 from jobs.models import Job
 from jobs.representation import detail_dict

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from jobs import logs
 from jobs.models import Job
 from jobs.states import Status
@@ -28,7 +28,7 @@ _KEEPER = """
 import time
 import django
 django.setup()
-from connections import keeper
+from connections.keeper import keeper
 from dgxsite import wiring
 wiring.connect()
 keeper.start()

@@ -8,7 +8,7 @@ import pytest
 from django.db import Error, connection
 from pytest_django import Settings
 
-from connections import leases
+from connections.keeper import leases
 from connections.models import Connection, Keeper
 from jobs import fencing
 from tests.factories import make_connection

@@ -14,7 +14,8 @@ from pytest_django import Settings
 
 from accounts.auth import rate_limits
 from accounts.models import AuditEvent, Role, User
-from connections import browsing, ssh
+from connections import ssh
+from connections.files import browse
 from jobs import job_files
 from jobs.models import Job
 from tests import factories, sshd
@@ -149,11 +150,11 @@ def test_a_hostile_name_is_shown_opened_and_downloaded(
     (below / os.fsdecode(name)).write_bytes(b"inside")
     page = look(client, job)
     assert "<img src" not in text(page)
-    assert names(page) == [browsing.shown(name)]
+    assert names(page) == [browse.shown(name)]
     inner = client.get(f"/jobs/{job.pk}/{page.context['lines'][0].href}")
     shown = client.get(f"/jobs/{job.pk}/{inner.context['lines'][0].href}")
     assert shown.context["preview"].text == "inside"
-    assert [crumb for crumb, _ in shown.context["crumbs"]][1:] == [browsing.shown(name)] * 2
+    assert [crumb for crumb, _ in shown.context["crumbs"]][1:] == [browse.shown(name)] * 2
     fetched = client.get(shown.context["download"])
     assert fetched.status_code == 200
     assert "\n" not in fetched.headers["Content-Disposition"]
@@ -270,7 +271,7 @@ def test_a_download_that_is_left_or_fails_ends_its_log_in(
         ended.append(session)
         close(session)
 
-    def break_off(file: browsing.File, offset: int, length: int) -> bytes:
+    def break_off(file: browse.File, offset: int, length: int) -> bytes:
         raise OSError("the link broke")
 
     monkeypatch.setattr(ssh.Session, "close", closed)
@@ -279,7 +280,7 @@ def test_a_download_that_is_left_or_fails_ends_its_log_in(
     assert not ended
     answer.close()
     assert len(set(ended)) == 1
-    monkeypatch.setattr(browsing.File, "read", break_off)
+    monkeypatch.setattr(browse.File, "read", break_off)
     answer = client.get(f"/jobs/{job.pk}/file?path=weights.bin")
     with pytest.raises(OSError, match="broke"):
         pieces_of(answer)
@@ -324,7 +325,7 @@ def test_a_missing_right_names_the_user_and_the_mode(job: Job) -> None:
     sftp: Any = SimpleNamespace(
         is_closed=False, entries=deny, stat=lambda path: SimpleNamespace(st_mode=0o040700)
     )
-    tree = browsing.Tree(sftp, "ml", b"/srv")
-    with pytest.raises(browsing.Refused) as refused:
+    tree = browse.Tree(sftp, "ml", b"/srv")
+    with pytest.raises(browse.Refused) as refused:
         tree.folder(b"data")
     assert refused.value.detail == "The user ml may not read /srv/data (drwx------)."

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connections import folders
-from connections.keeper import Keeper
+from connections.files import folders
+from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from jobs.models import Job
 from jobs.states import Status

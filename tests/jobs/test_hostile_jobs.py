@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from jobs import logs
 from jobs.models import Job
 from jobs.states import Reason, Status

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection as database
 from pytest_django import Settings
 
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from jobs import log_budget, logs, recording
 from jobs.models import Job
 from jobs.states import Status

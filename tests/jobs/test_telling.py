@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Role
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from jobs import finishing, logs, stuck
 from jobs.judging import Verdict
 from jobs.models import Job, JobChange

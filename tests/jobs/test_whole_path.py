@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.policy import Caller
-from connections.keeper import Keeper
+from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from jobs import logs, services, watching
 from jobs.models import Job, LogChunk

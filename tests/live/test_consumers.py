@@ -10,7 +10,7 @@ from channels.layers import get_channel_layer
 from django.contrib.sessions.models import Session
 
 from accounts.models import ApiToken, Membership
-from connections.representation import as_dict
+from connections.serializers import as_dict
 from core import topics
 from dgxsite.sockets import consumers, hub, revalidate
 from metrics.live import Recorder, latest

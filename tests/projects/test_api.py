@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.auth import rate_limits
 from accounts.models import AuditEvent
 from accounts.policy import Caller
-from connections import folders
+from connections.files import folders
 from connections.models import Connection
 from core.errors import Conflict, Invalid, Unavailable
 from projects import attached, drafts, services

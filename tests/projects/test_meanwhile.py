@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts.models import AuditEvent, Membership, Role, User
-from connections import folders
+from connections.files import folders
 from connections.models import Connection
 from projects.models import Project
 from tests import factories

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.auth import idempotency, mfa
-from connections import rotation as connections
+from connections import key_rotation as connections
 from core.security.key_rotation import Rotated
 from jobs import rotation as jobs
 from notifications import rotation as channels

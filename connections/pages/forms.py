@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from accounts.models import Role, Team, User
 from accounts.policy import roles_from
-from connections import server_keys
+from connections.credentials import server_keys
 from connections.models import AuthMethod, Connection, Transport
 from connections.schemas import ConnectionIn
 from core.errors import SiteError

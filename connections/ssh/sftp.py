@@ -6,8 +6,8 @@ from typing import Any
 
 import paramiko
 
-from connections.stillness import Stillness
-from connections.transport import LONGEST_MESSAGE_BYTES, Message, TooMuch
+from connections.ssh.stillness import Stillness
+from connections.ssh.transport import LONGEST_MESSAGE_BYTES, Message, TooMuch
 from core.web.waiting import give_back
 
 # Linux names a file with 255 bytes at most, and a path with 4,096.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from connections import ssh
-from connections.budget import CpuBudget
-from connections.drain import Drain, Stream
+from connections.keeper.budget import CpuBudget
 from connections.models import Reason
+from connections.ssh.reader import Drain, Stream
 
 logger = logging.getLogger(__name__)
 

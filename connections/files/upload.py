@@ -14,9 +14,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connections import sessions, ssh
+from connections import ssh
 from connections.models import Connection
-from connections.sftp import Sftp
+from connections.ssh import targets
+from connections.ssh.sftp import Sftp
 from core import cleaner
 from core.errors import Invalid
 from core.schemas import printable
@@ -80,7 +81,7 @@ def put(
     inside a transaction.
     """
     try:
-        with ssh.open_session(sessions.target_of(connection), timeout=LOGIN_SECONDS) as session:
+        with ssh.open_session(targets.target_of(connection), timeout=LOGIN_SECONDS) as session:
             return put_over(session, directory, name, data, progress=progress)
     except ssh.ConnectError as error:
         raise NotStored(f"The machine was not reached: {error.detail}") from error

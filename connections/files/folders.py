@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from connections import own_folders, sessions, ssh
+from connections import ssh
+from connections.files import own_folders
 from connections.models import Connection, Transport
+from connections.ssh import targets
 from core import cleaner
 from core.errors import Invalid
 from core.schemas import printable
@@ -83,14 +85,15 @@ def resolve(connection: Connection, text: str, *, create: bool = False) -> str:
     if connection.transport == Transport.LOCAL:
         return here(text, create=create)
     try:
-        with ssh.open_session(sessions.target_of(connection), timeout=LOGIN_SECONDS) as session:
+        with ssh.open_session(targets.target_of(connection), timeout=LOGIN_SECONDS) as session:
             return look_over(session, text, connection.username, create=create)
     except ssh.ConnectError as error:
         raise NotReached(error.detail) from error
 
 
 def here(text: str, *, create: bool = False) -> str:
-    """The same on the machine that the site runs on, below its roots (`connections.own_folders`).
+    """The same on the machine that the site runs on, below its roots
+    (`connections.files.own_folders`).
 
     The answer is the real path: where it lies now is what was allowed.
     """

@@ -17,9 +17,11 @@ from pydantic import ValidationError
 
 from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller, forbidden
-from connections import drafts, pages, services, visits
-from connections.forms import ConnectionForm
+from connections import inputs as connections_inputs
+from connections import services, visits
 from connections.models import TRASH, Connection
+from connections.pages import context as pages_context
+from connections.pages.forms import ConnectionForm
 from connections.schemas import HostKeyIn
 from core.errors import Forbidden, Invalid, NotFound, SiteError
 
@@ -39,7 +41,7 @@ def trash(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponseBase:
     """The form for a new machine; afterwards its page, where it connects."""
     caller = caller_from_page(request)
-    if not pages.may_add(caller.user):
+    if not pages_context.may_add(caller.user):
         raise forbidden("connection.create")
     form = _bound(request, caller)
     if request.method == "POST" and (fields := form.api_fields()) is not None:
@@ -143,7 +145,7 @@ def test_stored(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
     if request.headers.get("HX-Request") == "true":
         return render(request, "connections/_steps.html", context)
     row = services.find(caller, connection_id)
-    context |= pages.machine_context(caller.user, row) | pages.connection_tab(row)
+    context |= pages_context.machine_context(caller.user, row) | pages_context.connection_tab(row)
     context["tab"] = "connection"
     return render(request, "connections/machine_connection.html", context)
 
@@ -153,13 +155,13 @@ def test_stored(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
 def test_draft(request: HttpRequest) -> HttpResponseBase:
     """The steps of a test with what stands in the form; nothing is stored."""
     caller = caller_from_page(request)
-    if not pages.may_add(caller.user):
+    if not pages_context.may_add(caller.user):
         raise forbidden("connection.create")
     form = _bound(request, caller)
     context: dict[str, Any] = {}
     if (fields := form.api_fields()) is not None:
         try:
-            row = drafts.new(caller, fields)
+            row = connections_inputs.new(caller, fields)
             context["outcome"] = visits.test(caller, row)
         except SiteError as error:
             form.take(error)

@@ -2,7 +2,8 @@
 
 Reads only, and never outside of the folder: every path is resolved by the machine first, so that a
 link is followed only where it stays inside. Names are bytes, whatever they are. `Refused` is the
-machine's answer in a sentence, `NotReached` (`connections.folders`) that nobody could be asked.
+machine's answer in a sentence, `NotReached` (`connections.files.folders`) that nobody could be
+asked.
 """
 
 import errno
@@ -14,10 +15,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from connections import sessions, ssh
-from connections.folders import NotReached
+from connections import ssh
+from connections.files.folders import NotReached
 from connections.models import Connection, Reason, Transport
-from connections.sftp import Sftp
+from connections.ssh import targets
+from connections.ssh.sftp import Sftp
 from core import cleaner
 
 LOGIN_SECONDS = 10.0
@@ -189,7 +191,7 @@ def logged_in(connection: Connection) -> Iterator[ssh.Session]:
     if connection.reason not in _NO_TROUBLE:
         raise NotReached(connection.detail or "The machine is not connected.")
     try:
-        session = ssh.open_session(sessions.target_of(connection), timeout=LOGIN_SECONDS)
+        session = ssh.open_session(targets.target_of(connection), timeout=LOGIN_SECONDS)
     except ssh.ConnectError as error:
         raise NotReached(error.detail) from error
     with session:

@@ -1,29 +1,33 @@
 """From a row to a way in: the address is resolved and checked, the credentials opened here.
 
 What was checked when the row was stored is checked again: rows are also changed by other ways than
-the services. A password opens for the place it was given for alone (`connections.places`), a key of
-the server's own for the teams to which it is open, and both ends of a jump are one team's.
+the services. A password opens for the place it was given for alone
+(`connections.credentials.places`), a key of the server's own for the teams to which it is open, and
+both ends of a jump are one team's.
 """
 
-from connections import keys, server_keys, ssh
+from connections.credentials import server_keys
+from connections.credentials.places import LONGEST_CHAIN
 from connections.models import AuthMethod, Connection, Transport
-from connections.places import LONGEST_CHAIN
+from connections.ssh import keys
+from connections.ssh.errors import ConnectError
+from connections.ssh.target import Credentials, Target
 from core.errors import Invalid
 from core.security import address_policy
 from core.security.crypto import OtherContext, SecretUnreadable
 
 
-def target_of(connection: Connection, depth: int = 0) -> ssh.Target:
+def target_of(connection: Connection, depth: int = 0) -> Target:
     """Everything that `ssh.open_session` needs; raises `ssh.ConnectError` if it cannot be had.
 
     Resolves names and may read a key file: never call it inside a transaction.
     """
     if depth >= LONGEST_CHAIN:
-        raise ssh.ConnectError("unreachable", "The chain of jump hosts is too long.")
+        raise ConnectError("unreachable", "The chain of jump hosts is too long.")
     jump = connection.jump_connection
     if jump is not None:
         _check_jump(connection, jump)
-    return ssh.Target(
+    return Target(
         hostname=connection.hostname,
         port=connection.port,
         username=connection.username,
@@ -35,28 +39,28 @@ def target_of(connection: Connection, depth: int = 0) -> ssh.Target:
     )
 
 
-def credentials_of(connection: Connection) -> ssh.Credentials:
+def credentials_of(connection: Connection) -> Credentials:
     """The secrets in clear, or `ssh.ConnectError` with `key_unusable`."""
     _check_server_key(connection)
     try:
         if connection.auth_method == AuthMethod.AGENT:
-            return ssh.Credentials(agent=True)
+            return Credentials(agent=True)
         if connection.auth_method == AuthMethod.PASSWORD:
-            return ssh.Credentials(password=connection.secret("password") or "")
+            return Credentials(password=connection.secret("password") or "")
         return _key_credentials(connection)
     except OtherContext as error:
-        raise ssh.ConnectError(
+        raise ConnectError(
             "key_unusable",
             "The stored password was given for another host, port, user, jump host or host key; "
             "it was not sent. Enter the password again.",
         ) from error
     except SecretUnreadable as error:
-        raise ssh.ConnectError(
+        raise ConnectError(
             "key_unusable", "The stored secret cannot be decrypted with the site's keys."
         ) from error
 
 
-def _key_credentials(connection: Connection) -> ssh.Credentials:
+def _key_credentials(connection: Connection) -> Credentials:
     passphrase = connection.secret("passphrase")
     text = connection.secret("private_key")
     try:
@@ -65,20 +69,20 @@ def _key_credentials(connection: Connection) -> ssh.Credentials:
         elif text:
             key = keys.parse_private_key(text, passphrase)
         else:
-            raise ssh.ConnectError("key_unusable", "No private key is stored for this machine.")
+            raise ConnectError("key_unusable", "No private key is stored for this machine.")
     except Invalid as error:
-        raise ssh.ConnectError("key_unusable", error.detail) from error
-    return ssh.Credentials(private_key=key.private_text)
+        raise ConnectError("key_unusable", error.detail) from error
+    return Credentials(private_key=key.private_text)
 
 
 def _check_jump(connection: Connection, jump: Connection) -> None:
     """Both ends belong to one team, and the jump host is an SSH machine outside the trash."""
     if jump.deleted_at is not None:
-        raise ssh.ConnectError("unreachable", "Its jump host is in the trash.")
+        raise ConnectError("unreachable", "Its jump host is in the trash.")
     if jump.team_id != connection.team_id:
-        raise ssh.ConnectError("unreachable", "Its jump host belongs to another team.")
+        raise ConnectError("unreachable", "Its jump host belongs to another team.")
     if jump.transport != Transport.SSH:
-        raise ssh.ConnectError("unreachable", "Its jump host is not reached over SSH.")
+        raise ConnectError("unreachable", "Its jump host is not reached over SSH.")
 
 
 def _check_server_key(connection: Connection) -> None:
@@ -86,7 +90,7 @@ def _check_server_key(connection: Connection) -> None:
     if connection._state.adding:
         return
     if problem := server_keys.refusal(connection):
-        raise ssh.ConnectError("key_unusable", problem)
+        raise ConnectError("key_unusable", problem)
 
 
 def _address(connection: Connection, *, is_behind: bool) -> str:
@@ -97,6 +101,6 @@ def _address(connection: Connection, *, is_behind: bool) -> str:
             return ""
         return address_policy.pin(connection.hostname, connection.port)
     except address_policy.RefusedAddress as error:
-        raise ssh.ConnectError("refused_address", str(error)) from error
+        raise ConnectError("refused_address", str(error)) from error
     except address_policy.Unresolvable as error:
-        raise ssh.ConnectError("unreachable", str(error)) from error
+        raise ConnectError("unreachable", str(error)) from error

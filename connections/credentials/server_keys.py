@@ -12,8 +12,9 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Role, User
 from accounts.policy import Caller, teams_with
-from connections import keys, nudge
+from connections import wakeup
 from connections.models import AuthMethod, Connection, ServerKey, Transport
+from connections.ssh import keys
 from core.errors import Invalid
 
 # The path under which the SSH agent stands on the list.
@@ -95,7 +96,7 @@ def close(caller: Caller, entry: ServerKey) -> None:
         held = [row for row in rows if used_by(row) == entry.path]
         for row in held:
             row.session_changed()
-        transaction.on_commit(lambda: nudge.connections([row.pk for row in held]))
+        transaction.on_commit(lambda: wakeup.connections([row.pk for row in held]))
 
 
 def _is_listed(team_id: UUID, path: str) -> bool:

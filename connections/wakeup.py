@@ -15,7 +15,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from connections import announce
+from connections import broadcast
 from connections.tasks import look_at
 from core import topics
 from core.background.queues import BROADCAST
@@ -50,7 +50,7 @@ def _send() -> None:
     except (OperationalError, RedisError, OSError) as error:
         logger.warning("keepers not nudged, they look by themselves: %s", error)
     try:
-        announce.connections(ids)
+        broadcast.connections(ids)
     except DatabaseError as error:
         logger.warning("a change was not announced: %s", error)
     finally:

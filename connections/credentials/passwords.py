@@ -1,15 +1,15 @@
 """A stored password goes to the place it was given for; elsewhere it has to be given again.
 
-The encryption itself refuses to open it for another place (`connections.places`). Here are the
-rules around a change: a first acceptance of a host key is no change, so the password is bound
-anew; for anything else the person is asked, or it is forgotten where it is not in use.
+The encryption itself refuses to open it for another place (`connections.credentials.places`). Here
+are the rules around a change: a first acceptance of a host key is no change, so the password is
+bound anew; for anything else the person is asked, or it is forgotten where it is not in use.
 """
 
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from connections import places
+from connections.credentials import places
 from connections.models import AuthMethod, Connection
 from core.errors import Invalid
 from core.security.crypto import SecretUnreadable

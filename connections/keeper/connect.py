@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from connections import sessions, ssh
-from connections.link import Link, LinkCallback
+from connections import ssh
+from connections.keeper.link import Link, LinkCallback
 from connections.models import Connection, Reason, Transport
+from connections.ssh import targets
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def _open(link: Link, attachments: Iterable[LinkCallback]) -> None:
     link.hang_up.check()  # it may have waited long for its thread
     if link.transport != Transport.LOCAL:
         row = Connection.objects.select_related("jump_connection").get(pk=link.connection_id)
-        target = sessions.target_of(row)
+        target = targets.target_of(row)
         close_old_connections()  # a log-in may take long, and a pooled connection is somebody's
         link.enter(ssh.open_session(target, hang_up=link.hang_up))
     attached = False

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from connections.link import Link
-from connections.states import State
+from connections.keeper.link import Link
+from connections.keeper.write_state import State
 
 
 class Row(NamedTuple):

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from accounts.models import Role, Team
 from accounts.policy import Caller, may, roles_from
-from connections import addresses, host_keys, keys, passwords, server_keys
+from connections import hostnames
+from connections.credentials import passwords, server_keys
+from connections.credentials.places import LONGEST_CHAIN
 from connections.models import AuthMethod, Connection, Transport
-from connections.places import LONGEST_CHAIN
+from connections.ssh import host_keys, keys
 from core.errors import Forbidden, Invalid, NotFound
 from core.security import address_policy
 from core.web.slots import Places
@@ -140,7 +142,7 @@ def _check_local(caller: Caller, fields: Fields) -> None:
 
 def _fill_place(row: Connection, fields: Fields) -> None:
     if "hostname" in fields or not row.hostname:
-        row.hostname = addresses.check_hostname(fields.get("hostname", ""))
+        row.hostname = hostnames.check_hostname(fields.get("hostname", ""))
     if not row.username:
         raise Invalid.field("username", "Give the user name on the machine.")
 

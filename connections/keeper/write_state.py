@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from connections import announce, telling
+from connections import broadcast, notify
 from connections.models import Connection, ConnectionEvent, Status
 from core import cleaner
 
@@ -53,10 +53,10 @@ def write_state(keeper_id: UUID, connection_id: UUID, epoch: int, state: State) 
             raise LeaseLost(connection_id)
         if (row.status, row.reason) != (state.status, state.reason):
             _record_change(row, state)
-            telling.of_change(row, state.status, state.reason, state.detail)
+            notify.of_change(row, state.status, state.reason, state.detail)
         changes = _columns(row, state)
         Connection.objects.filter(pk=connection_id).update(**changes)
-    announce.connections([connection_id])
+    broadcast.connections([connection_id])
 
 
 def _record_change(row: Connection, state: State) -> None:

@@ -29,14 +29,15 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, close_old_connections
 from django.db import Error as DatabaseError
 
-from connections import announce, leases, ssh
-from connections.attempts import open_link
-from connections.drain import Drain
-from connections.held import Held, Row
-from connections.link import Link, LinkCallback
+from connections import broadcast, ssh
+from connections.keeper import leases
+from connections.keeper.backoff import after_failure
+from connections.keeper.connect import open_link
+from connections.keeper.link import Link, LinkCallback
+from connections.keeper.machine_state import Held, Row
+from connections.keeper.write_state import LeaseLost, State, write_state
 from connections.models import Connection, Reason, Status
-from connections.retries import after_failure
-from connections.states import LeaseLost, State, write_state
+from connections.ssh.reader import Drain
 from core.background import isolation, own_connection, threads
 
 logger = logging.getLogger(__name__)
@@ -292,7 +293,7 @@ class Keeper:
         detail = f"The site failed to look after this machine ({type(error).__name__})."
         rows = Connection.objects.filter(pk=row.id, owner_id=self.id, epoch=row.epoch)
         if rows.update(detail=detail):
-            announce.connections([row.id])
+            broadcast.connections([row.id])
 
     def _retry_is_due(self, held: Held) -> bool:
         if held.connecting or held.stopped or held.link is not None:

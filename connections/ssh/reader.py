@@ -3,7 +3,7 @@
 Paramiko's channels announce bytes by setting an event; ours puts the stream on a queue instead. A
 thread per stream would cost twice the memory, polling them would make samples two seconds old.
 Nothing is sent from here: a machine that takes no bytes would hold up the reading of all others.
-What each read costs is told to whom the stream belongs (`connections/budget.py`).
+What each read costs is told to whom the stream belongs (`connections/keeper/budget.py`).
 """
 
 import logging

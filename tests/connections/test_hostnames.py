@@ -2,7 +2,7 @@
 
 import pytest
 
-from connections import addresses
+from connections import hostnames
 from core.errors import Invalid
 
 
@@ -19,7 +19,7 @@ from core.errors import Invalid
     ],
 )
 def test_good_names_in_their_stored_form(text: str, stored: str) -> None:
-    assert addresses.check_hostname(text) == stored
+    assert hostnames.check_hostname(text) == stored
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_good_names_in_their_stored_form(text: str, stored: str) -> None:
 )
 def test_usual_mistakes_get_a_hint(text: str, hint: str) -> None:
     with pytest.raises(Invalid) as caught:
-        addresses.check_hostname(text)
+        hostnames.check_hostname(text)
     assert hint in caught.value.detail
     assert caught.value.errors[0].field == "hostname"

@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Team
 from accounts.policy import Caller
-from connections import drafts, nudge
+from connections import inputs, wakeup
 from connections.models import Connection
 from core.errors import Invalid
 from notifications import events
@@ -27,7 +27,7 @@ def take(caller: Caller, row: Connection, team_id: UUID) -> Team | None:
     old = row.team
     if team_id == old.pk:
         return None
-    row.team = drafts.team_to_administer(caller, team_id)
+    row.team = inputs.team_to_administer(caller, team_id)
     if row.jump_connection_id or row.reached_through.filter(deleted_at=None).exists():
         raise Invalid.field("team_id", "A machine with jump hosts stays in its team.")
     return old
@@ -37,4 +37,4 @@ def leave(caller: Caller, row: Connection, old: Team) -> None:
     """Close what the old team has of it; part of the transaction that writes the row."""
     audit.record(caller, "connection.move", row, team=old, to=str(row.team))
     events.close_the_way(old, row)
-    transaction.on_commit(lambda: nudge.gone(old.pk, row.pk))
+    transaction.on_commit(lambda: wakeup.gone(old.pk, row.pk))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from connections.models import Connection
-from connections.representation import as_dict
+from connections.serializers import as_dict
 from core import topics
 
 

@@ -1,0 +1,1 @@
+"""Folders and files of a machine: looked at, checked, and put there."""
