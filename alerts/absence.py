@@ -23,7 +23,7 @@ from alerts.models import Alert, AlertRule
 from alerts.quantities import NOT_SEEN
 from connections.models import Connection, Status
 from core.background import isolation
-from metrics import live
+from metrics.live import store as live_store
 
 
 def watch(now: datetime) -> int:
@@ -80,7 +80,7 @@ def _last_seen(machines: Sequence[Connection], now: datetime) -> Mapping[UUID, d
     """When each machine last showed life; those that never did are missing."""
     here = {row.pk: now for row in machines if _is_seen(row, now)}
     away = [row for row in machines if row.pk not in here]
-    samples = live.latest_json([row.pk for row in away], strict=True)
+    samples = live_store.latest_json([row.pk for row in away], strict=True)
     found = dict(here)
     for row in away:
         text = samples.get(row.pk)

@@ -8,6 +8,6 @@ class AlertsConfig(AppConfig):
     def ready(self) -> None:
         """Charts show alerts as bands; every process that draws them asks."""
         from alerts.spans import of_alerts
-        from metrics import spans
+        from metrics import annotations
 
-        spans.register(of_alerts)
+        annotations.register(of_alerts)

@@ -18,9 +18,9 @@ from alerts.models import AlertRule
 from alerts.quantities import QUANTITIES
 from connections.models import Connection
 from core.times import iso
-from metrics import history
+from metrics.history import query as history_query
+from metrics.history.tiers import HOURLY, RAW, Tier
 from metrics.models import GpuIdentity
-from metrics.tiers import HOURLY, RAW, Tier
 
 SPAN = timedelta(days=7)
 # As many series are read finely: each is 30,240 rows. Of hours there are 168.
@@ -60,7 +60,7 @@ class Preview:
 def of(caller: Caller, rule: AlertRule, now: datetime | None = None) -> Preview:
     """What the last seven days would have brought, on the machines that the caller may see."""
     end = now or timezone.now()
-    span = history.Span(end - SPAN, end)
+    span = history_query.Span(end - SPAN, end)
     names = [name for name in (rule.metric, rule.and_metric) if name]
     if any(QUANTITIES[name].series is None for name in names):
         return Preview(*span, "The history does not hold this; it is judged live only.")
@@ -129,9 +129,11 @@ def _places(caller: Caller, rule: AlertRule) -> Iterator[Place]:
                 yield Place(machine, index)
 
 
-def _firings(place: Place, rule: AlertRule, span: history.Span, tier: Tier) -> Iterator[Firing]:
+def _firings(
+    place: Place, rule: AlertRule, span: history_query.Span, tier: Tier
+) -> Iterator[Firing]:
     first, second = _series(rule.metric), _series(rule.and_metric)
-    read = history.slice(
+    read = history_query.slice(
         place.connection.pk,
         span,
         gpu=place.gpu,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core import formats
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, Number
 from metrics.collectors.readings import Gpu, Sample
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS, Number
 
 NOT_SEEN = "not_seen_seconds"
 MEMORY_LEFT = "memory_seconds_left"

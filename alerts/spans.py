@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from alerts import words
 from alerts.models import Alert
-from metrics.spans import MOST, Mark
+from metrics.annotations import MOST, Mark
 
 
 def of_alerts(connection_id: UUID, start: datetime, end: datetime) -> Iterable[Mark]:

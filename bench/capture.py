@@ -11,7 +11,8 @@ from pathlib import Path
 
 import asyncssh
 
-from metrics.collectors import compute_apps, nvidia_csv, program
+from metrics.collectors import program
+from metrics.collectors.nvidia import compute_apps, query_csv
 from simulator import fleet, recording
 from simulator.machine import Machine, MachineSpec
 
@@ -20,7 +21,7 @@ _FORMAT = "--format=csv,noheader,nounits"
 ANSWERS = {
     "list": "nvidia-smi -L",
     "xml": "nvidia-smi -q -x",
-    "gpu": f"nvidia-smi --query-gpu={','.join(nvidia_csv.GPU_FIELDS)} {_FORMAT}",
+    "gpu": f"nvidia-smi --query-gpu={','.join(query_csv.GPU_FIELDS)} {_FORMAT}",
     "apps": f"nvidia-smi --query-compute-apps={','.join(compute_apps.FIELDS)} {_FORMAT}",
 }
 

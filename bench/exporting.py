@@ -31,7 +31,8 @@ from accounts.models import Team  # noqa: E402
 from connections.models import Connection  # noqa: E402
 from dgxsite.up import preparation  # noqa: E402
 from exports import formats, plan, rows  # noqa: E402
-from metrics import history, tiers  # noqa: E402
+from metrics.history import query as history_query  # noqa: E402
+from metrics.history import tiers  # noqa: E402
 from metrics.models import Machine  # noqa: E402
 
 TURNS = 3
@@ -92,7 +93,7 @@ def wanted_connection() -> Connection:
 
 def _plan(row: Connection, count: int, format_: str = "csv") -> plan.Plan:
     now = datetime.now(UTC)
-    span = history.Span(now - (count + 2) * _STEP, now)
+    span = history_query.Span(now - (count + 2) * _STEP, now)
     return plan.of_span(row, span, tiers.RAW, format_, now)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import prometheus, site
 from bench.figures import Asked, Goal, History, percentile
 from core import embedded
-from metrics import tiers
+from metrics.history import tiers
 
 # Of one answer, and of the time in the database for the last day: p95 in ms.
 MOST_ANSWER_MS = 50.0

@@ -29,28 +29,11 @@ from jobs import (
     remote,
     scalars,
 )
-from metrics.collectors import (
-    amd,
-    amd_smi,
-    compute_apps,
-    df,
-    docker_ps,
-    documents,
-    framing,
-    network,
-    nvidia,
-    nvidia_csv,
-    nvidia_feed,
-    nvidia_list,
-    nvidia_xml,
-    owners,
-    power_supply,
-    proc,
-    rocm_smi,
-    stream,
-    throttle,
-    tokens,
-)
+from metrics.collectors import documents, framing, stream, tokens
+from metrics.collectors.amd import amd_smi, json_output, rocm_smi
+from metrics.collectors.linux import df, docker_ps, network, owners, power_supply, proc
+from metrics.collectors.nvidia import compute_apps, gpu_list, query_csv, query_xml, throttle, values
+from metrics.collectors.nvidia import feed as nvidia_feed
 from metrics.collectors.tokens import Refusals
 from projects import json_lines
 
@@ -153,12 +136,12 @@ def _apps(text: str) -> object:
 
 
 def _csv_rows(text: str) -> object:
-    rows = nvidia_csv.Rows(nvidia_csv.GPU_FIELDS, _quiet())
+    rows = query_csv.Rows(query_csv.GPU_FIELDS, _quiet())
     return [rows.parse(line) for line in text.split("\n")]
 
 
 def _tree(text: str) -> object:
-    return [block.at("clocks/sm_clock") for block in nvidia_xml.blocks(text)]
+    return [block.at("clocks/sm_clock") for block in query_xml.blocks(text)]
 
 
 def _masked(text: str) -> object:
@@ -257,16 +240,18 @@ _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGU comment"
 
 _C = "metrics.collectors."
 PARSERS: tuple[Parser, ...] = (
-    Parser(_C + "amd.load_json", amd.load_json, [_AMD, _ROCM], (ValueError,)),
-    Parser(_C + "amd_smi.parse", lambda t: amd_smi.parse(t, t, _quiet()), [_AMD], (ValueError,)),
+    Parser(_C + "amd.json_output.load_json", json_output.load_json, [_AMD, _ROCM], (ValueError,)),
     Parser(
-        _C + "compute_apps.parse_row",
+        _C + "amd.amd_smi.parse", lambda t: amd_smi.parse(t, t, _quiet()), [_AMD], (ValueError,)
+    ),
+    Parser(
+        _C + "nvidia.compute_apps.parse_row",
         _apps,
         [_APP],
     ),
-    Parser(_C + "df.parse", _lines(df.parse), [_DF, *_capture("df")]),
-    Parser(_C + "docker_ps.parse", _lines(docker_ps.parse), [_DOCKER]),
-    Parser(_C + "docker_ps.name_of", lambda t: docker_ps.name_of(t, {}), ["a" * 64]),
+    Parser(_C + "linux.df.parse", _lines(df.parse), [_DF, *_capture("df")]),
+    Parser(_C + "linux.docker_ps.parse", _lines(docker_ps.parse), [_DOCKER]),
+    Parser(_C + "linux.docker_ps.name_of", lambda t: docker_ps.name_of(t, {}), ["a" * 64]),
     Parser(
         _C + "documents.Documents.add", lambda t: documents.Documents().add("X", t), ["<a/>", "é"]
     ),
@@ -274,69 +259,77 @@ PARSERS: tuple[Parser, ...] = (
     Parser(_C + "framing.Framing.feed", _framing, [_FRAME, MARKER, f"{MARKER}F 1\r"]),
     Parser(_C + "framing.Framing.feed", _framing_in_portions, [_FRAME, MARKER]),
     Parser(
-        _C + "network.NetworkFeed.hardware",
+        _C + "linux.network.NetworkFeed.hardware",
         _words(network.NetworkFeed(2.0).hardware),
         ["eth0 eth1 wlan0"],
     ),
     Parser(
-        _C + "network.NetworkFeed.default_routes",
+        _C + "linux.network.NetworkFeed.default_routes",
         _words(network.NetworkFeed(2.0).default_routes),
         ["eth0 100 wlan0 600"],
     ),
-    Parser(_C + "network.NetworkFeed.port", network.NetworkFeed(2.0).port, ["mlx5_0/1 e Ethernet"]),
-    Parser(_C + "network.NetworkFeed.networks", _networks, [_NET_DEV]),
-    Parser(_C + "network.preferred", _words(network.preferred), ["eth0 100 wlan0 600"]),
-    Parser(_C + "nvidia.text", nvidia.text, ["NVIDIA A100", "[N/A]"]),
-    Parser(_C + "nvidia_csv.Rows.parse", _csv_rows, [_ROW]),
-    Parser(_C + "nvidia_csv.split_row", lambda t: nvidia_csv.split_row(t, 15), [_ROW]),
     Parser(
-        _C + "nvidia_csv.parse_file",
-        lambda t: list(nvidia_csv.parse_file(t, _quiet())),
+        _C + "linux.network.NetworkFeed.port",
+        network.NetworkFeed(2.0).port,
+        ["mlx5_0/1 e Ethernet"],
+    ),
+    Parser(_C + "linux.network.NetworkFeed.networks", _networks, [_NET_DEV]),
+    Parser(_C + "linux.network.preferred", _words(network.preferred), ["eth0 100 wlan0 600"]),
+    Parser(_C + "nvidia.values.text", values.text, ["NVIDIA A100", "[N/A]"]),
+    Parser(_C + "nvidia.query_csv.Rows.parse", _csv_rows, [_ROW]),
+    Parser(_C + "nvidia.query_csv.split_row", lambda t: query_csv.split_row(t, 15), [_ROW]),
+    Parser(
+        _C + "nvidia.query_csv.parse_file",
+        lambda t: list(query_csv.parse_file(t, _quiet())),
         ["index, name, power.draw [W]\n0, A100, 50.0 W\n"],
     ),
     Parser(
-        _C + "nvidia_csv.header_fields",
-        nvidia_csv.header_fields,
+        _C + "nvidia.query_csv.header_fields",
+        query_csv.header_fields,
         ["index, power.draw [W], x [Deprecated; use y]"],
     ),
     Parser(
-        _C + "nvidia_feed.NvidiaFeed.stream", _feed_by_line("stream"), [f"?index,name\n {_ROW}"]
+        _C + "nvidia.feed.NvidiaFeed.stream", _feed_by_line("stream"), [f"?index,name\n {_ROW}"]
     ),
     Parser(
-        _C + "nvidia_feed.NvidiaFeed.apps",
+        _C + "nvidia.feed.NvidiaFeed.apps",
         _feed_by_line("apps"),
         [f"?{','.join(_APP_FIELDS)}\n {_APP}"],
     ),
-    Parser(_C + "nvidia_feed.NvidiaFeed.owner", _feed_owner, [_CGROUPS]),
-    Parser(_C + "nvidia_feed.NvidiaFeed.listed", _feed_listed, [_LIST]),
-    Parser(_C + "nvidia_feed.NvidiaFeed.xml", lambda t: _feed().xml(t, 1), [_XML]),
-    Parser(_C + "nvidia_list.parse", _lines(nvidia_list.parse), [_LIST]),
+    Parser(_C + "nvidia.feed.NvidiaFeed.owner", _feed_owner, [_CGROUPS]),
+    Parser(_C + "nvidia.feed.NvidiaFeed.listed", _feed_listed, [_LIST]),
+    Parser(_C + "nvidia.feed.NvidiaFeed.xml", lambda t: _feed().xml(t, 1), [_XML]),
+    Parser(_C + "nvidia.gpu_list.parse", _lines(gpu_list.parse), [_LIST]),
     Parser(
-        _C + "nvidia_xml.parse",
-        lambda t: nvidia_xml.parse(t, _quiet()),
+        _C + "nvidia.query_xml.parse",
+        lambda t: query_xml.parse(t, _quiet()),
         [_XML, *_capture("nvidia-smi-xml")],
         (ValueError,),
     ),
-    Parser(_C + "nvidia_xml.blocks", _tree, [_XML], (ValueError,)),
-    Parser(_C + "owners.parse", _lines(lambda rows: [owners.parse(r) for r in rows]), [_CGROUPS]),
-    Parser(_C + "owners.container", owners.container, [_CGROUPS]),
-    Parser(_C + "power_supply.parse", _lines(power_supply.parse), [_BATTERY]),
+    Parser(_C + "nvidia.query_xml.blocks", _tree, [_XML], (ValueError,)),
     Parser(
-        _C + "power_supply.supplies",
+        _C + "linux.owners.parse", _lines(lambda rows: [owners.parse(r) for r in rows]), [_CGROUPS]
+    ),
+    Parser(_C + "linux.owners.container", owners.container, [_CGROUPS]),
+    Parser(_C + "linux.power_supply.parse", _lines(power_supply.parse), [_BATTERY]),
+    Parser(
+        _C + "linux.power_supply.supplies",
         _lines(lambda rows: list(power_supply.supplies(rows))),
         [_BATTERY],
     ),
-    Parser(_C + "proc.uptime", proc.uptime, [_NET_DEV]),
-    Parser(_C + "proc.load_1m", proc.load_1m, [_NET_DEV]),
-    Parser(_C + "proc.cpu_times", proc.cpu_times, [_NET_DEV]),
-    Parser(_C + "proc.cores", proc.cores, [_NET_DEV]),
-    Parser(_C + "proc.memory", proc.memory, [_NET_DEV]),
-    Parser(_C + "proc.pressure_percent", proc.pressure_percent, [_NET_DEV]),
-    Parser(_C + "proc.networks", proc.networks, [_NET_DEV]),
-    Parser(_C + "proc.interfaces", proc.interfaces, [_NET_DEV]),
-    Parser(_C + "rocm_smi.parse", lambda t: rocm_smi.parse(t, _quiet()), [_ROCM], (ValueError,)),
+    Parser(_C + "linux.proc.uptime", proc.uptime, [_NET_DEV]),
+    Parser(_C + "linux.proc.load_1m", proc.load_1m, [_NET_DEV]),
+    Parser(_C + "linux.proc.cpu_times", proc.cpu_times, [_NET_DEV]),
+    Parser(_C + "linux.proc.cores", proc.cores, [_NET_DEV]),
+    Parser(_C + "linux.proc.memory", proc.memory, [_NET_DEV]),
+    Parser(_C + "linux.proc.pressure_percent", proc.pressure_percent, [_NET_DEV]),
+    Parser(_C + "linux.proc.networks", proc.networks, [_NET_DEV]),
+    Parser(_C + "linux.proc.interfaces", proc.interfaces, [_NET_DEV]),
+    Parser(
+        _C + "amd.rocm_smi.parse", lambda t: rocm_smi.parse(t, _quiet()), [_ROCM], (ValueError,)
+    ),
     Parser(_C + "stream.Collector.feed", _stream, [_FRAME, _DOCUMENTS]),
-    Parser(_C + "throttle.from_token", throttle.from_token, ["0x0000000000000004"]),
+    Parser(_C + "nvidia.throttle.from_token", throttle.from_token, ["0x0000000000000004"]),
     Parser(
         _C + "tokens.number",
         lambda t: tokens.number(t, tokens.WATTS, "power", _quiet()),

@@ -31,12 +31,13 @@ from accounts.models import ApiToken, Membership, Team, User  # noqa: E402
 from bench.history import SERIES  # noqa: E402
 from connections.models import Connection  # noqa: E402
 from dgxsite.up import preparation  # noqa: E402
-from metrics import pending, persist, rollup, tiers  # noqa: E402
-from metrics.catalogue import MACHINE_METRICS  # noqa: E402
-from metrics.history import RANGES  # noqa: E402
+from metrics.history import rollup, rollup_queue, tiers  # noqa: E402
+from metrics.history.catalogue import MACHINE_METRICS  # noqa: E402
+from metrics.history.query import RANGES  # noqa: E402
+from metrics.history.saver import MOST_WINDOWS  # noqa: E402
+from metrics.history.window import Values, Window  # noqa: E402
+from metrics.live import persist  # noqa: E402
 from metrics.models import Machine  # noqa: E402
-from metrics.saving import MOST_WINDOWS  # noqa: E402
-from metrics.window import Values, Window  # noqa: E402
 
 MACHINES = 50
 _SECONDS = tiers.RAW.resolution_seconds
@@ -89,7 +90,7 @@ def _write(machine: Machine, start: datetime, count: int) -> float:
         ]
         started = time.perf_counter()
         with transaction.atomic():
-            pending.note(tiers.HOURLY, persist._hours(windows))
+            rollup_queue.note(tiers.HOURLY, persist._hours(windows))
             persist.copy(tiers.RAW.machine, persist._machine_rows(windows))
         spent += time.perf_counter() - started
     return spent

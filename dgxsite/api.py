@@ -31,8 +31,8 @@ from jobs.api import router as jobs
 from jobs.compare_api import router as compare_jobs
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
-from metrics.compare_api import router as compare
-from metrics.prometheus_api import router as prometheus
+from metrics.compare.api import router as compare
+from metrics.prometheus.api import router as prometheus
 from notifications.api import router as notifications
 from projects.api import router as projects
 from usage.api import router as usage

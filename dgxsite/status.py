@@ -22,8 +22,8 @@ from connections.keeper import leases
 from connections.models import Connection, Keeper, Status
 from dgxsite import health
 from jobs.models import Job
-from metrics import live
 from metrics.collectors.health import NOT_FOUND
+from metrics.live import store as live_store
 
 ACTION = "site.status"
 MACHINES = 500
@@ -50,7 +50,7 @@ def view(request: HttpRequest) -> HttpResponse:
 def context() -> dict[str, Any]:
     """All that the page shows."""
     rows = list(Connection.objects.living().filter(is_active=True).select_related("team"))
-    samples = live.latest_json([row.pk for row in rows])
+    samples = live_store.latest_json([row.pk for row in rows])
     troubles = [one for row in rows for one in _of_machine(row, samples.get(row.pk))]
     return {
         "parts": [(name, state == health.OK, state) for name, state in health.ask_all().items()],

@@ -3,7 +3,7 @@
 from alerts import watching
 from connections.keeper import keeper
 from jobs import agent
-from metrics import collecting
+from metrics.live import ingest as live_ingest
 from usage import noting
 
 
@@ -12,10 +12,10 @@ def connect() -> None:
 
     Metrics and jobs attach to every session, the usage ledger and the alerts note every sample.
     """
-    keeper.on_connected(collecting.attach)
-    keeper.on_round(collecting.flush)
+    keeper.on_connected(live_ingest.attach)
+    keeper.on_round(live_ingest.flush)
     keeper.on_connected(agent.crew.attach)
-    collecting.on_sample(agent.crew.note)
-    collecting.on_sample(noting.note)
-    collecting.on_sample(watching.watch.note)
+    live_ingest.on_sample(agent.crew.note)
+    live_ingest.on_sample(noting.note)
+    live_ingest.on_sample(watching.watch.note)
     keeper.on_round(watching.watch.pace)

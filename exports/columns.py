@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from metrics.catalogue import MACHINE_METRICS, STATISTICS
+from metrics.history.catalogue import MACHINE_METRICS, STATISTICS
 
 TIMESTAMP = "timestamp"
 # The metric's name in the history, and the short one that goes before `_avg`, `_min` and `_max`.

@@ -14,7 +14,7 @@ from psycopg import sql
 from core.times import iso
 from exports import dual, formats, plan, rows
 from exports.models import Export, Kind
-from metrics import live
+from metrics.live import store as live_store
 
 # What a dual export has of the history.
 DUAL_RANGE = "24h"
@@ -51,8 +51,8 @@ def dual_name(export: Export, now: datetime) -> str:
 
 def _document(export: Export, now: datetime, selected: sql.Composed) -> bytes:
     points = asyncio.run(formats.collected(formats.points(selected)))
-    recent = live.recent(export.connection_id)
-    session = live.session(export.connection_id)
+    recent = live_store.recent(export.connection_id)
+    session = live_store.session(export.connection_id)
     return dual.document(export.connection, now, recent, session, points)
 
 

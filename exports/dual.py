@@ -12,13 +12,13 @@ import orjson
 
 from connections.models import Connection
 from core.times import iso
-from metrics.sessions import COUNTERS
+from metrics.live.sessions import COUNTERS
 
 MIB = 1024**2
 GB = 10**9
 
 Sample = Mapping[str, Any]
-# Since connecting, as `metrics.live.session` tells it.
+# Since connecting, as `metrics.live.store.session` tells it.
 Session = Mapping[str, Any]
 
 

@@ -14,8 +14,8 @@ from core.errors import Invalid
 from core.numbers import whole
 from core.times import iso
 from exports.columns import BANDS, PLAIN, Column, units
-from metrics import history
-from metrics.tiers import DAILY, HOURLY, RAW, Tier
+from metrics.history import query as history_query
+from metrics.history.tiers import DAILY, HOURLY, RAW, Tier
 
 FORMATS = ("csv", "json", "parquet", "sqlite")
 CONTENT_TYPES = {
@@ -46,7 +46,8 @@ RANGES: Mapping[str, Range] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One export. Which end belongs to it follows from the tier (`metrics.history.rows_sql`)."""
+    """One export. Which end belongs to it follows from the tier
+    (`metrics.history.query.rows_sql`)."""
 
     connection_id: UUID
     connection_name: str
@@ -88,13 +89,13 @@ def of_range(
     chosen = RANGES.get(name)
     if chosen is None:
         raise Invalid.field("range", f"Choose one of {', '.join(RANGES)}, or give start and end.")
-    span = history.Span(now - chosen.length, now)
+    span = history_query.Span(now - chosen.length, now)
     return _plan(connection, name, span, chosen.tier, chosen.columns, format_, now, gpu)
 
 
 def of_span(
     connection: Connection,
-    span: history.Span,
+    span: history_query.Span,
     tier: Tier,
     format_: str,
     now: datetime,
@@ -119,7 +120,7 @@ def gpu_of(text: str) -> int | None:
 def _plan(
     connection: Connection,
     label: str,
-    span: history.Span,
+    span: history_query.Span,
     tier: Tier,
     columns: Sequence[Column],
     format_: str,

@@ -13,9 +13,9 @@ from connections.models import Connection
 from core.errors import Invalid
 from exports import download, plan, rows
 from exports.schemas import RangeQuery
-from metrics import history
+from metrics.history import query as history_query
+from metrics.history.tiers import BY_NAME, Tier
 from metrics.models import Machine
-from metrics.tiers import BY_NAME, Tier
 
 
 def download_range(caller: Caller, connection_id: UUID, query: RangeQuery) -> StreamingHttpResponse:
@@ -44,12 +44,12 @@ def plan_of(connection: Connection, query: RangeQuery) -> plan.Plan:
         if query.tier is not None:
             raise Invalid.field("tier", "It goes with start and end.")
         return plan.of_range(connection, query.range or "24h", query.format, now, gpu)
-    span = history.window(query.range, query.start, query.end, now)
+    span = history_query.window(query.range, query.start, query.end, now)
     return plan.of_span(connection, span, _tier(connection, query, span), query.format, now, gpu)
 
 
-def _tier(connection: Connection, query: RangeQuery, span: history.Span) -> Tier:
+def _tier(connection: Connection, query: RangeQuery, span: history_query.Span) -> Tier:
     """The one that was asked for, else the one that a chart of this span would show."""
     if query.tier is not None:
         return BY_NAME[query.tier]
-    return history.tier_for(Machine.objects.filter(connection=connection).first(), span)
+    return history_query.tier_for(Machine.objects.filter(connection=connection).first(), span)

@@ -4,8 +4,8 @@ from psycopg import sql
 
 from exports.columns import METRICS, selected
 from exports.plan import Plan
-from metrics import history
-from metrics.catalogue import GPU_METRICS
+from metrics.history import query as history_query
+from metrics.history.catalogue import GPU_METRICS
 from metrics.models import Machine
 
 _OF_GPU = {metric.name for metric in GPU_METRICS}
@@ -23,16 +23,18 @@ def select(plan: Plan) -> sql.Composed:
     The running hour and day are in it; what of them is unfinished is asked of the database here.
     """
     machine = machine_of(plan)
-    span = history.Span(plan.start, plan.end)
+    span = history_query.Span(plan.start, plan.end)
     columns = selected(plan.columns)
     if plan.gpu is None:
-        return _WHOLE.format(columns, history.rows_sql(plan.tier, machine, span, None, METRICS))
+        return _WHOLE.format(
+            columns, history_query.rows_sql(plan.tier, machine, span, None, METRICS)
+        )
     own = [name for name in METRICS if name not in _OF_GPU]
     of_gpu = [name for name in METRICS if name in _OF_GPU]
     return _ONE_GPU.format(
         columns,
-        history.rows_sql(plan.tier, machine, span, None, own),
-        history.rows_sql(plan.tier, machine, span, plan.gpu, of_gpu),
+        history_query.rows_sql(plan.tier, machine, span, None, own),
+        history_query.rows_sql(plan.tier, machine, span, plan.gpu, of_gpu),
     )
 
 

@@ -24,7 +24,7 @@ from jobs import (
     wishes,
 )
 from jobs.representation import as_dict, change_dict, detail_dict, queue_dict, wish_dict
-from metrics import columnar
+from metrics.history import columnar
 
 router = Router(tags=["jobs"])
 queues = Router(tags=["jobs"])

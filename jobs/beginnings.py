@@ -16,7 +16,7 @@ from jobs import fencing, masking, origin, tally
 from jobs.hidden import secrets_of
 from jobs.kept import JobOrigin
 from jobs.models import Job
-from metrics import live
+from metrics.live import store as live_store
 
 # Twice what `origin.sh` takes at most.
 PATIENCE_SECONDS = 60.0
@@ -77,7 +77,7 @@ class Beginnings:
 
 def _gpus(job: Job) -> list[dict[str, Any]]:
     """The granted GPUs as the machine's last sample has them."""
-    sample = live.latest(job.connection_id) or {"gpus": []}
+    sample = live_store.latest(job.connection_id) or {"gpus": []}
     wanted = tally.whole_gpus(job.granted)
     whole = [gpu for gpu in sample["gpus"] if gpu["index"] in wanted]
     found = [{"index": gpu["index"], "name": gpu["name"], "uuid": gpu["uuid"]} for gpu in whole]

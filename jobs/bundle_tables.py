@@ -19,8 +19,8 @@ from exports.columns import STAMP
 from jobs import curving, job_metrics, tally
 from jobs.curves import Curve, Curves
 from jobs.models import Job
-from metrics import history
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, METRICS, columns
+from metrics.history import query as history_query
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS, METRICS, columns
 from metrics.models import Machine
 
 Pieces = AsyncGenerator[bytes]
@@ -71,9 +71,9 @@ def _selects(job: Job) -> list[sql.Composed]:
     if machine is None or job.started_at is None:
         return []
     span = job_metrics.span_of(job)
-    tier = history.tier_for(machine, span)
+    tier = history_query.tier_for(machine, span)
     gpus: Iterable[int | None] = [None, *tally.whole_gpus(job.granted)]
-    return [_select(history.rows_sql(tier, machine, span, gpu), gpu) for gpu in gpus]
+    return [_select(history_query.rows_sql(tier, machine, span, gpu), gpu) for gpu in gpus]
 
 
 def _select(rows: sql.Composed, gpu: int | None) -> sql.Composed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from jobs import better
-from metrics.compare import difference
+from metrics.compare.table import difference
 
 Value = str | int | float | None
 Unit = Literal[

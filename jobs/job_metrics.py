@@ -19,11 +19,12 @@ from core.times import iso
 from jobs import curving, measuring, tally
 from jobs.curves import Curves, Point
 from jobs.models import Job
-from metrics import columnar, history
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
-from metrics.history import Span
+from metrics.history import columnar
+from metrics.history import query as history_query
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS
+from metrics.history.query import Span
+from metrics.history.tiers import RAW, Tier
 from metrics.models import Machine
-from metrics.tiers import RAW, Tier
 from usage.models import UsageSettings
 
 MOST_POINTS = 1500
@@ -124,7 +125,7 @@ def _series(job: Job, span: Span, max_points: int) -> dict[str, Any]:
 def _slice(
     job: Job, span: Span, max_points: int, gpu: int | None, names: Sequence[str]
 ) -> dict[str, Any]:
-    found = history.slice(
+    found = history_query.slice(
         job.connection_id,
         span,
         gpu=gpu,
@@ -187,7 +188,7 @@ def _stored_use(job: Job, span: Span) -> Use:
     gpus = tally.whole_gpus(job.granted)
     if machine is None or len(gpus) < len(job.granted or ()):
         return Use(None, None, 0.0)
-    tier = history.tier_for(machine, span)
+    tier = history_query.tier_for(machine, span)
     each = [_stored(tier, machine, span, gpu) for gpu in gpus]
     joules, power_seconds, busy, percent_seconds = map(sum, zip(*each, strict=True))
     return Use(
@@ -203,7 +204,7 @@ def _stored(
     """Joules and percent × seconds of one GPU over its stored rows, each with its seconds."""
     names = ("gpu_power_watts", "gpu_percent")
     wide = Span(span.start - tier.resolution, span.end + tier.resolution)
-    found = history.rows_sql(tier, machine, wide, gpu, names)
+    found = history_query.rows_sql(tier, machine, wide, gpu, names)
     query = sql.SQL("SELECT at, gpu_power_watts_avg, gpu_percent_avg FROM ({}) r").format(found)
     with database.cursor() as cursor:
         cursor.execute(query)

@@ -21,7 +21,7 @@ from jobs.kept import JobMeasure
 from jobs.models import Job
 from jobs.states import ACTIVE
 from jobs.tally import Reading, Tally
-from metrics import live
+from metrics.live import store as live_store
 
 # The ring's length; what was not added by then is read from the history.
 _REACHED = timedelta(seconds=120)
@@ -80,7 +80,7 @@ def _is_past(end: datetime, now: datetime) -> bool:
 def _readings(job: Job) -> Iterable[Reading]:
     if not job.granted:
         return []
-    return [tally.reading(sample, job.granted) for sample in live.recent(job.connection_id)]
+    return [tally.reading(sample, job.granted) for sample in live_store.recent(job.connection_id)]
 
 
 def _keep(row: JobMeasure, sums: Tally) -> None:

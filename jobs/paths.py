@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from metrics.history import Span
+from metrics.history.query import Span
 
 WIDTH, HEIGHT = 600, 90
 # Room for the line's own width at the top and at the bottom.

@@ -12,8 +12,8 @@ from core.background import isolation
 from jobs import tally, telling
 from jobs.models import Job, LogChunk
 from jobs.states import Status
-from metrics import history
-from metrics.history import Span
+from metrics.history import query as history_query
+from metrics.history.query import Span
 
 SILENT = timedelta(hours=1)
 IDLE = timedelta(minutes=30)
@@ -63,7 +63,9 @@ def _is_idle(job: Job, now: datetime) -> bool:
 def _did_nothing(job: Job, gpu: int, now: datetime) -> bool:
     """Whether the whole time was seen, and the GPU idle in it."""
     span = Span(now - IDLE, now - timedelta(minutes=1))  # the last minute may not be stored yet
-    found = history.slice(job.connection_id, span, gpu=gpu, max_points=15, metrics=["gpu_percent"])
+    found = history_query.slice(
+        job.connection_id, span, gpu=gpu, max_points=15, metrics=["gpu_percent"]
+    )
     most = found.series["gpu_percent"]["max"]
     return all(value is not None and value < IDLE_PERCENT for value in most)
 

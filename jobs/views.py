@@ -20,7 +20,8 @@ from core.times import iso
 from jobs import figures, lines, log_page, machine_tabs, pages, queue_views, services
 from jobs.choices import Choice
 from jobs.models import TRASH, Job
-from metrics import history_section, live
+from metrics.live import store as live_store
+from metrics.pages import history_section
 
 _TABS = ("overview", "log", "metrics", "config", "files", "container")
 # Those for which the machine is asked.
@@ -96,7 +97,7 @@ def _metrics_tab(request: HttpRequest, caller: Caller, context: dict[str, Any]) 
     if row.started_at is not None:
         context |= figures.of_run(row) | figures.printed(row, request.GET.getlist("curve"))
     chosen = preferences.of(caller.user).default_range
-    sample = live.latest(row.connection_id)
+    sample = live_store.latest(row.connection_id)
     context |= history_section.context(row.connection, request.GET, sample, chosen, form)
     return render(request, "jobs/job_metrics.html", context)
 

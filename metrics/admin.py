@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from accounts.admin import Audited
 from accounts.back_office import OfTeams
 from core.web.waiting import outside_database
-from metrics import retention, tiers
+from metrics.history import retention, tiers
 from metrics.models import Retention
 from metrics.tasks import keep_partitions
 

@@ -15,8 +15,10 @@ from connections import services
 from core.errors import Invalid, NotFound
 from core.pagination import Page
 from core.schemas import Printable, Words, ZonelessMoment
-from metrics import columnar, history, live
 from metrics.collectors.this_machine import this_machine
+from metrics.history import columnar
+from metrics.history import query as history_query
+from metrics.live import store as live_store
 
 # The index of a GPU as a column holds it.
 _GREATEST_INDEX = 32_767
@@ -28,7 +30,7 @@ router = Router(tags=["metrics"])
 def latest_sample(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     """The latest sample; 404 `no_sample` before the first."""
     row = services.find(caller_of(request), connection_id, "metrics.view")
-    found = live.latest_json([row.pk], strict=True).get(row.pk)
+    found = live_store.latest_json([row.pk], strict=True).get(row.pk)
     if found is None:
         raise NotFound("Nothing has been read from this machine yet.", code="no_sample")
     # The keeper has written it as JSON already.
@@ -39,7 +41,7 @@ def latest_sample(request: HttpRequest, connection_id: UUID) -> HttpResponse:
 def recent_samples(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> HttpResponse:
     """The last 60 samples, oldest first."""
     row = services.find(caller_of(request), connection_id, "metrics.view")
-    samples = live.recent(row.pk, strict=True)
+    samples = live_store.recent(row.pk, strict=True)
     part = samples[page.offset : page.offset + page.limit]
     body: dict[str, Any] = {"items": part, "count": len(samples)}
     return HttpResponse(orjson.dumps(body), content_type="application/json")
@@ -54,7 +56,7 @@ class HistoryQuery(BaseModel):
     start: ZonelessMoment | None = None
     end: ZonelessMoment | None = None
     gpu: Literal["all"] | Annotated[int, Field(ge=0, le=_GREATEST_INDEX)] = "all"
-    max_points: Annotated[int, Field(ge=1, le=history.MOST_POINTS)] = 1500
+    max_points: Annotated[int, Field(ge=1, le=history_query.MOST_POINTS)] = 1500
     metrics: Annotated[StrictStr, StringConstraints(max_length=5000), Printable] | None = None
 
 
@@ -64,9 +66,9 @@ def metrics_history(
 ) -> HttpResponse:
     """Mean, least and greatest of every series in equal steps; a step without readings is null."""
     row = services.find(caller_of(request), connection_id, "metrics.view")
-    span = history.window(asked.range, asked.start, asked.end, datetime.now(UTC))
+    span = history_query.window(asked.range, asked.start, asked.end, datetime.now(UTC))
     gpu = None if asked.gpu == "all" else asked.gpu
-    found = history.slice(
+    found = history_query.slice(
         row.pk,
         span,
         gpu=gpu,

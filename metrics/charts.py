@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from metrics import history
+from metrics.history import query as history_query
 from metrics.models import GpuIdentity
 
 
@@ -105,7 +105,7 @@ def gpu_indices(connection_id: UUID, sample: Mapping[str, Any] | None) -> list[i
 
 def coverage(connection_id: UUID) -> tuple[datetime | None, datetime | None]:
     """The times of the first and the last numbers that are kept of this machine."""
-    firsts = [at for at in history.oldest(connection_id).values() if at is not None]
+    firsts = [at for at in history_query.oldest(connection_id).values() if at is not None]
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST, [connection_id])
         (newest,) = cursor.fetchone() or (None,)

@@ -1,6 +1,7 @@
 """Short keys for machines and GPUs, so that a row of history carries 6 bytes of them and not 40.
 
-The history itself lives in partitioned tables that the ORM does not know: `metrics/tiers.py`.
+The history itself lives in partitioned tables that the ORM does not know:
+`metrics/history/tiers.py`.
 """
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -91,7 +92,8 @@ class Retention(models.Model):
 
 
 class Pending(models.Model):
-    """An hour or a day that has to be computed; only `metrics/pending.py` touches the rows."""
+    """An hour or a day that has to be computed; only `metrics/history/rollup_queue.py` touches the
+    rows."""
 
     pk = models.CompositePrimaryKey("tier", "at", "machine")
     tier = models.CharField(max_length=6, choices=TierName)

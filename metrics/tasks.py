@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from connections.keeper import keeper
 from core.background import heartbeats, task_turns
-from metrics import persist, retention, rollup, tiers
+from metrics.history import retention, rollup, tiers
+from metrics.live import persist
 
 logger = logging.getLogger(__name__)
 

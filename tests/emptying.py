@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from metrics import tiers
+from metrics.history import tiers
 from usage import tables
 
 

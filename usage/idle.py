@@ -11,7 +11,7 @@ from django.db import connection
 from psycopg import sql
 
 from core.pagination import Page
-from metrics.history import Span
+from metrics.history.query import Span
 from usage.report import ROWS, Scope, parameters
 
 # A keeper writes a minute within half a minute after its end; older is not "now".

@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 
-from metrics.persist import copy
-from metrics.saving import Ended, Keeping
+from metrics.history.saver import Ended, Keeping
+from metrics.live.persist import copy
 from usage.attribution import MINUTE_SECONDS, Entry, Minute
 from usage.models import Owner as OwnerRow
 from usage.notes import Owner

@@ -7,10 +7,10 @@ from uuid import UUID
 from django.conf import settings
 
 from connections.keeper.link import Link
-from metrics import live
 from metrics.collectors.readings import Sample
-from metrics.saving import Keeping, Saver
-from metrics.unsaved import Windows
+from metrics.history.buffer import Windows
+from metrics.history.saver import Keeping, Saver
+from metrics.live import store as live_store
 from usage import ledger, tables
 from usage.attribution import MINUTE_SECONDS, Minute, minute
 from usage.notes import Note, note_from, note_of
@@ -49,5 +49,5 @@ def save(
 
 def _left(ids: Sequence[UUID]) -> Mapping[UUID, Iterable[Note]]:
     """What previous keepers of these machines saw in the last two minutes; raises as redis-py."""
-    rings = live.unsaved_samples(ids)
+    rings = live_store.unsaved_samples(ids)
     return {id: map(note_from, samples) for id, samples in rings.items()}

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from connections.models import Connection
 from core.pagination import Page
-from metrics.history import Span
+from metrics.history.query import Span
 from metrics.models import Machine
 from usage.grouping import GROUPINGS, KEYS, Grouping
 from usage.tables import NUMBERS

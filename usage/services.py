@@ -10,8 +10,8 @@ from accounts.policy import Caller
 from connections import services as connections
 from core.pagination import Page
 from core.times import iso
-from metrics import history
-from metrics.history import Span
+from metrics.history import query as history_query
+from metrics.history.query import Span
 from usage import idle, representation
 from usage.models import UsageSettings
 from usage.report import Scope, report, scope
@@ -26,7 +26,7 @@ def span_of(
     """The asked span, seven days if nothing is asked; raises `Invalid`."""
     if start is None and end is None:
         range_ = range_ or DEFAULT_RANGE
-    return history.window(range_, start, end, now)
+    return history_query.window(range_, start, end, now)
 
 
 def visible(caller: Caller, narrowed: Q | None = None) -> Scope:

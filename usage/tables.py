@@ -6,8 +6,8 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from metrics import partitions
-from metrics.partitions import Table
+from metrics.history import partitions
+from metrics.history.partitions import Table
 from usage.models import UsageSettings
 
 # How a minute's number is added to the sum `h`.

@@ -17,7 +17,7 @@ from core import spreadsheet, times
 from core.errors import Invalid
 from core.numbers import whole
 from core.pagination import LARGEST_OFFSET, Page
-from metrics.history import Span
+from metrics.history.query import Span
 from usage import download, idle, lines, services
 from usage.grouping import GROUPINGS
 from usage.models import UsageSettings

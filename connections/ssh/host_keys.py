@@ -1,7 +1,6 @@
 """Host keys as people give them: a fingerprint, or a line as `ssh-keyscan` prints it."""
 
 import base64
-import binascii
 import hashlib
 import re
 import struct
@@ -45,7 +44,7 @@ def _fingerprint_of(kind: str, blob: str, field: str) -> str:
     try:
         data = base64.b64decode(blob, validate=True)
         (length,) = struct.unpack_from(">I", data)
-    except (binascii.Error, struct.error) as error:
+    except (ValueError, struct.error) as error:
         raise _invalid(field) from error
     if data[4 : 4 + length] != kind.encode() or len(data) <= 4 + length:
         raise _invalid(field)

@@ -22,7 +22,7 @@ from dgxsite.sockets.outbox import StateUnreadable
 from jobs import announce
 from jobs.models import Job, JobQuerySet
 from jobs.representation import as_event
-from metrics import live as samples
+from metrics.live import store as samples
 from notifications import feed
 
 # Machines per query: about as many as fit one message.

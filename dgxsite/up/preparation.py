@@ -22,7 +22,7 @@ from accounts import audit
 from accounts.models import AuditEvent, Team
 from accounts.signin import setup
 from connections.models import Connection, Transport
-from metrics import tiers
+from metrics.history import tiers
 from usage import tables
 
 # Any constant of our own; PostgreSQL's advisory locks are numbers.

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import psutil
 
-from metrics.collectors import nvml, proc
-from metrics.collectors.network import preferred
-from metrics.collectors.nvidia import gpu_of
+from metrics.collectors.linux import proc
+from metrics.collectors.linux.network import preferred
+from metrics.collectors.nvidia import nvml
+from metrics.collectors.nvidia.values import gpu_of
 from metrics.collectors.readings import (
     Battery,
     Cpu,

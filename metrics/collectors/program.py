@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from metrics.collectors import compute_apps, nvidia_csv, nvidia_xml, rocm_smi
+from metrics.collectors.amd import rocm_smi
+from metrics.collectors.nvidia import compute_apps, query_csv, query_xml
 
 # One byte of this on stdin every HEARTBEAT_SECONDS keeps the program alive. (No newline and no
 # space: the shell's command substitution would swallow it.)
@@ -71,11 +72,11 @@ def _program(marker: str, interval: float, patience: float, slow: float) -> str:
         "AMD": f"{interval * 2:g}",
         "GPU_MS": f"{interval * 1000:.0f}",
         "APP_MS": f"{interval * 2000:.0f}",
-        "GPU_FIELDS": ",".join(nvidia_csv.GPU_FIELDS),
+        "GPU_FIELDS": ",".join(query_csv.GPU_FIELDS),
         "APP_FIELDS": ",".join(compute_apps.FIELDS),
         "ROCM": rocm_smi.ARGUMENTS,
-        "LEAVES": "|".join(f'*"<{leaf}>"*' for leaf in nvidia_xml.LEAVES) + '|*"_reason"*',
-        "INSTEAD": _instead(nvidia_csv.INSTEAD) + "\n" + _instead(compute_apps.INSTEAD),
+        "LEAVES": "|".join(f'*"<{leaf}>"*' for leaf in query_xml.LEAVES) + '|*"_reason"*',
+        "INSTEAD": _instead(query_csv.INSTEAD) + "\n" + _instead(compute_apps.INSTEAD),
     }
     text = _without_comments(_SOURCE.read_text("ascii"))
     for name, value in values.items():

@@ -9,14 +9,15 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
-from metrics.collectors import amd_smi, df, docker_ps, power_supply, proc, rocm_smi
 from metrics.collectors.allowance import Names
+from metrics.collectors.amd import amd_smi, rocm_smi
 from metrics.collectors.documents import Documents, lines
 from metrics.collectors.framing import Framing, Record
 from metrics.collectors.health import Source, frames_in
-from metrics.collectors.network import MAX_PAYLOAD as MAX_NAMES_PAYLOAD
-from metrics.collectors.network import NetworkFeed
-from metrics.collectors.nvidia_feed import NvidiaFeed
+from metrics.collectors.linux import df, docker_ps, power_supply, proc
+from metrics.collectors.linux.network import MAX_PAYLOAD as MAX_NAMES_PAYLOAD
+from metrics.collectors.linux.network import NetworkFeed
+from metrics.collectors.nvidia.feed import NvidiaFeed
 from metrics.collectors.readings import Battery, Cpu, Disk, Gpu, Health, Sample
 from metrics.collectors.tokens import MEGAHERTZ, Refusals, number, words
 

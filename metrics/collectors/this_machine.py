@@ -9,8 +9,9 @@ from typing import Any
 
 import psutil
 
-from metrics.collectors import local, nvml
-from metrics.collectors.nvidia import Reading, gpu_of
+from metrics.collectors import local
+from metrics.collectors.nvidia import nvml
+from metrics.collectors.nvidia.values import Reading, gpu_of
 from metrics.collectors.readings import Gpu, Memory, iso_utc
 
 # Two callers a few milliseconds apart share one answer: psutil measures since the last question.

@@ -1,4 +1,4 @@
-// What is drawn of a sample, as plain data; metrics/panels.py says the same on the server.
+// What is drawn of a sample, as plain data; metrics/pages/panels.py says the same on the server.
 
 import { ABSENT, level, number, quantity, rate, share, size, sizePair } from "./format.js";
 

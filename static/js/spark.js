@@ -1,4 +1,4 @@
-// The small curve of a row: the last thirty minutes, drawn by the server (metrics/sparklines.py) and
+// The small curve of a row: the last thirty minutes, drawn by the server (metrics/pages/sparklines.py) and
 // carried on by the live samples. A minute without readings is a gap.
 
 import { clamp, setAttribute } from "./dom.js";

@@ -1,4 +1,4 @@
-// One machine in one line; metrics/summaries.py follows the same rules on the server:
+// One machine in one line; metrics/pages/summaries.py follows the same rules on the server:
 // utilisation is the mean over the GPUs, memory and power are sums, temperature the highest.
 
 import { share } from "./format.js";

@@ -10,8 +10,8 @@ from alerts import absence
 from alerts.models import Alert, AlertRule
 from connections.models import Connection, Status
 from core.errors import Unavailable
-from metrics.live import Recorder
-from metrics.unsaved import Unsaved
+from metrics.history.buffer import Unsaved
+from metrics.live.store import Recorder
 from notifications.models import Event
 from tests.alerts.conftest import Scene, make_rule
 from tests.metrics.machines import make_sample

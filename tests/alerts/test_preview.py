@@ -8,8 +8,8 @@ import pytest
 from alerts import preview
 from alerts.models import AlertRule
 from connections.models import Connection
-from metrics import spans
-from metrics.window import Window
+from metrics import annotations
+from metrics.history.window import Window
 from tests import factories
 from tests.alerts.conftest import Crew, Scene, make_rule
 from tests.api.client import Api
@@ -133,8 +133,8 @@ def test_charts_are_told_what_fired_when(crew: Crew, scene: Scene) -> None:
     scene.read(machine, scene.sample(90))
     scene.read(machine, scene.sample(60))
     end = scene.at
-    [mark] = spans.marks(machine.pk, end - timedelta(hours=1), end + timedelta(hours=1))
+    [mark] = annotations.marks(machine.pk, end - timedelta(hours=1), end + timedelta(hours=1))
     assert mark.label == "Too hot: GPU temperature is 90\u00a0°C"
     assert (mark.kind, mark.gpu) == ("alert", 0)
     assert mark.end == mark.start + timedelta(seconds=2)
-    assert spans.marks(machine.pk, end + timedelta(hours=1), end + timedelta(hours=2)) == []
+    assert annotations.marks(machine.pk, end + timedelta(hours=1), end + timedelta(hours=2)) == []

@@ -64,6 +64,7 @@ BAD_FIELDS: list[tuple[str, Any]] = [
     ("auto_connect", "yes"),
     ("host_key", "SHA256:short"),
     ("host_key", "ssh-ed25519 AAAA"),
+    ("host_key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5│AAAA"),
     ("host_key", "ssh-dss AAAAB3NzaC1kc3M="),
     ("password", ""),
     ("password", "a\x00b"),

@@ -24,7 +24,7 @@ from accounts.models import Role, Team
 from connections.models import Connection, Status
 from dgxsite.routing import websocket_urlpatterns
 from metrics.collectors.readings import Sample
-from metrics.live import Recorder
+from metrics.live.store import Recorder
 from tests import factories
 from tests.programs import require_program
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from connections.models import Connection
-from metrics import tiers
+from metrics.history import tiers
+from metrics.history.tiers import HOURLY, RAW, Tier
 from metrics.models import GpuIdentity, Machine
-from metrics.tiers import HOURLY, RAW, Tier
 
 # Each wave has its own length in seconds, so that two curves are never mistaken for each other.
 _WAVES = {

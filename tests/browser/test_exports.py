@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from connections.models import Connection
 from exports.models import Export, State
-from metrics.tiers import RAW
+from metrics.history.tiers import RAW
 from tests.browser import scenes
 from tests.browser.conftest import Fleet, Visitor
 from tests.exports import rows

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from connections.models import Connection
-from metrics import spans
+from metrics import annotations
 from tests.browser import histories, scenes
 from tests.browser.conftest import Fleet, Visitor
 from tests.browser.test_every_page import check, metrics_of
@@ -254,13 +254,13 @@ def test_own_window_is_read_in_the_persons_time_zone(visit: Visit, spark: Connec
 def marked() -> Iterator[None]:
     """Every window holds one alert, an hour old and still there."""
 
-    def provide(connection_id: UUID, start: datetime, end: datetime) -> list[spans.Mark]:
+    def provide(connection_id: UUID, start: datetime, end: datetime) -> list[annotations.Mark]:
         began = datetime.now(UTC) - timedelta(hours=1)
-        return [spans.Mark("alert", "GPU hot", began, None, "critical", link="/alerts/")]
+        return [annotations.Mark("alert", "GPU hot", began, None, "critical", link="/alerts/")]
 
-    spans.register(provide)
+    annotations.register(provide)
     yield
-    spans.unregister(provide)
+    annotations.unregister(provide)
 
 
 @pytest.mark.usefixtures("marked")

@@ -15,8 +15,8 @@ from connections.models import Status as Link
 from jobs import logs
 from jobs.models import Job
 from jobs.states import Status
-from metrics import live
-from metrics.unsaved import Unsaved
+from metrics.history.buffer import Unsaved
+from metrics.live import store as live_store
 from projects.models import Project
 from tests.client.conftest import Command
 from tests.factories import join, make_connection, make_token, make_user
@@ -135,7 +135,7 @@ def test_gpus_lists_all_and_says_what_is_not_there(
     spark = make_connection(name="spark", status=Link.CONNECTED, epoch=1)
     make_connection(name="away", status=Link.DISCONNECTED)
     make_connection(name="new", status=Link.CONNECTED)
-    recorder = live.Recorder(Unsaved())
+    recorder = live_store.Recorder(Unsaved())
     recorder.add(spark.pk, spark.team_id, 1, make_sample(MOMENT, gpus=2))
     recorder.flush({spark.pk: 1})
     lines = dgxsite("gpus").stdout.splitlines()

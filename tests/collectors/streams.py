@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from metrics.collectors.nvidia_csv import GPU_FIELDS
+from metrics.collectors.nvidia.query_csv import GPU_FIELDS
 from metrics.collectors.readings import Sample
 from metrics.collectors.stream import Collector
 from tests.collectors.machine import CAPTURES, MARKER

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
-from metrics.collectors import network, nvidia_feed, proc, stream
+from metrics.collectors import stream
+from metrics.collectors.linux import network, proc
+from metrics.collectors.nvidia import feed
 from metrics.collectors.readings import Sample
 from tests.faults import hostile_shell
 
@@ -41,9 +43,9 @@ def test_more_interfaces_than_are_kept() -> None:
 
 def test_thousands_of_users() -> None:
     sample = last("users", 2)
-    assert len(sample.processes) == nvidia_feed.MAX_APPS
+    assert len(sample.processes) == feed.MAX_APPS
     named = {process.user for process in sample.processes} - {None}
-    assert len(named) <= nvidia_feed.MAX_NAMES
+    assert len(named) <= feed.MAX_NAMES
     assert wrong(sample, "nvidia_smi") == "1024 of 4096 compute processes are kept"
 
 
@@ -58,7 +60,7 @@ def test_users_that_change_all_the_time() -> None:
         data += hostile_shell.frame(MARKER, number, ["eth0"])
         (sample,) = collector.feed(data.encode(), NOW, 0.0)
         seen |= {process.user for process in sample.processes}
-    assert len(seen - {None}) == nvidia_feed.MAX_NAMES
+    assert len(seen - {None}) == feed.MAX_NAMES
     assert "counted as not known" in wrong(sample, "nvidia_smi")
 
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metrics.collectors import documents, nvidia_xml
+from metrics.collectors import documents
 from metrics.collectors.framing import MAX_RECORD_BYTES
+from metrics.collectors.nvidia import query_xml
 from metrics.collectors.readings import Sample
 from metrics.collectors.stream import Collector
 from tests.collectors.machine import CAPTURES
@@ -173,4 +174,4 @@ def test_the_whole_inventory_of_64_gpus_fits() -> None:
 def is_passed_on(line: str) -> bool:
     """What `xml` in collector.sh keeps: all but the leaves that nobody reads."""
     is_leaf = line.count("<") == 2 and line.count("</") == 1
-    return not is_leaf or "_reason" in line or any(f"<{n}>" in line for n in nvidia_xml.LEAVES)
+    return not is_leaf or "_reason" in line or any(f"<{n}>" in line for n in query_xml.LEAVES)

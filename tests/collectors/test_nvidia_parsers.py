@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics.collectors import compute_apps, nvidia, nvidia_csv, nvidia_list, nvidia_xml
+from metrics.collectors.nvidia import compute_apps, gpu_list, query_csv, query_xml
+from metrics.collectors.nvidia import values as nvidia_values
 from metrics.collectors.readings import Memory
 from metrics.collectors.tokens import Refusals
 from tests.collectors import expected
@@ -21,33 +22,33 @@ CSV = sorted(
 MACHINE = Memory(total_bytes=121 * GIB, used_bytes=21 * GIB, available_bytes=100 * GIB)
 
 
-def read_csv(path: Path) -> list[nvidia.Reading]:
-    return list(nvidia_csv.parse_file(path.read_text(), Refusals()))
+def read_csv(path: Path) -> list[nvidia_values.Reading]:
+    return list(query_csv.parse_file(path.read_text(), Refusals()))
 
 
-def row(fields: str, line: str, refusals: Refusals | None = None) -> nvidia.Reading | None:
-    return nvidia_csv.Rows(fields.split(","), refusals or Refusals()).parse(line)
+def row(fields: str, line: str, refusals: Refusals | None = None) -> nvidia_values.Reading | None:
+    return query_csv.Rows(fields.split(","), refusals or Refusals()).parse(line)
 
 
 @pytest.mark.parametrize("path", XML, ids=lambda path: path.name)
 def test_reads_an_xml_capture(path: Path) -> None:
     refusals = Refusals()
-    gpus = nvidia_xml.parse(path.read_text(), refusals)
-    shown = [gpu_values(nvidia.gpu_of(gpu.reading, MACHINE, ())) for gpu in gpus]
+    gpus = query_xml.parse(path.read_text(), refusals)
+    shown = [gpu_values(nvidia_values.gpu_of(gpu.reading, MACHINE, ())) for gpu in gpus]
     assert shown == expected.from_xml(path)
     assert refusals.count == 0
 
 
 @pytest.mark.parametrize("path", CSV, ids=lambda path: path.name)
 def test_reads_a_csv_capture(path: Path) -> None:
-    shown = [gpu_values(nvidia.gpu_of(told, MACHINE, ())) for told in read_csv(path)]
+    shown = [gpu_values(nvidia_values.gpu_of(told, MACHINE, ())) for told in read_csv(path)]
     assert shown == expected.from_csv(path)
 
 
 def test_finds_the_processes_that_compute() -> None:
     """Types C and C+G; not G alone."""
     path = CAPTURES / "nvidia-smi-xml/rtx-4000-sff-ada-595.xml"
-    found = [p for gpu in nvidia_xml.parse(path.read_text(), Refusals()) for p in gpu.processes]
+    found = [p for gpu in query_xml.parse(path.read_text(), Refusals()) for p in gpu.processes]
     text = path.read_text()
     assert len(found) == text.count("<type>C</type>") + text.count("<type>C+G</type>") > 0
     assert (found[0].pid, found[0].name, found[0].memory_used_bytes) == (
@@ -59,7 +60,7 @@ def test_finds_the_processes_that_compute() -> None:
 
 def test_finds_the_slices_of_a_mig_gpu() -> None:
     path = CAPTURES / "nvidia-smi-xml/a100-sxm4-80g-mig-535.xml"
-    (gpu,) = nvidia_xml.parse(path.read_text(), Refusals())
+    (gpu,) = query_xml.parse(path.read_text(), Refusals())
     assert gpu.reading.mig_mode == "Enabled"
     assert len(gpu.mig) == path.read_text().count("<mig_device>")
     assert [device.index for device in gpu.mig] == list(range(len(gpu.mig)))
@@ -85,12 +86,12 @@ OUTSIDE = (
 )
 def test_refuses_a_broken_or_hostile_document(document: str) -> None:
     with pytest.raises(ValueError, match="document"):
-        nvidia_xml.parse(document, Refusals())
+        query_xml.parse(document, Refusals())
 
 
 def test_lists_mig_devices_by_their_number() -> None:
     lines = (CAPTURES / "nvidia-smi-list/h200-mig-linux-590.L.txt").read_text().splitlines()
-    devices = nvidia_list.parse(lines)[0]
+    devices = gpu_list.parse(lines)[0]
     assert [(d.index, d.profile) for d in devices][:3] == [
         (0, "1c.3g.71gb"),
         (1, "2c.3g.71gb"),
@@ -111,7 +112,7 @@ def test_lists_mig_devices_by_their_number() -> None:
 )
 def test_reads_compute_processes(name: str, pids: list[int]) -> None:
     lines = (CAPTURES / f"nvidia-smi-csv/{name}.csv").read_text().splitlines()
-    fields = nvidia_csv.header_fields(lines[0])
+    fields = query_csv.header_fields(lines[0])
     apps = [compute_apps.parse_row(line, fields, Refusals()) for line in lines[1:] if line]
     assert [app.process.pid for app in apps if app] == pids
     assert all(app and app.process.memory_used_bytes for app in apps)
@@ -120,7 +121,7 @@ def test_reads_compute_processes(name: str, pids: list[int]) -> None:
 def test_reads_windows_processes_without_memory() -> None:
     path = CAPTURES / "nvidia-smi-csv/rtx2080s-windows-591.compute-apps.idle.csv"
     lines = path.read_text().splitlines()
-    fields = nvidia_csv.header_fields(lines[0])
+    fields = query_csv.header_fields(lines[0])
     apps = [compute_apps.parse_row(line, fields, Refusals()) for line in lines[1:] if line]
     assert apps
     assert all(app and app.process.memory_used_bytes is None for app in apps)
@@ -150,7 +151,7 @@ def test_reads_a_partial_capture(name: str, values: list[tuple[float, float, flo
 def test_reads_the_transposed_capture() -> None:
     text = (CAPTURES / "nvidia-smi-csv/gtx1060-not-supported.transposed.txt").read_text()
     lines = text.splitlines()
-    told = row(",".join(nvidia_csv.header_fields(", ".join(lines[0::2]))), ", ".join(lines[1::2]))
+    told = row(",".join(query_csv.header_fields(", ".join(lines[0::2]))), ", ".join(lines[1::2]))
     assert told is not None
     assert (told.name, told.fan_percent) == ("GeForce GTX 1060 6GB", 27)
 
@@ -162,7 +163,7 @@ def test_reads_the_transposed_capture() -> None:
 )
 def test_counts_and_drops_what_cannot_be(field: str, token: str) -> None:
     refusals = Refusals()
-    rows = nvidia_csv.Rows(["index", field], refusals)
+    rows = query_csv.Rows(["index", field], refusals)
     for _ in range(2):
         told = rows.parse(f"0, {token}")
         assert told is not None
@@ -232,7 +233,7 @@ GB10 += ",clocks.current.sm,clocks.current.memory,mig.mode.current"
 def test_gpu_in_the_machines_memory_is_unified(total: str) -> None:
     told = row(GB10, f"0, 12, [N/A], {total}, 10.11, [N/A], [N/A], 208, [N/A], [N/A]")
     assert told is not None
-    gpu = nvidia.gpu_of(told, MACHINE, ())
+    gpu = nvidia_values.gpu_of(told, MACHINE, ())
     assert gpu.memory_kind == "unified"
     assert (gpu.memory_used_bytes, gpu.memory_total_bytes) == (21 * GIB, 121 * GIB)
     assert (gpu.power_limit_watts, gpu.fan_percent, gpu.memory_clock_mhz) == (None, None, None)
@@ -244,29 +245,29 @@ def test_gpu_in_the_machines_memory_is_unified(total: str) -> None:
 def test_memory_that_could_not_be_read_is_unknown(total: str) -> None:
     told = row(GB10, f"0, 12, {total}, {total}, 10.11, [N/A], [N/A], 208, [N/A], [N/A]")
     assert told is not None
-    gpu = nvidia.gpu_of(told, MACHINE, ())
+    gpu = nvidia_values.gpu_of(told, MACHINE, ())
     assert (gpu.memory_kind, gpu.memory_used_bytes, gpu.memory_total_bytes) == (None, None, None)
 
 
 def test_card_as_large_as_the_machine_is_no_unified_gpu() -> None:
     """A 24 GiB card in a 24 GiB machine."""
     path = CAPTURES / "nvidia-smi-xml/rtx-3090-525.xml"
-    (gpu,) = nvidia_xml.parse(path.read_text(), Refusals())
+    (gpu,) = query_xml.parse(path.read_text(), Refusals())
     machine = Memory(total_bytes=24 * GIB, used_bytes=GIB, available_bytes=23 * GIB)
-    assert nvidia.gpu_of(gpu.reading, machine, ()).memory_kind == "dedicated"
+    assert nvidia_values.gpu_of(gpu.reading, machine, ()).memory_kind == "dedicated"
 
 
 def test_card_that_reports_no_memory_is_unknown() -> None:
     told = row(GB10, "0, 12, [N/A], [N/A], 200.00, 300.00, 30, 1900, 9501, Disabled")
     assert told is not None
-    gpu = nvidia.gpu_of(told, MACHINE, ())
+    gpu = nvidia_values.gpu_of(told, MACHINE, ())
     assert (gpu.memory_kind, gpu.memory_total_bytes) == (None, None)
 
 
 def test_unified_gpu_in_a_machine_that_reports_no_memory_is_unknown() -> None:
     told = row(GB10, "0, 12, [N/A], [N/A], 10.11, [N/A], [N/A], 208, [N/A], [N/A]")
     assert told is not None
-    gpu = nvidia.gpu_of(told, Memory(), ())
+    gpu = nvidia_values.gpu_of(told, Memory(), ())
     assert (gpu.memory_used_bytes, gpu.memory_total_bytes) == (None, None)
 
 
@@ -282,4 +283,4 @@ def test_gb10_captures_are_unified(name: str, line: str) -> None:
     told = row(line, text)
     assert told is not None
     assert told.name == "NVIDIA GB10"
-    assert nvidia.gpu_of(told, MACHINE, ()).memory_kind == "unified"
+    assert nvidia_values.gpu_of(told, MACHINE, ()).memory_kind == "unified"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from metrics.collectors import amd_smi, df, docker_ps, owners, power_supply, proc, rocm_smi
+from metrics.collectors.amd import amd_smi, rocm_smi
+from metrics.collectors.linux import df, docker_ps, owners, power_supply, proc
 from metrics.collectors.tokens import Refusals, words
 from tests.collectors.machine import CAPTURES
 

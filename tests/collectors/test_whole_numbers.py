@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from metrics.collectors.readings import MAX_WHOLE, Sample
 from metrics.collectors.stream import Collector
-from metrics.sessions import Sessions, since
-from metrics.window import encode, reading_of
+from metrics.history.window import encode, reading_of
+from metrics.live.sessions import Sessions, since
 from tests.faults import hostile_shell
 
 MARKER = "0123456789abcdef" * 2

@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import Role
 from connections.keeper.keeper import Keeper
 from connections.models import Connection
-from metrics import live
+from metrics.live import store as live_store
 from tests import sshd
 from tests.collectors import expected
 from tests.collectors.machine import CAPTURES, make_machine
@@ -50,7 +50,7 @@ def test_answers_what_the_capture_says(site: Keeper, tmp_path: Path, capture: Pa
         join(user, team, Role.VIEWER)
         row = watch(server, team=team)
         site.wake()
-        until(lambda: is_whole(live.latest(row.pk)), seconds=40)
+        until(lambda: is_whole(live_store.latest(row.pk)), seconds=40)
         headers = {"Authorization": f"Bearer {make_token(user, 'read')}"}
         answer = Client(headers=headers).get(f"/api/v1/connections/{row.pk}/metrics").json()
     finally:

@@ -9,10 +9,10 @@ from django.db import connection
 from psycopg import sql
 
 from connections.models import Connection
-from metrics import partitions
+from metrics.history import partitions
+from metrics.history.partitions import Table
+from metrics.history.tiers import Tier
 from metrics.models import Machine
-from metrics.partitions import Table
-from metrics.tiers import Tier
 
 METRICS = (
     "cpu_percent",

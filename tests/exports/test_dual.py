@@ -18,8 +18,8 @@ from connections.models import Connection
 from exports import making, queue, storage
 from exports.models import Export, State
 from metrics.collectors.readings import Network
-from metrics.live import Recorder
-from metrics.tiers import RAW
+from metrics.history.tiers import RAW
+from metrics.live.store import Recorder
 from tests.api.client import fields_of
 from tests.exports import rows
 from tests.exports.conftest import Lab

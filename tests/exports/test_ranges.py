@@ -12,7 +12,7 @@ from django.db import connections
 from django.test import AsyncClient
 
 from accounts.models import AuditEvent
-from metrics.tiers import BY_NAME
+from metrics.history.tiers import BY_NAME
 from tests.exports import rows
 from tests.exports.conftest import Lab
 from tests.exports.readers import READERS

@@ -29,14 +29,14 @@ from jobs import rotation as jobs_rotation
 from jobs.kept import GpuWish, JobMeasure, JobScalars
 from jobs.models import Job
 from jobs.states import Status as JobStatus
-from metrics import live as samples
-from metrics import pending, rollup, tiers
-from metrics import retention as metrics_retention
 from metrics.collectors.readings import Network
-from metrics.persist import persist
-from metrics.sessions import Sessions
-from metrics.unsaved import Unsaved, Windows
-from metrics.window import reading_of
+from metrics.history import retention as metrics_retention
+from metrics.history import rollup, rollup_queue, tiers
+from metrics.history.buffer import Unsaved, Windows
+from metrics.history.window import reading_of
+from metrics.live import store as samples
+from metrics.live.persist import persist
+from metrics.live.sessions import Sessions
 from notifications import delivery
 from notifications import rotation as notifications_rotation
 from notifications.events import notify
@@ -464,7 +464,7 @@ def _() -> Outcome:
 # --- Numbers ---------------------------------------------------------------------------------
 
 
-@trial("metrics.sessions.Sessions.due")
+@trial("metrics.live.sessions.Sessions.due")
 def _() -> Outcome:
     machines = [held_machine(make_keeper()) for _ in range(3)]
     carried = Sessions()
@@ -475,7 +475,7 @@ def _() -> Outcome:
     return Outcome([machine.pk in found for machine in machines], machines[1].pk)
 
 
-@trial("metrics.persist.persist")
+@trial("metrics.live.persist.persist")
 def _() -> Outcome:
     keeper = make_keeper()
     machines = [held_machine(keeper) for _ in range(3)]
@@ -504,7 +504,7 @@ def _() -> Outcome:
     return Outcome(_written("usage_minute", keys), machines[1].pk)
 
 
-@trial("metrics.saving.Saver._adopt")
+@trial("metrics.history.saver.Saver._adopt")
 def _() -> Outcome:
     keeper = make_keeper()
     machines = [held_machine(keeper) for _ in range(3)]
@@ -518,7 +518,7 @@ def _() -> Outcome:
     return Outcome(_written("usage_minute", keys), machines[1].pk)
 
 
-@trial("metrics.unsaved.Windows._close")
+@trial("metrics.history.buffer.Windows._close")
 def _() -> Outcome:
     machines = three_machines()
 
@@ -542,16 +542,16 @@ def three_with_hours() -> list[int]:
     return [one.pk for one in stored]
 
 
-@trial("metrics.rollup._batch")
+@trial("metrics.history.rollup._batch")
 def _() -> Outcome:
     keys = three_with_hours()
     poison("metrics_hourly_machine", keys[1], "machine")
     rollup.roll_up(MOMENT + timedelta(days=2))
-    assert not pending.of_machine(tiers.HOURLY, keys[1], LONG_AGO, MOMENT + timedelta(days=1))
+    assert not rollup_queue.of_machine(tiers.HOURLY, keys[1], LONG_AGO, MOMENT + timedelta(days=1))
     return Outcome(_written("metrics_hourly_machine", keys), keys[1])
 
 
-@trial("metrics.retention._clean_up")
+@trial("metrics.history.retention._clean_up")
 def _() -> Outcome:
     keys = three_with_hours()
     Connection.objects.all().delete()

@@ -26,12 +26,12 @@ from jobs.judging import Verdict
 from jobs.models import Job, JobChange
 from jobs.states import Reason
 from jobs.states import Status as JobStatus
-from metrics import collecting
 from metrics.collectors.readings import Process
+from metrics.history.buffer import Unsaved
+from metrics.history.window import reading_of
+from metrics.live import ingest as live_ingest
+from metrics.live.persist import persist
 from metrics.models import GpuIdentity
-from metrics.persist import persist
-from metrics.unsaved import Unsaved
-from metrics.window import reading_of
 from notifications import delivery
 from notifications.events import notify
 from notifications.models import Attempt, Delivery, Event
@@ -86,7 +86,7 @@ def folders_and_files(said: str) -> list[str]:
 
 
 def shells(said: str) -> list[str]:
-    return [collecting._why_unusable(1, said.encode("utf-8", "surrogatepass"))]
+    return [live_ingest._why_unusable(1, said.encode("utf-8", "surrogatepass"))]
 
 
 def jobs_refusals(said: str) -> list[str]:

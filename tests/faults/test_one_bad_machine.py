@@ -11,7 +11,7 @@ from connections.keeper.link import Link
 from core.background import isolation
 from exports import making, queue
 from exports.models import Export
-from metrics import collecting
+from metrics.live import ingest as live_ingest
 from notifications import dispatch
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus
@@ -137,9 +137,9 @@ def test_one_listener_that_fails_ends_no_stream(
     def fails(link: Link, sample: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(collecting, "_listeners", [fails, lambda link, _: heard.append(link)])
+    monkeypatch.setattr(live_ingest, "_listeners", [fails, lambda link, _: heard.append(link)])
     link = a_link()
-    collecting._record(link, make_sample())
+    live_ingest._record(link, make_sample())
     assert heard == [link]
     assert str(link.connection_id) in caplog.text
 

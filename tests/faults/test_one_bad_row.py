@@ -52,8 +52,8 @@ ELSEWHERE = {
     "jobs.tending.Tender._each": "jobs of one machine: test_one_bad_job.py",
     "jobs.tending.Tender.round": "jobs of one machine: test_one_bad_job.py",
     "jobs.wishes.look": "machine by machine what jobs.wishes.fulfil does",
-    "metrics.collecting._record": "test_one_bad_machine.py",
-    "metrics.live.Recorder.flush": "what metrics.unsaved.Windows._close does",
+    "metrics.live.ingest._record": "test_one_bad_machine.py",
+    "metrics.live.store.Recorder.flush": "what metrics.history.buffer.Windows._close does",
     "notifications.delivery._give_up": "one conditional update for each row",
     "notifications.dispatch.Dispatcher._send_what_is_due": "test_one_bad_machine.py",
     "notifications.dispatch.Dispatcher._write_down": "test_one_bad_machine.py",
@@ -61,9 +61,9 @@ ELSEWHERE = {
 NAMED = {
     # A trial by the name of the whole, of which the call is a part.
     "alerts.watching.Watch._evaluate",
-    "metrics.retention._clean_up",
-    "metrics.saving.Saver._adopt",
-    "metrics.unsaved.Windows._close",
+    "metrics.history.retention._clean_up",
+    "metrics.history.saver.Saver._adopt",
+    "metrics.history.buffer.Windows._close",
 }
 
 
@@ -91,10 +91,13 @@ TASKS = {
     "jobs.mark_unseen": ["jobs.watching.mark_unseen", "jobs.watching._say_why_jobs_wait"],
     "jobs.measure": ["jobs.measuring.measure_held", "jobs.wishes.fulfil"],
     "jobs.read_scalars": ["jobs.curving.catch_up_all"],
-    "metrics.keep_partitions": ["metrics.retention._clean_up", "metrics.rollup._batch"],
-    "metrics.persist": ["metrics.persist.persist", "metrics.saving.Saver._adopt"],
+    "metrics.keep_partitions": [
+        "metrics.history.retention._clean_up",
+        "metrics.history.rollup._batch",
+    ],
+    "metrics.persist": ["metrics.live.persist.persist", "metrics.history.saver.Saver._adopt"],
     "metrics.poll": ["connections.keeper.keeper.Keeper._watch"],
-    "metrics.roll_up": ["metrics.rollup._batch"],
+    "metrics.roll_up": ["metrics.history.rollup._batch"],
     "notifications.deliver": ["notifications.delivery.run"],
     "notifications.forget": "one statement",
     "usage.keep_partitions": "tables, not rows",

@@ -18,9 +18,11 @@ from dgxsite.http import protocol as http_protocol
 from dgxsite.sockets import consumers, revalidate
 from exports import copying, queue, room
 from jobs import curve_reader, log_budget, log_search
-from metrics import pace
-from metrics.collectors import docker_ps, documents, network, nvidia_feed, proc, readings
-from metrics.collectors.df import MAX_DISKS
+from metrics.collectors import documents, readings
+from metrics.collectors.linux import docker_ps, network, proc
+from metrics.collectors.linux.df import MAX_DISKS
+from metrics.collectors.nvidia import feed
+from metrics.live import pace
 from notifications import apprise_child, apprise_door, claiming, services
 from notifications.models import ChannelKind
 from projects import schema_checks
@@ -111,11 +113,11 @@ FIGURES: dict[str, list[float]] = {
     "Samples of a machine": [pace.MAX_SAMPLE_BYTES / _KIB],
     "Interfaces, compute processes, file systems, containers of a sample": [
         proc.MAX_INTERFACES,
-        nvidia_feed.MAX_APPS,
+        feed.MAX_APPS,
         MAX_DISKS,
         docker_ps.MAX_CONTAINERS,
         network.MAX_NAMES,
-        nvidia_feed.MAX_NAMES,
+        feed.MAX_NAMES,
     ],
     "Outputs of a machine's tools that have begun and not ended": [
         documents.MAX_OPEN_BYTES / _MIB,

@@ -15,7 +15,7 @@ from accounts.models import User
 from core.security import crypto
 from dgxsite import settings as product
 from dgxsite.logs import LineFormatter, OneLine, safe
-from metrics.collectors import nvidia_xml
+from metrics.collectors.nvidia import query_xml
 from metrics.collectors.tokens import Refusals
 from tests import factories
 
@@ -81,7 +81,7 @@ def test_tokens_and_private_keys_are_masked_in_the_log() -> None:
 @pytest.mark.parametrize("document", [_BOMB.format("y" * 10), _EXTERNAL])
 def test_xml_with_entities_is_refused(document: str) -> None:
     with pytest.raises(ValueError, match="entities"):
-        nvidia_xml.parse(document, Refusals())
+        query_xml.parse(document, Refusals())
 
 
 def test_the_session_cookie_is_not_for_scripts(db: None, redis_client: object) -> None:

@@ -15,9 +15,9 @@ from jobs.history import History
 from jobs.kept import JobMeasure
 from jobs.models import Job
 from jobs.states import Status
-from metrics import live
 from metrics.collectors.readings import MigDevice, Process
-from metrics.unsaved import Unsaved
+from metrics.history.buffer import Unsaved
+from metrics.live import store as live_store
 from tests.factories import make_connection
 from tests.jobs.rows import make_job, make_project
 from tests.metrics.machines import make_gpu, make_sample
@@ -42,7 +42,7 @@ def show(machine: Connection, at: datetime, power: float | None, **gpu: Any) -> 
     """One sample of two GPUs into the live ring; the second is another's."""
     own = {"power_watts": power, "utilization_percent": 50.0}
     gpus = (make_gpu(0, **(own | gpu)), make_gpu(1, power_watts=9999.0, utilization_percent=100.0))
-    recorder = live.Recorder(Unsaved())
+    recorder = live_store.Recorder(Unsaved())
     sample = replace(make_sample(at), gpus=gpus)
     recorder.add(machine.pk, machine.team_id, 1, sample)
     recorder.flush({machine.pk: 1})

@@ -12,7 +12,7 @@ from jobs.kept import GpuWish
 from jobs.models import MachineQueue
 from jobs.states import Status
 from metrics.collectors.readings import Gpu, Sample
-from metrics.live import Recorder
+from metrics.live.store import Recorder
 from tests import factories
 from tests.jobs.rows import make_job, make_project
 from tests.pages.people import People, client_of, make_people

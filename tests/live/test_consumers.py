@@ -13,8 +13,8 @@ from accounts.models import ApiToken, Membership
 from connections.serializers import as_dict
 from core import topics
 from dgxsite.sockets import consumers, hub, revalidate
-from metrics.live import Recorder, latest
-from metrics.unsaved import Unsaved
+from metrics.history.buffer import Unsaved
+from metrics.live.store import Recorder, latest
 from tests.factories import join, make_connection, make_team, make_token, make_user
 from tests.live.people import Client, eventually, in_database, log_in, with_session, with_token
 from tests.metrics.machines import MOMENT, every_two_seconds, make_sample

@@ -26,8 +26,8 @@ from core import embedded
 from core.server_urls import redis_database
 from dgxsite.up import children
 from dgxsite.up.programs import WEB_OPTIONS
-from metrics import live as samples
-from metrics.unsaved import Unsaved
+from metrics.history.buffer import Unsaved
+from metrics.live import store as samples
 from tests.factories import join, make_connection, make_team, make_token, make_user
 from tests.live.people import log_in
 from tests.metrics.machines import MOMENT, make_sample

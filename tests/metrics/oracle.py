@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
-from metrics.partitions import Table
-from metrics.window import Window
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS
+from metrics.history.partitions import Table
+from metrics.history.window import Window
 
 # (start of the hour or day, GPU or None) → mean, least, greatest, count of each metric in turn
 Expected = dict[tuple[datetime, int | None], list[Any]]

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from connections.models import Connection
-from metrics import pending, persist, tiers
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
+from metrics.history import rollup_queue, tiers
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS
+from metrics.history.window import GpuWindow, Values, Window
+from metrics.live import persist
 from metrics.models import GpuIdentity, Machine
-from metrics.window import GpuWindow, Values, Window
 
 SECONDS = 20
 
@@ -31,7 +32,7 @@ def write(machine: Machine, windows: Sequence[Window]) -> None:
     """The same over days and GPUs that are known."""
     mine = [(machine.pk, window) for window in windows]
     with transaction.atomic():
-        pending.note(tiers.HOURLY, persist._hours(mine))
+        rollup_queue.note(tiers.HOURLY, persist._hours(mine))
         persist.copy(tiers.RAW.machine, persist._machine_rows(mine))
         persist.copy(tiers.RAW.gpu, persist._gpu_rows(mine))
 

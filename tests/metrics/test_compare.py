@@ -11,10 +11,11 @@ from django.test import Client
 
 from accounts.models import Role, Scope
 from connections.models import Connection
-from metrics import compare, tiers
-from metrics.history import Span
+from metrics.compare import table as compare_table
+from metrics.history import tiers
+from metrics.history.query import Span
+from metrics.history.tiers import HOURLY, RAW, Tier
 from metrics.models import Machine
-from metrics.tiers import HOURLY, RAW, Tier
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -81,7 +82,7 @@ def test_raw_figures_equal_an_independent_computation() -> None:
     row = factories.make_connection()
     values = [float((7 * place) % 101) for place in range(90)]
     store(row, RAW, windows(values))
-    (found,) = compare.compare([item(row, 0.5)], 1500)
+    (found,) = compare_table.compare([item(row, 0.5)], 1500)
     weights = [10 if place % 3 else 4 for place in range(90)]
     figures = found.summary["gpu_percent"]
     mean = sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
@@ -94,10 +95,10 @@ def test_raw_figures_equal_an_independent_computation() -> None:
 def test_a_gap_adds_no_energy_and_what_nobody_reports_is_absent() -> None:
     row = factories.make_connection()
     store(row, RAW, windows([100.0, None, 100.0]))
-    (found,) = compare.compare([item(row, 0.5)], 1500)
+    (found,) = compare_table.compare([item(row, 0.5)], 1500)
     assert found.energy_wh == pytest.approx(2 * 300 * 20 / 3600)
     assert found.summary["gpu_percent"].mean == 100.0
-    assert found.summary["disk_percent"] == compare.Figures(None, None, None)
+    assert found.summary["disk_percent"] == compare_table.Figures(None, None, None)
 
 
 def test_hourly_energy_counts_an_hour_no_further_than_the_end() -> None:
@@ -109,7 +110,7 @@ def test_hourly_energy_counts_an_hour_no_further_than_the_end() -> None:
     ]
     store(row, HOURLY, hours)
     span = Span(start, start + timedelta(hours=60, minutes=30))
-    (found,) = compare.compare([compare.Item(row, span, None, "own")], 100)
+    (found,) = compare_table.compare([compare_table.Item(row, span, None, "own")], 100)
     whole = sum(100.0 * (hour + 1) for hour in range(60))
     assert found.curves.tier is HOURLY
     assert found.energy_wh == pytest.approx(whole + 6100.0 / 2, rel=1e-6)
@@ -119,7 +120,7 @@ def test_one_gpu_has_its_own_figures_and_the_machines_for_the_rest() -> None:
     row = factories.make_connection()
     store(row, RAW, [(at, {**values, "cpu_percent": 12.0}) for at, values in windows([40.0] * 9)])
     store(row, RAW, windows([90.0] * 9), gpu=1)
-    whole, one, none = compare.compare(
+    whole, one, none = compare_table.compare(
         [item(row, 0.5), item(row, 0.5, gpu=1), item(row, 0.5, gpu=7)], 1500
     )
     assert whole.summary["gpu_percent"].mean == 40.0
@@ -131,7 +132,7 @@ def test_one_gpu_has_its_own_figures_and_the_machines_for_the_rest() -> None:
 
 
 def test_a_machine_without_history_is_all_absent() -> None:
-    (found,) = compare.compare([item(factories.make_connection(), 1)], 10)
+    (found,) = compare_table.compare([item(factories.make_connection(), 1)], 10)
     assert found.energy_wh is None
     assert {figures.max for figures in found.summary.values()} == {None}
 
@@ -190,8 +191,8 @@ def test_a_stranger_finds_nothing_to_compare(people: dict[str, Any]) -> None:
     assert people["stranger"].get("/api/v1/compare", query).status_code == 404
 
 
-def item(row: Connection, hours: float, gpu: int | None = None) -> compare.Item:
-    return compare.Item(row, Span(START, START + timedelta(hours=hours)), gpu, "own")
+def item(row: Connection, hours: float, gpu: int | None = None) -> compare_table.Item:
+    return compare_table.Item(row, Span(START, START + timedelta(hours=hours)), gpu, "own")
 
 
 def percentile(values: Sequence[float]) -> float:

@@ -8,9 +8,11 @@ import pytest
 from django.db import connection
 
 from core.errors import Invalid
-from metrics import history, retention, rollup, rows, tiers
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS
-from metrics.history import Span
+from metrics.history import query as history_query
+from metrics.history import retention, rollup, tiers
+from metrics.history import sql as history_sql
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS
+from metrics.history.query import Span
 from metrics.models import Retention
 from tests.factories import make_connection
 from tests.metrics import oracle
@@ -31,18 +33,20 @@ def row():
 # --- Which span, which tier ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", history.RANGES)
+@pytest.mark.parametrize("name", history_query.RANGES)
 def test_a_range_ends_now(name):
-    assert history.window(name, None, None, NOON) == Span(NOON - history.RANGES[name], NOON)
+    assert history_query.window(name, None, None, NOON) == Span(
+        NOON - history_query.RANGES[name], NOON
+    )
 
 
 def test_without_anything_it_is_the_last_day():
-    assert history.window(None, None, None, NOON) == Span(NOON - DAY, NOON)
+    assert history_query.window(None, None, None, NOON) == Span(NOON - DAY, NOON)
 
 
 def test_a_start_alone_goes_up_to_now_and_a_time_without_zone_is_utc():
     start = datetime(2031, 5, 1)  # noqa: DTZ001 (that is the point)
-    assert history.window(None, start, None, NOON) == Span(start.replace(tzinfo=UTC), NOON)
+    assert history_query.window(None, start, None, NOON) == Span(start.replace(tzinfo=UTC), NOON)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_a_start_alone_goes_up_to_now_and_a_time_without_zone_is_utc():
 )
 def test_what_is_no_span_is_refused(range_, start, end, field):
     with pytest.raises(Invalid) as refused:
-        history.window(range_, start, end, NOON)
+        history_query.window(range_, start, end, NOON)
     assert refused.value.errors[0].field == field
 
 
@@ -78,15 +82,15 @@ def test_what_is_no_span_is_refused(range_, start, end, field):
 def test_each_range_has_its_tier(row, name, tier):
     machine = machine_of(row)
     now = datetime.now(UTC)
-    assert history.tier_for(machine, history.window(name, None, None, now)).name == tier
+    assert history_query.tier_for(machine, history_query.window(name, None, None, now)).name == tier
 
 
 def test_a_short_span_of_long_ago_is_answered_from_what_is_still_kept(row):
     machine, now = machine_of(row), datetime.now(UTC)
-    assert history.tier_for(machine, Span(now - 20 * DAY, now - 19 * DAY)) is tiers.HOURLY
-    assert history.tier_for(machine, Span(now - 500 * DAY, now - 499 * DAY)) is tiers.DAILY
+    assert history_query.tier_for(machine, Span(now - 20 * DAY, now - 19 * DAY)) is tiers.HOURLY
+    assert history_query.tier_for(machine, Span(now - 500 * DAY, now - 499 * DAY)) is tiers.DAILY
     Retention.objects.create(tier="raw", connection=row, keep_days=60)
-    assert history.tier_for(machine, Span(now - 20 * DAY, now - 19 * DAY)) is tiers.RAW
+    assert history_query.tier_for(machine, Span(now - 20 * DAY, now - 19 * DAY)) is tiers.RAW
 
 
 def test_what_expired_under_a_shorter_retention_does_not_come_back(row):
@@ -94,7 +98,7 @@ def test_what_expired_under_a_shorter_retention_does_not_come_back(row):
     retention.clean_up(now)
     Retention.objects.create(tier="raw", connection=row, keep_days=60)
     machine.refresh_from_db()
-    assert history.tier_for(machine, Span(now - 20 * DAY, now - 19 * DAY)) is tiers.HOURLY
+    assert history_query.tier_for(machine, Span(now - 20 * DAY, now - 19 * DAY)) is tiers.HOURLY
 
 
 # --- Steps --------------------------------------------------------------------------------------
@@ -103,7 +107,7 @@ def test_what_expired_under_a_shorter_retention_does_not_come_back(row):
 def test_an_hour_of_windows_comes_back_as_it_was_written(row):
     moments = ends(NOON, 180)
     store(machine_of(row), [steady(at, float(step)) for step, at in enumerate(moments)])
-    found = history.slice(row.pk, Span(NOON, NOON + HOUR), tier=tiers.RAW)
+    found = history_query.slice(row.pk, Span(NOON, NOON + HOUR), tier=tiers.RAW)
     assert (found.tier, found.resolution_seconds) == (tiers.RAW, 20)
     assert found.timestamps == moments
     assert found.series["cpu_percent"]["avg"] == [float(step) for step in range(180)]
@@ -112,7 +116,7 @@ def test_an_hour_of_windows_comes_back_as_it_was_written(row):
 def test_a_gap_is_none_in_every_series(row):
     moments = ends(NOON, 180)
     store(machine_of(row), [steady(at, 1.0) for at in moments[:30] + moments[90:]])
-    found = history.slice(row.pk, Span(NOON, NOON + HOUR), tier=tiers.RAW, max_points=6)
+    found = history_query.slice(row.pk, Span(NOON, NOON + HOUR), tier=tiers.RAW, max_points=6)
     assert found.resolution_seconds == 600
     for statistics in found.series.values():
         for numbers in statistics.values():
@@ -125,7 +129,7 @@ def test_a_gap_is_none_in_every_series(row):
 def test_the_steps_are_equal_and_cover_the_span(tier, length, max_points):
     odd = timedelta(minutes=7, seconds=3, microseconds=11)
     span = Span(NOON + odd, NOON + odd + length)
-    grid = history._Grid.over(tier, span, max_points)
+    grid = history_query._Grid.over(tier, span, max_points)
     times = grid.timestamps(tier)
     assert len(times) <= max_points
     assert {after - before for before, after in pairwise(times)} <= {grid.step}
@@ -142,7 +146,7 @@ def test_a_step_is_the_mean_of_its_readings(row, gpu, max_points):
     windows = random_windows(ends(NOON, 180), random.Random(max_points), gpus=2)
     store(machine_of(row), windows)
     span = Span(NOON, NOON + HOUR)
-    found = history.slice(row.pk, span, gpu=gpu, tier=tiers.RAW, max_points=max_points)
+    found = history_query.slice(row.pk, span, gpu=gpu, tier=tiers.RAW, max_points=max_points)
     for number, at in enumerate(found.timestamps):
         begin = at - timedelta(seconds=found.resolution_seconds)
         mine = [w for w in windows if begin < w.at <= at]
@@ -166,10 +170,10 @@ def test_hours_and_days_are_the_same_before_and_after_the_roll_up(row, rolled_up
     if rolled_up_to is not None:
         assert rollup.roll_up(rolled_up_to) > 0
     span = Span(NOON, NOON + 4 * HOUR)
-    hourly = history.slice(row.pk, span, tier=tiers.HOURLY)
+    hourly = history_query.slice(row.pk, span, tier=tiers.HOURLY)
     assert hourly.timestamps == [NOON + hour * HOUR for hour in range(4)]
     assert hourly.series["gpu_percent"]["max"] == [10.0, 11.0, 12.0, None]
-    daily = history.slice(row.pk, span, tier=tiers.DAILY, gpu=1)
+    daily = history_query.slice(row.pk, span, tier=tiers.DAILY, gpu=1)
     assert daily.timestamps == [NOON.replace(hour=0)]
     assert daily.series["gpu_sm_clock_mhz"] == {"avg": [11.0], "min": [10.0], "max": [12.0]}
 
@@ -180,7 +184,7 @@ def test_a_late_window_shows_before_it_is_rolled_up(row):
     rollup.roll_up(NOON + DAY)
     store(machine_of(row), [steady(first.at, 181.0)])
     for tier in (tiers.HOURLY, tiers.DAILY):
-        found = history.slice(row.pk, Span(NOON, NOON + HOUR), tier=tier)
+        found = history_query.slice(row.pk, Span(NOON, NOON + HOUR), tier=tier)
         assert found.series["cpu_percent"] == {"avg": [2.0], "min": [1.0], "max": [181.0]}
 
 
@@ -193,7 +197,7 @@ def test_every_row_of_a_tier_with_its_running_end(row, tier, gpu):
     store(machine, windows[:1000])
     rollup.roll_up(begin + 4 * HOUR)
     store(machine, windows[1000:])
-    query = history.rows_sql(tier, machine, Span(begin, begin + DAY), gpu)
+    query = history_query.rows_sql(tier, machine, Span(begin, begin + DAY), gpu)
     with connection.cursor() as cursor:
         cursor.execute(query)
         found = {(at, gpu): list(numbers) for at, *numbers in cursor.fetchall()}
@@ -206,7 +210,7 @@ def test_raw_rows_are_those_that_end_within_the_span(row):
     machine = machine_of(row)
     store(machine, [steady(at, 1.0) for at in ends(NOON - HOUR, 540)])
     with connection.cursor() as cursor:
-        cursor.execute(history.rows_sql(tiers.RAW, machine, Span(NOON, NOON + HOUR), None))
+        cursor.execute(history_query.rows_sql(tiers.RAW, machine, Span(NOON, NOON + HOUR), None))
         found = [at for at, *_ in cursor.fetchall()]
         assert len(cursor.description) == 2 + 3 * len(MACHINE_METRICS)
     assert found == ends(NOON, 180)
@@ -217,35 +221,37 @@ def test_raw_rows_are_those_that_end_within_the_span(row):
 
 def test_a_gpu_that_does_not_exist_is_null_beside_the_machine(row):
     store(machine_of(row), [steady(at, 1.0, gpus=2) for at in ends(NOON, 3)])
-    found = history.slice(row.pk, Span(NOON, NOON + timedelta(minutes=1)), gpu=7, tier=tiers.RAW)
+    found = history_query.slice(
+        row.pk, Span(NOON, NOON + timedelta(minutes=1)), gpu=7, tier=tiers.RAW
+    )
     assert found.series["gpu_percent"]["avg"] == [None] * 3
     assert found.series["gpu_throttled"]["avg"] == [None] * 3
     assert found.series["cpu_percent"]["avg"] == [1.0] * 3
 
 
 def test_a_machine_without_history_has_nulls(row):
-    found = history.slice(row.pk, Span(NOON - HOUR, NOON), max_points=4)
+    found = history_query.slice(row.pk, Span(NOON - HOUR, NOON), max_points=4)
     assert found.series["cpu_percent"] == {part: [None] * 4 for part in ("avg", "min", "max")}
-    assert history.oldest(row.pk) == {"raw": None, "hourly": None, "daily": None}
+    assert history_query.oldest(row.pk) == {"raw": None, "hourly": None, "daily": None}
 
 
 def test_another_machine_shows_nothing_of_it(row):
     other = make_connection()
     store(machine_of(row), [steady(at, 1.0) for at in ends(NOON, 3)])
     machine_of(other)
-    found = history.slice(other.pk, Span(NOON, NOON + HOUR), tier=tiers.RAW)
+    found = history_query.slice(other.pk, Span(NOON, NOON + HOUR), tier=tiers.RAW)
     assert set(found.series["cpu_percent"]["avg"]) == {None}
 
 
 def test_only_the_series_that_are_asked_for(row):
-    found = history.slice(row.pk, Span(NOON, NOON + HOUR), gpu=0, metrics=["gpu_throttled"])
+    found = history_query.slice(row.pk, Span(NOON, NOON + HOUR), gpu=0, metrics=["gpu_throttled"])
     assert set(found.series) == {"gpu_throttled"}
 
 
 def test_the_oldest_row_of_each_tier(row):
     store(machine_of(row), [steady(at, 1.0) for at in ends(NOON, 181)])
     rollup.roll_up(NOON + HOUR)
-    assert history.oldest(row.pk) == {
+    assert history_query.oldest(row.pk) == {
         "raw": NOON + timedelta(seconds=20),
         "hourly": NOON,
         "daily": None,
@@ -254,4 +260,8 @@ def test_the_oldest_row_of_each_tier(row):
 
 def test_the_columns_of_a_row_are_told():
     names = [metric.name for metric in MACHINE_METRICS[:1]]
-    assert rows.columns(tiers.RAW, names).as_string(None).startswith('"readings", "cpu_percent_avg')
+    assert (
+        history_sql.columns(tiers.RAW, names)
+        .as_string(None)
+        .startswith('"readings", "cpu_percent_avg')
+    )

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metrics import tiers
-from metrics.columnar import accepts_gzip
-from metrics.window import GpuWindow, Window
+from metrics.history import tiers
+from metrics.history.columnar import accepts_gzip
+from metrics.history.window import GpuWindow, Window
 from tests.factories import join, make_connection, make_user
 from tests.metrics.stored import ends, machine_of, steady, store
 

@@ -7,9 +7,11 @@ from uuid import uuid4
 
 import orjson
 
-from metrics import live, pace, sessions
 from metrics.collectors.readings import Health, Network, Process, Sample
-from metrics.pace import Pace
+from metrics.live import pace
+from metrics.live import sessions as live_sessions
+from metrics.live import store as live_store
+from metrics.live.pace import Pace
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 GOOD = Health("proc", True)
@@ -49,7 +51,7 @@ def test_a_sample_that_is_too_large_is_stored_shorter_and_says_so() -> None:
         Process("GPU-1", pid, "p" * 200, f"user-{pid}", "c" * 100, pid) for pid in range(1024)
     )
     networks = tuple(Network(f"veth{number}") for number in range(512))
-    body = live._body(sample(processes=processes, networks=networks))
+    body = live_store._body(sample(processes=processes, networks=networks))
     assert len(body) <= pace.MAX_SAMPLE_BYTES
     told = orjson.loads(body)
     assert told["processes"][0]["pid"] == 1023
@@ -58,7 +60,7 @@ def test_a_sample_that_is_too_large_is_stored_shorter_and_says_so() -> None:
 
 
 def test_interfaces_that_change_all_the_time_are_forgotten_again() -> None:
-    kept = sessions.Sessions()
+    kept = live_sessions.Sessions()
     token, machine = object(), uuid4()
     for number in range(100):
         names = [f"veth{number}-{one}" for one in range(512)]
@@ -66,12 +68,12 @@ def test_interfaces_that_change_all_the_time_are_forgotten_again() -> None:
         networks = (replace(networks[0], is_default=True), *networks[1:])
         kept.note(machine, token, sample(networks=networks))
     written = orjson.loads(kept.due([machine])[machine])
-    assert len(written["base"]) <= sessions.MAX_NAMES
+    assert len(written["base"]) <= live_sessions.MAX_NAMES
     assert "eth0" in written["base"]
 
 
 def test_an_interface_that_stays_keeps_its_count_however_many_others_come_and_go() -> None:
-    kept = sessions.Sessions()
+    kept = live_sessions.Sessions()
     token, machine = object(), uuid4()
     for number in range(40):
         others = [Network(f"veth{number}-{one}", rx_bytes=1) for one in range(100)]

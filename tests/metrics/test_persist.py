@@ -13,13 +13,13 @@ from django.db import connection, connections
 
 from core import embedded, topics
 from dgxsite.up import servers
-from metrics import live as samples
-from metrics import partitions, tiers
 from metrics.collectors.readings import Cpu, Sample
+from metrics.history import partitions, tiers
+from metrics.history.buffer import Unsaved
+from metrics.history.window import reading_of
+from metrics.live import store as samples
+from metrics.live.persist import persist
 from metrics.models import GpuIdentity, Machine
-from metrics.persist import persist
-from metrics.unsaved import Unsaved
-from metrics.window import reading_of
 from tests.emptying import no_numbers
 from tests.metrics.machines import (
     MOMENT,

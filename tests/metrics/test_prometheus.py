@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from connections.models import Connection
-from metrics import prometheus
 from metrics.collectors.readings import Disk, Network
+from metrics.prometheus import exposition
 from tests.factories import join, make_connection, make_team, make_token, make_user
 from tests.metrics.machines import make_gpu, make_sample
 
@@ -54,7 +54,7 @@ def sample(**fields: Any) -> dict[str, Any]:
 
 def test_every_value_of_a_sample_with_its_labels():
     row = machine()
-    found = parsed(prometheus.text([(row, sample(gpus=tuple(map(make_gpu, range(2)))))]))
+    found = parsed(exposition.text([(row, sample(gpus=tuple(map(make_gpu, range(2)))))]))
     own = {"connection": "spark", "connection_id": str(row.pk)}
     assert found["dgx_up"] == [(own, 1.0)]
     assert found["dgx_gpu_power_watts"] == [
@@ -67,12 +67,12 @@ def test_every_value_of_a_sample_with_its_labels():
     assert found["dgx_network_transmit_bytes_total"] == [(own | {"interface": "eth0"}, 20.0)]
     assert found["dgx_cpu_utilization_percent"] == [(own, 25.0)]
     assert found["dgx_memory_used_bytes"] == [(own, 40.0)]
-    assert set(found) == {prometheus.UP} | {metric.name for metric in prometheus.METRICS}
+    assert set(found) == {exposition.UP} | {metric.name for metric in exposition.METRICS}
 
 
 def test_help_and_type_stand_before_every_metric():
-    lines = prometheus.text([]).splitlines()
-    assert len(lines) == 2 * (1 + len(prometheus.METRICS))
+    lines = exposition.text([]).splitlines()
+    assert len(lines) == 2 * (1 + len(exposition.METRICS))
     for words, kind in zip(lines[::2], lines[1::2], strict=True):
         assert words.startswith("# HELP dgx_")
         name = words.split()[2]
@@ -81,7 +81,7 @@ def test_help_and_type_stand_before_every_metric():
 
 def test_what_is_not_reported_is_left_out_and_zero_is_zero():
     gpu = make_gpu(utilization_percent=0.0, power_watts=None, uuid=None)
-    found = parsed(prometheus.text([(machine(), sample(gpus=(gpu,)))]))
+    found = parsed(exposition.text([(machine(), sample(gpus=(gpu,)))]))
     assert "dgx_gpu_power_watts" not in found
     [(labels, value)] = found["dgx_gpu_utilization_percent"]
     assert value == 0.0
@@ -98,17 +98,17 @@ def test_what_is_not_reported_is_left_out_and_zero_is_zero():
     ],
 )
 def test_of_a_machine_that_is_not_there_only_that_is_told(status, reason):
-    found = parsed(prometheus.text([(machine(status=status, reason=reason), sample())]))
+    found = parsed(exposition.text([(machine(status=status, reason=reason), sample())]))
     assert {name: [value for _, value in rows] for name, rows in found.items()} == {"dgx_up": [0.0]}
 
 
 def test_connected_and_never_read_is_not_up():
-    assert parsed(prometheus.text([(machine(), None)]))["dgx_up"][0][1] == 0.0
+    assert parsed(exposition.text([(machine(), None)]))["dgx_up"][0][1] == 0.0
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\\", 'x"} 1\ndgx_up{y="', "日本", "a\nb"])
 def test_no_name_breaks_out_of_its_quotes(name):
-    text = prometheus.text([(machine(name), sample(disks=(Disk(name, 2, 1),)))])
+    text = exposition.text([(machine(name), sample(disks=(Disk(name, 2, 1),)))])
     found = parsed(text)
     assert found["dgx_up"][0][0]["connection"] == name
     assert found["dgx_disk_used_bytes"][0][0]["mount"] == name
@@ -119,7 +119,7 @@ def test_what_a_machine_says_twice_is_told_once():
         disks=(Disk("/", 100, 1), Disk("/", 200, 2)),
         networks=(Network("eth0", rx_bytes=1), Network("eth0", rx_bytes=2)),
     )
-    found = parsed(prometheus.text([(machine(), twice)]))
+    found = parsed(exposition.text([(machine(), twice)]))
     assert [value for _, value in found["dgx_disk_total_bytes"]] == [100.0]
     assert [value for _, value in found["dgx_network_receive_bytes_total"]] == [1.0]
 
@@ -142,7 +142,7 @@ def scrape(team, client, redis_client):
     def get():
         answer = client.get(ADDRESS, headers=headers)
         assert answer.status_code == 200
-        assert answer["Content-Type"] == prometheus.CONTENT_TYPE
+        assert answer["Content-Type"] == exposition.CONTENT_TYPE
         return parsed(answer.content.decode())
 
     return get
@@ -187,7 +187,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are():
         if "query" in one and isinstance(one["query"], dict)
     ]
     asked = set(re.findall(r"\bdgx_[a-z_]+", " ".join(queries)))
-    assert asked == {prometheus.UP} | {metric.name for metric in prometheus.METRICS}
+    assert asked == {exposition.UP} | {metric.name for metric in exposition.METRICS}
 
 
 def test_the_dashboard_shows_every_panel_in_its_place():

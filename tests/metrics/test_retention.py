@@ -11,7 +11,7 @@ from django.test import Client
 from redis import Redis
 
 from accounts.models import AuditEvent
-from metrics import partitions, retention, rollup, tiers
+from metrics.history import partitions, retention, rollup, tiers
 from metrics.models import Machine, Retention
 from tests.factories import make_connection, make_user
 from tests.metrics.stored import ends, machine_of, steady, store

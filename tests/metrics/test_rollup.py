@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from metrics import partitions, pending, retention, rollup, tiers
+from metrics.history import partitions, retention, rollup, rollup_queue, tiers
+from metrics.history.window import Window
 from metrics.models import Machine, Pending
-from metrics.window import Window
 from tests.emptying import no_numbers
 from tests.factories import make_connection
 from tests.metrics import oracle
@@ -183,12 +183,12 @@ def test_a_writer_that_meets_the_roll_up_has_its_hour_computed_again(committed, 
     early, late = (random_windows([at], random.Random(2)) for at in ends(START, 2))
     store(machine, early)
     with transaction.atomic():
-        due = pending.take(tiers.HOURLY, LATER, 10)
+        due = rollup_queue.take(tiers.HOURLY, LATER, 10)
         rollup._store(tiers.HOURLY, due)
         thread, errors = in_thread(lambda: store(machine, late))
         until(_somebody_waits, "the writer waits for the note")
-        pending.note(tiers.DAILY, {(machine.pk, tiers.DAILY.start_of(at)) for _, at in due})
-        pending.done(tiers.HOURLY, due)
+        rollup_queue.note(tiers.DAILY, {(machine.pk, tiers.DAILY.start_of(at)) for _, at in due})
+        rollup_queue.done(tiers.HOURLY, due)
     thread.join()
     assert errors == []
     assert Pending.objects.filter(tier="hourly").count() == 1

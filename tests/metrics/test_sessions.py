@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from core import topics
-from metrics import live
-from metrics.collectors.network import preferred
+from metrics.collectors.linux.network import preferred
 from metrics.collectors.readings import MAX_WHOLE, Network
-from metrics.sessions import REPEAT_SECONDS, Sessions, since
-from metrics.unsaved import Unsaved
+from metrics.history.buffer import Unsaved
+from metrics.live import store as live_store
+from metrics.live.sessions import REPEAT_SECONDS, Sessions, since
 from tests.factories import make_connection
 from tests.metrics.machines import MOMENT, make_sample
 
@@ -25,7 +25,7 @@ def row(db):
 def see(row, redis_client, monkeypatch):
     """Record one sample with these interfaces under a link, and read the session back."""
     monkeypatch.setattr(topics, "publish", lambda team, items: None)
-    recorder = live.Recorder(Unsaved())
+    recorder = live_store.Recorder(Unsaved())
     moments = iter(MOMENT + timedelta(seconds=2 * step) for step in range(100))
 
     def record(*networks, link=LINK):
@@ -33,7 +33,7 @@ def see(row, redis_client, monkeypatch):
         recorder.sessions.note(row.pk, link, sample)
         recorder.add(row.pk, row.team_id, 1, sample)
         recorder.flush({row.pk: 1})
-        return live.session(row.pk)
+        return live_store.session(row.pk)
 
     return record
 
@@ -104,7 +104,7 @@ def test_the_interface_of_the_default_route_is_named(see):
 
 
 def test_nothing_is_known_of_a_machine_that_was_never_read(row, redis_client):
-    assert live.session(row.pk) is None
+    assert live_store.session(row.pk) is None
 
 
 def test_what_redis_forgot_is_written_again_within_a_minute(row):

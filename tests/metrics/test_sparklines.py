@@ -6,8 +6,9 @@ import pytest
 from django.db import connection as database
 
 from connections.models import Connection
-from metrics import sparklines, tiers
+from metrics.history import tiers
 from metrics.models import Machine
+from metrics.pages import sparklines
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from metrics import partitions, tiers
-from metrics.partitions import Table
+from metrics.history import partitions, tiers
+from metrics.history.partitions import Table
 from tests.metrics.private import psycopg_address
 from tests.waiting import until
 

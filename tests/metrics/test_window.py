@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.catalogue import GPU_METRICS, MACHINE_METRICS, columns
 from metrics.collectors.readings import Cpu, Disk, Memory, Network, Sample
-from metrics.window import aggregate, decode, encode, reading_of, window_end
+from metrics.history.catalogue import GPU_METRICS, MACHINE_METRICS, columns
+from metrics.history.window import aggregate, decode, encode, reading_of, window_end
 from tests.metrics.machines import MOMENT, every_two_seconds, make_gpu, make_sample
 
 

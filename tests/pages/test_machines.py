@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Role
 from connections.explanations import EXPLANATIONS
 from connections.models import Connection, ConnectionEvent, Reason, Status
-from metrics.live import Recorder
+from metrics.live.store import Recorder
 from tests import factories
 from tests.browser import scenes
 from tests.pages.people import People

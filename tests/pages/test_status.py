@@ -9,8 +9,8 @@ from django.test import Client
 
 from accounts.models import Role
 from connections.models import Reason, Status
-from metrics import live
 from metrics.collectors.readings import Health, Sample
+from metrics.live import store as live_store
 from tests import factories
 from tests.jobs.rows import make_job, make_project
 
@@ -33,7 +33,7 @@ def test_names_what_is_wrong(page: Client, redis_client: redis.Redis) -> None:
             Health("proc", True),
         ),
     )
-    live._redis().set(f"dgx:last:{odd.pk}", orjson.dumps({"seq": 1, **sample.as_dict()}))
+    live_store._redis().set(f"dgx:last:{odd.pk}", orjson.dumps({"seq": 1, **sample.as_dict()}))
     factories.make_connection(
         name="dropped-one",
         is_active=True,

@@ -15,7 +15,7 @@ from connections.models import Connection, Keeper, Status, Transport
 from dgxsite.demo import seed as demo_seed
 from dgxsite.up import database_copy, preparation
 from jobs.models import Job
-from metrics import tiers
+from metrics.history import tiers
 from usage import tables
 
 pytestmark = pytest.mark.django_db

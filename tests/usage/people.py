@@ -6,7 +6,7 @@ from typing import Any
 
 from connections.models import Connection, Keeper
 from metrics.collectors.readings import Gpu, Process, Sample
-from metrics.unsaved import Windows
+from metrics.history.buffer import Windows
 from tests.metrics.machines import MOMENT, holdings_of, make_gpu
 from usage import noting
 from usage.attribution import Minute

@@ -6,11 +6,11 @@ import pytest
 from django.db import connection
 
 from core import topics
-from metrics import live as rings
-from metrics import partitions, tiers
-from metrics.persist import persist
-from metrics.unsaved import Unsaved
-from metrics.window import reading_of
+from metrics.history import partitions, tiers
+from metrics.history.buffer import Unsaved
+from metrics.history.window import reading_of
+from metrics.live import store as rings
+from metrics.live.persist import persist
 from tests.metrics.machines import MOMENT, held_machine, holdings_of, make_gpu, make_keeper
 from tests.usage.people import (
     GIB,

@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.models import Role
 from core.pagination import Page
 from core.times import iso
-from metrics.history import Span
+from metrics.history.query import Span
 from tests import factories
 from tests.metrics.machines import MOMENT, held_machine, make_gpu
 from tests.usage.people import GIB, MINUTE, free_gpu, moments, process, sample, save

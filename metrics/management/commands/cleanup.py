@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from metrics import retention, rollup
+from metrics.history import retention, rollup
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""AMD GPUs: what rocm-smi and amd-smi print."""

@@ -1,0 +1,1 @@
+"""The machine itself: the kernel's files, file systems, power supplies, containers."""

@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: what nvidia-smi prints and what NVML answers."""

@@ -1,0 +1,1 @@
+"""Machines, spans or GPUs beside each other: as a table, a page and over the API."""

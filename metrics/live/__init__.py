@@ -1,0 +1,1 @@
+"""Samples as they come: decoded, sent to browsers, gathered into windows, and written."""

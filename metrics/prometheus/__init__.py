@@ -1,0 +1,1 @@
+"""The latest samples for a Prometheus scraper."""
