@@ -21,7 +21,7 @@ from django.db import connection, transaction  # noqa: E402 (the rest needs the 
 from accounts.models import Team  # noqa: E402
 from connections.models import Connection  # noqa: E402
 from dgxsite.up import preparation  # noqa: E402
-from jobs import logs  # noqa: E402
+from jobs.log import store as log_store  # noqa: E402
 from jobs.models import Job  # noqa: E402
 from projects.models import Project  # noqa: E402
 
@@ -58,7 +58,7 @@ def _journalled() -> int:
 
 def _as_now() -> Append:
     job = _job()
-    return lambda data, at: logs.append(job, data, at)
+    return lambda data, at: log_store.append(job, data, at)
 
 
 def _as_before() -> Append:

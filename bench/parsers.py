@@ -16,19 +16,14 @@ from connections.files import browse
 from connections.ssh import host_keys
 from core import cleaner
 from core.errors import Invalid
-from jobs import (
-    better,
-    container,
-    curves,
-    escapes,
-    first_error,
-    lines,
-    logs,
-    masking,
-    origin,
-    remote,
-    scalars,
-)
+from jobs import masking
+from jobs.log import first_error, viewer
+from jobs.log import store as log_store
+from jobs.pages import container as pages_container
+from jobs.remote import origin
+from jobs.remote import protocol as remote_protocol
+from jobs.tracking import ansi, better, curves
+from jobs.tracking import parse as tracking_parse
 from metrics.collectors import documents, framing, stream, tokens
 from metrics.collectors.amd import amd_smi, json_output, rocm_smi
 from metrics.collectors.linux import df, docker_ps, network, owners, power_supply, proc
@@ -341,17 +336,17 @@ PARSERS: tuple[Parser, ...] = (
         ["512 MiB"],
     ),
     Parser(_C + "tokens.words", tokens.words, ["NVIDIA-SMI has failed because …"]),
-    Parser("jobs.better.of_name", better.of_name, ["trainLoss", "eval/top5_acc"]),
-    Parser("jobs.container.parse", container.parse, [_INSPECT]),
-    Parser("jobs.curves.Curves.read", _curves, _LOG),
-    Parser("jobs.escapes.strip", escapes.strip, _LOG),
+    Parser("jobs.tracking.better.of_name", better.of_name, ["trainLoss", "eval/top5_acc"]),
+    Parser("jobs.pages.container.parse", pages_container.parse, [_INSPECT]),
+    Parser("jobs.tracking.curves.Curves.read", _curves, _LOG),
+    Parser("jobs.tracking.ansi.strip", ansi.strip, _LOG),
     Parser(
-        "jobs.first_error.of_lines",
+        "jobs.log.first_error.of_lines",
         _lines(partial(first_error.of_lines, first=1)),
         [*_LOG, "Traceback\n  File x\nValueError: y\n"],
     ),
-    Parser("jobs.lines.shown", _bytes(lines.shown), _LOG),
-    Parser("jobs.logs.whole_characters", _bytes(logs.whole_characters), _LOG),
+    Parser("jobs.log.viewer.shown", _bytes(viewer.shown), _LOG),
+    Parser("jobs.log.store.whole_characters", _bytes(log_store.whole_characters), _LOG),
     Parser("jobs.masking.is_secret", masking.is_secret, ["API_KEY"]),
     Parser("jobs.masking.mask", _masked, ["hunter2 hunter2", "abababab", *_LOG]),
     Parser(
@@ -359,19 +354,23 @@ PARSERS: tuple[Parser, ...] = (
         lambda t: masking.mask_values({t[:100]: [t]}, [t[: 32 * 1024].encode(), b"aaaa"]),
         ["api_key"],
     ),
-    Parser("jobs.origin.parse", _bytes(origin.parse), [_ORIGIN]),
+    Parser("jobs.remote.origin.parse", _bytes(origin.parse), [_ORIGIN]),
     Parser(
-        "jobs.remote.parse",
-        _bytes(lambda data: remote.parse(data, MARKER)),
+        "jobs.remote.protocol.parse",
+        _bytes(lambda data: remote_protocol.parse(data, MARKER)),
         [_REPORT],
-        (remote.Unreadable,),
+        (remote_protocol.Unreadable,),
     ),
     Parser(
-        "jobs.scalars.of_line",
-        lambda t: [scalars.of_line(t[at : at + 16_384]) for at in range(0, len(t), 16_384)],
+        "jobs.tracking.parse.of_line",
+        lambda t: [tracking_parse.of_line(t[at : at + 16_384]) for at in range(0, len(t), 16_384)],
         _LOG,
     ),
-    Parser("jobs.scalars.of_line", _lines(lambda rows: [scalars.of_line(r) for r in rows]), _LOG),
+    Parser(
+        "jobs.tracking.parse.of_line",
+        _lines(lambda rows: [tracking_parse.of_line(r) for r in rows]),
+        _LOG,
+    ),
     Parser("connections.files.browse.shown", _bytes(browse.shown), ["folder/ä\x00"]),
     Parser("connections.ssh.host_keys.parse", host_keys.parse, [_KEY, "SHA256:x"], (Invalid,)),
     Parser("core.cleaner.line", _short(cleaner.line), ["what a machine said\x00"]),

@@ -22,11 +22,16 @@ from django.utils import timezone  # noqa: E402 (the rest needs the apps)
 from accounts.models import Team, User  # noqa: E402
 from connections.models import Connection  # noqa: E402
 from dgxsite.up import preparation  # noqa: E402
-from jobs import estimating, granting, queue  # noqa: E402
-from jobs.devices import Device  # noqa: E402
-from jobs.line_up import LineUp  # noqa: E402
-from jobs.models import Job, MachineQueue  # noqa: E402
-from jobs.states import Status  # noqa: E402
+from jobs.models import (  # noqa: E402
+    Job,
+    MachineQueue,
+    Status,
+)
+from jobs.queue import estimate as queue_estimate  # noqa: E402
+from jobs.queue import grant as queue_grant  # noqa: E402
+from jobs.queue import policy as queue_policy  # noqa: E402
+from jobs.queue.devices import Device  # noqa: E402
+from jobs.queue.waiting_list import LineUp  # noqa: E402
 from projects.models import Project  # noqa: E402
 
 _JOBS = 2000
@@ -39,13 +44,13 @@ def main() -> dict[str, float]:
     machine = _queue()
     line_up = LineUp()
     for _ in range(2):
-        granting.grant_on(machine, 0, lambda rules: _busy(50), line_up)
+        queue_grant.grant_on(machine, 0, lambda rules: _busy(50), line_up)
     percents = iter(range(51, 100))
     return {
         "jobs": _JOBS,
-        "still": _least(lambda: granting.grant_on(machine, 0, lambda rules: _busy(50), line_up)),
+        "still": _least(lambda: queue_grant.grant_on(machine, 0, lambda rules: _busy(50), line_up)),
         "moving": _least(
-            lambda: granting.grant_on(machine, 0, lambda rules: _busy(next(percents)), line_up)
+            lambda: queue_grant.grant_on(machine, 0, lambda rules: _busy(next(percents)), line_up)
         ),
         "before": _least(lambda: _before(machine)),
     }
@@ -61,7 +66,7 @@ def _least(call: Callable[[], object]) -> float:
     return min(found)
 
 
-class _EachAnew(queue._Round):
+class _EachAnew(queue_policy._Round):
     """The rules without a memory of reasons."""
 
     def _note(self, kind: object, reason: str) -> None:
@@ -75,12 +80,13 @@ def _before(machine: UUID) -> None:
     waiting = list(wide.order_by("-priority", "queued_at", "pk"))
     now = timezone.now()
     asked = [
-        queue.Asked(job.pk, job.gpus, job.wait_for_gpu, job.requested_by_id) for job in waiting
+        queue_policy.Asked(job.pk, job.gpus, job.wait_for_gpu, job.requested_by_id)
+        for job in waiting
     ]
-    _EachAnew(queue.Machine(_busy(50), {}, {}), now).decide(asked)
+    _EachAnew(queue_policy.Machine(_busy(50), {}, {}), now).decide(asked)
     limits = [timedelta(minutes=job.max_minutes or 0) for job in waiting]
-    order = [estimating.Waiting(*pair) for pair in zip(asked, limits, strict=True)]
-    estimating.estimate(order, {str(gpu): None for gpu in range(_GPUS)}, now)
+    order = [queue_estimate.Waiting(*pair) for pair in zip(asked, limits, strict=True)]
+    queue_estimate.estimate(order, {str(gpu): None for gpu in range(_GPUS)}, now)
     list(rows.select_related("connection__team", "requested_by", "project__connection"))
 
 

@@ -26,9 +26,9 @@ from core import errors, failures, problems, strict_json
 from core.schemas import UnsupportedMedia
 from dgxsite import health
 from exports.api import router as exports
-from jobs.api import queues
-from jobs.api import router as jobs
-from jobs.compare_api import router as compare_jobs
+from jobs.api.routes import queues
+from jobs.api.routes import router as jobs
+from jobs.compare.api import router as compare_jobs
 from metrics.api import router as metrics
 from metrics.api import this_machine_view
 from metrics.compare.api import router as compare

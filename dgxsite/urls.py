@@ -14,7 +14,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("machines/", include("connections.urls")),
     path("machines/", include("projects.machine_urls")),
-    path("machines/", include("jobs.machine_urls")),
+    path("machines/", include("jobs.urls_machine")),
     path("accounts/", include("accounts.signin.urls")),
     path("notifications/", include("notifications.urls")),
     path("alerts/", include("alerts.urls")),

@@ -2,7 +2,7 @@
 
 from alerts import watching
 from connections.keeper import keeper
-from jobs import agent
+from jobs.keeper import agent
 from metrics.live import ingest as live_ingest
 from usage import noting
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from accounts.admin import Audited, ReadOnly
 from accounts.back_office import OfTeams
-from jobs import hidden, preview
+from jobs import command_preview, hidden_values
 from jobs.models import Job, MachineQueue
 
 
@@ -26,7 +26,7 @@ class JobAdmin(ReadOnly, OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="config")
     def shown_config(self, obj: Job) -> str:
         """Secret values are masked here as everywhere."""
-        return preview.config_text(hidden.shown_config(obj))
+        return command_preview.config_text(hidden_values.shown_config(obj))
 
 
 @admin.register(MachineQueue)

@@ -7,11 +7,11 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        from jobs import services, standing, telling
+        from jobs import notify, services, standing
         from jobs.models import JobChange
         from projects import attached
 
-        post_save.connect(telling.of_change, JobChange, dispatch_uid="jobs.telling")
+        post_save.connect(notify.of_change, JobChange, dispatch_uid="jobs.notify")
         standing.connect()
         attached.on_count(services.counts)
         attached.before_delete(services.refuse_while_running)

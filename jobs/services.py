@@ -20,9 +20,8 @@ from accounts.policy import Caller, one
 from connections.models import Connection
 from connections.services import find as find_connection
 from core.errors import Conflict
-from jobs import announce, drafts, finishing, nudge, standing
-from jobs.models import TRASH, Job, JobChange, MachineQueue
-from jobs.states import ACTIVE, FINAL, WAITING, Reason, Status
+from jobs import broadcast, inputs, lifecycle, standing, wakeup
+from jobs.models import ACTIVE, FINAL, TRASH, WAITING, Job, JobChange, MachineQueue, Reason, Status
 from projects import services as projects
 from projects.models import Project
 
@@ -41,8 +40,8 @@ def find(caller: Caller, job_id: UUID, action: str = "job.view") -> Job:
     return one(caller, visible(caller), job_id, action)
 
 
-def create(caller: Caller, fields: drafts.Fields) -> Job:
-    return add(caller, drafts.new(caller, fields), start=fields.get("start", True))
+def create(caller: Caller, fields: inputs.Fields) -> Job:
+    return add(caller, inputs.new(caller, fields), start=fields.get("start", True))
 
 
 def add(caller: Caller, row: Job, *, start: bool) -> Job:
@@ -50,7 +49,7 @@ def add(caller: Caller, row: Job, *, start: bool) -> Job:
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
         # Asked again: the check against the project's schema may have taken long.
-        drafts.check_project(projects.find(caller, row.project_id, "job.create"))
+        inputs.check_project(projects.find(caller, row.project_id, "job.create"))
         _check_room(row)
         row.status = Status.QUEUED if start else Status.PENDING
         row.queued_at = timezone.now() if start else None
@@ -69,7 +68,7 @@ def start(caller: Caller, job_id: UUID) -> Job:
     row = find(caller, job_id, "job.start")
     if row.status == Status.QUEUED:
         return _taken_over(caller, row)
-    drafts.check_project(row.project)
+    inputs.check_project(row.project)
     with transaction.atomic():
         audit.record(caller, "job.start", row)
         _take_over(caller, row)
@@ -118,32 +117,32 @@ def retry(caller: Caller, job_id: UUID) -> Job:
     old = find(caller, job_id, "job.retry")
     if not old.is_final:
         raise Conflict(f"It is {old.status}; only a job that has ended is tried again.")
-    drafts.check_project(old.project)
-    row = finishing.copy_of(old)
+    inputs.check_project(old.project)
+    row = lifecycle.copy_of(old)
     row.requested_by = caller.user
     with transaction.atomic():
         audit.take_turn()
         _check_room(row)
         audit.record(caller, "job.retry", old, new=str(row.pk))
-        finishing.enqueue_new(row, caller.user.get_username(), "Asked to try again.")
-        finishing.inherit_followers(old, row)
+        lifecycle.enqueue_new(row, caller.user.get_username(), "Asked to try again.")
+        lifecycle.inherit_followers(old, row)
         _note_activity(row)
         _tell(row)
     return row
 
 
-def change(caller: Caller, job_id: UUID, fields: drafts.Fields) -> Job:
+def change(caller: Caller, job_id: UUID, fields: inputs.Fields) -> Job:
     """Change what was sent; once it has left the queue, only what its run does not depend on."""
     row = find(caller, job_id, "job.change")
-    fields = drafts.unmasked(row, fields)
-    drafts.check_config(caller, row.project, fields)
+    fields = inputs.unmasked(row, fields)
+    inputs.check_config(caller, row.project, fields)
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
         row = _locked(caller, job_id, "job.change")
         audit.record(caller, "job.change", row, fields=sorted(fields))
         if row.status not in WAITING and not _HARMLESS.issuperset(fields):
             raise Conflict(f"It is {row.status}: only its name and retries can still be changed.")
-        drafts.fill(caller, row, fields)
+        inputs.fill(caller, row, fields)
         row.save(update_fields=[*_columns(fields), "updated_at"])
         _tell(row)
     return row
@@ -202,7 +201,7 @@ def change_queue(caller: Caller, connection_id: UUID, fields: dict[str, Any]) ->
         for name, value in fields.items():
             setattr(row, name, value)
         row.save(update_fields=[*fields, "paused_by", "paused_at"])
-        transaction.on_commit(nudge.keepers)
+        transaction.on_commit(wakeup.keepers)
     return row
 
 
@@ -250,7 +249,7 @@ def _check_room(row: Job) -> None:
             raise Conflict(f"{most} of your jobs wait{where} already; a person has no more room.")
 
 
-def _columns(fields: drafts.Fields) -> list[str]:
+def _columns(fields: inputs.Fields) -> list[str]:
     return ["environment_encrypted" if name == "environment" else name for name in fields]
 
 
@@ -271,7 +270,7 @@ def _tell(row: Job) -> None:
     """Once it is committed: to the browsers and to the keepers."""
 
     def tell() -> None:
-        announce.job(row)
-        nudge.keepers()
+        broadcast.job(row)
+        wakeup.keepers()
 
     transaction.on_commit(tell)

@@ -16,8 +16,7 @@ from django.db.models.signals import pre_delete
 
 from accounts.models import Team, User
 from accounts.teams import given
-from jobs.models import Job
-from jobs.states import FINAL, WAITING, Status
+from jobs.models import FINAL, WAITING, Job, Status
 
 ACTION = "job.start"
 _GONE = "Who asked for it has no account any more."

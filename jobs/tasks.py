@@ -6,7 +6,11 @@ from django.utils import timezone
 
 from connections.keeper import keeper
 from core.background import task_turns
-from jobs import agent, curving, forgetting, measuring, stuck, watching, wishes
+from jobs import retention, watchdog
+from jobs.keeper import agent, unreachable
+from jobs.queue import gpu_alerts
+from jobs.results import ingest as results_ingest
+from jobs.results import usage as results_usage
 
 
 @shared_task(name="jobs.look")
@@ -20,7 +24,7 @@ def look() -> None:
 def mark_unseen() -> None:
     """In a worker: say `unknown` of jobs whose machine no keeper sees."""
     try:
-        watching.mark_unseen()
+        unreachable.mark_unseen()
     finally:
         close_old_connections()
 
@@ -33,8 +37,8 @@ def measure() -> None:
     if held is None:
         return
     try:
-        measuring.measure_held(list(held.holdings()), timezone.now())
-        wishes.look(list(held.holdings()))
+        results_usage.measure_held(list(held.holdings()), timezone.now())
+        gpu_alerts.look(list(held.holdings()))
     finally:
         close_old_connections()
 
@@ -44,7 +48,7 @@ def measure() -> None:
 def look_for_stuck() -> None:
     """In a worker: tell of jobs that look stuck or take long."""
     try:
-        stuck.look(timezone.now())
+        watchdog.look(timezone.now())
     finally:
         close_old_connections()
 
@@ -54,7 +58,7 @@ def look_for_stuck() -> None:
 def read_scalars() -> None:
     """In a worker: read what jobs printed on into their curves."""
     try:
-        curving.catch_up_all()
+        results_ingest.catch_up_all()
     finally:
         close_old_connections()
 
@@ -64,6 +68,6 @@ def read_scalars() -> None:
 def forget() -> None:
     """Every hour: drop logs and jobs whose time is over."""
     try:
-        forgetting.forget()
+        retention.forget()
     finally:
         close_old_connections()

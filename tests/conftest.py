@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 import accounts.mail
 import connections.wakeup
 import exports.nudge
-import jobs.nudge
+import jobs.wakeup
 import notifications.nudge
 from core import redis_patience
 from core.background import isolation
@@ -21,7 +21,7 @@ from core.web import known_callers
 
 # What the product sends after its answer, each on a thread of its own.
 SENDERS = [module._sender for module in (
-    accounts.mail, connections.wakeup, exports.nudge, jobs.nudge, notifications.nudge,
+    accounts.mail, connections.wakeup, exports.nudge, jobs.wakeup, notifications.nudge,
 )]  # fmt: skip
 
 

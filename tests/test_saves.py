@@ -16,8 +16,11 @@ from tests.product import PACKAGES, ROOT
 WHOLE: dict[tuple[str, str], str] = {
     ("accounts/signin/setup.py", "_make_administrator"): "new, or locked by `_named`",
     ("dgxsite/demo/seed.py", "_bring_in_line"): "the demo's own machines, at its start",
-    ("jobs/logs.py", "_put"): "the job's `log_bytes` were moved on before: nobody else appends",
-    ("jobs/measuring.py", "measure"): "locked",
+    (
+        "jobs/log/store.py",
+        "_put",
+    ): "the job's `log_bytes` were moved on before: nobody else appends",
+    ("jobs/results/usage.py", "measure"): "locked",
     ("usage/models.py", "save"): "hands on what it was given",
 }
 

@@ -19,9 +19,9 @@ from core import topics
 from core.errors import Unavailable
 from dgxsite.sockets.hub import packed
 from dgxsite.sockets.outbox import StateUnreadable
-from jobs import announce
+from jobs import broadcast
 from jobs.models import Job, JobQuerySet
-from jobs.representation import as_event
+from jobs.serializers import as_event
 from metrics.live import store as samples
 from notifications import feed
 
@@ -79,7 +79,7 @@ def _job(user_id: int, job_id: UUID) -> str:
     row = rows.filter(pk=job_id).first()
     if row is None:
         return _json({"job": {"id": str(job_id), "deleted": True}, "log": None})
-    return _json({"job": as_event(row), "log": announce.tail(row)})
+    return _json({"job": as_event(row), "log": broadcast.tail(row)})
 
 
 def _visible_jobs(user_id: int) -> JobQuerySet:

@@ -1,4 +1,4 @@
-"""A log's newest piece lies in a part of the table that is not journalled; see jobs/logs.py."""
+"""A log's newest piece lies in a part of the table that is not journalled; see jobs/log/store.py."""
 
 import django.db.models.deletion
 from django.db import migrations, models

@@ -7,8 +7,7 @@ from django.http import HttpRequest
 
 from accounts.auth.callers import caller_from_page
 from connections.models import Connection
-from jobs.kept import GpuWish
-from jobs.models import Job
+from jobs.models import GpuWish, Job
 
 register = template.Library()
 

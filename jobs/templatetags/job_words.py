@@ -2,8 +2,7 @@
 
 from django import template
 
-from jobs.models import Job
-from jobs.states import Reason
+from jobs.models import Job, Reason
 
 register = template.Library()
 

@@ -7,7 +7,7 @@ import { clock } from "./format.js";
 export const MOST = 5000;
 const LONGEST = 10_000;
 
-// What a person sees of a line: what was painted last; the server says the same (jobs/lines.py).
+// What a person sees of a line: what was painted last; the server says the same (jobs/log/viewer.py).
 export function shown(raw) {
   let end = raw.length; // not by a pattern: one that ends at the end starts over at each \r
   while (end > 0 && raw[end - 1] === "\r") end -= 1;

@@ -28,11 +28,12 @@ from dgxsite.sockets import access as sockets_access
 from exports import queue as exports
 from exports import schedules
 from exports.models import Export, State
-from jobs import finishing, granting, wishes
+from jobs import lifecycle as jobs_lifecycle
 from jobs import services as jobs
-from jobs.devices import Device
-from jobs.models import Job
-from jobs.states import Status
+from jobs.models import Job, Status
+from jobs.queue import gpu_alerts
+from jobs.queue import grant as queue_grant
+from jobs.queue.devices import Device
 from notifications import delivery, events
 from notifications.models import Delivery, DeliveryStatus, Event, Notification
 from tests import factories
@@ -266,7 +267,7 @@ def _queued(room: Room, **fields: Any) -> Job:
 
 def _starts(job: Job) -> str:
     with undone():
-        granting.grant(job.connection_id, 0, lambda rules: [Device("0", "GPU 0", None)])
+        queue_grant.grant(job.connection_id, 0, lambda rules: [Device("0", "GPU 0", None)])
         row = Job.objects.get(pk=job.pk)
     if row.status == Status.STARTING:
         return ""
@@ -288,8 +289,8 @@ def the_next_try_of_a_job(room: Room) -> Use:
             row = Job.objects.get(pk=job.pk)
             if row.max_retries == 0:
                 return "Who asked for it is gone: no try is made."
-            new = finishing.copy_of(row)
-            finishing.enqueue_new(new, "dgxsite", "Try 2 of 3.")
+            new = jobs_lifecycle.copy_of(row)
+            jobs_lifecycle.enqueue_new(new, "dgxsite", "Try 2 of 3.")
             return _starts(new)
 
     return use
@@ -332,11 +333,11 @@ def a_schedule_of_exports(room: Room) -> Use:
 
 
 def a_wish_to_hear_of_a_free_gpu(room: Room) -> Use:
-    wishes.make(room.caller, room.machine.pk, 0)
+    gpu_alerts.make(room.caller, room.machine.pk, 0)
 
     def use() -> str:
         with undone():
-            wishes.fulfil(room.machine.pk, lambda rules: [Device("0", "GPU 0", None)])
+            gpu_alerts.fulfil(room.machine.pk, lambda rules: [Device("0", "GPU 0", None)])
             told = Notification.objects.filter(user_id=room.giver.pk).exists()
         return "" if told else "nothing is told"
 
@@ -438,7 +439,7 @@ def test_other_peoples_invitations_and_other_teams_stay(room: Room) -> None:
 def test_an_operator_takes_a_held_job_over(room: Room) -> None:
     job = _queued(room)
     removed(room)
-    granting.grant(job.connection_id, 0, lambda rules: [])
+    queue_grant.grant(job.connection_id, 0, lambda rules: [])
     job.refresh_from_db()
     assert job.waiting_reason == (
         "giver may no longer start jobs here. An operator who starts it takes it over."

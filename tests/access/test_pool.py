@@ -21,7 +21,7 @@ from core.web import streaming
 from dgxsite.asgi import application as site
 from dgxsite.celery import app
 from exports import copying
-from jobs import logs
+from jobs.log import store as log_store
 from jobs.models import Job
 from notifications import dispatch
 from tests import pooled
@@ -48,7 +48,7 @@ pytestmark = [
 def cast(redis_client: redis.Redis) -> Cast:
     cast = make_cast()
     job = Job.objects.get(pk=cast.values["job_id"])
-    logs.append(job, b"a line\n" * 1000, datetime.now(UTC))
+    log_store.append(job, b"a line\n" * 1000, datetime.now(UTC))
     return cast
 
 

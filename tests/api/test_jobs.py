@@ -7,9 +7,8 @@ from uuid import uuid4
 import pytest
 
 from connections.models import Connection
-from jobs import logs
-from jobs.models import MASK, Job, LogChunk, MachineQueue
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import MASK, Job, LogChunk, MachineQueue, Status
 from projects.models import Project
 from tests.api.client import fields_of
 from tests.api.conftest import World
@@ -245,7 +244,7 @@ def test_deletes_and_restores(world: World, project: Project) -> None:
 def test_reads_a_log_by_offset(world: World, project: Project) -> None:
     job = make_job(project)
     text = "größer\n".encode() + b"\xff\x1b[31mred\n"
-    logs.append(job, text, NOW)
+    log_store.append(job, text, NOW)
     whole = world.viewer.get(f"/jobs/{job.pk}/log").json()
     shown = text.decode("utf-8", "replace")
     assert whole == {"offset": 0, "next_offset": 19, "text": shown, "complete": False}
@@ -265,7 +264,7 @@ def test_reads_a_log_by_offset(world: World, project: Project) -> None:
 
 def test_searches_a_log(world: World, project: Project) -> None:
     job = make_job(project)
-    logs.append(job, b"epoch 1\nError: no memory\nepoch 2\n", NOW)
+    log_store.append(job, b"epoch 1\nError: no memory\nepoch 2\n", NOW)
     found = world.viewer.get(f"/jobs/{job.pk}/log/search", q="ERROR").json()
     assert found == {
         "items": [{"line": 2, "offset": 8, "text": "Error: no memory"}],
@@ -368,7 +367,7 @@ def test_a_project_with_waiting_jobs_is_not_deleted(world: World, project: Proje
 
 def test_tells_what_a_job_printed_and_used(world: World) -> None:
     job = make_job(make_project(world.machine))
-    logs.append(job, b"step=5 loss=0.5\n", NOW)
+    log_store.append(job, b"step=5 loss=0.5\n", NOW)
     answer = world.viewer.get(f"/jobs/{job.pk}/metrics", max_points=10)
     assert answer.status_code == 200
     found = answer.json()
@@ -388,7 +387,7 @@ def test_tells_the_curves_that_are_asked_for(world: World) -> None:
     path = f"/jobs/{job.pk}/scalars"
     assert world.viewer.get(path).json()["names"] == []
     lines = b"".join(b"step=%d lr=0.1 x=2 loss=%d eval_loss=nan y=1\n" % (n, n) for n in range(50))
-    logs.append(job, lines, NOW)
+    log_store.append(job, lines, NOW)
     found = world.viewer.get(path).json()
     assert found["names"] == ["eval_loss", "loss", "lr", "x", "y"]
     assert sorted(found["scalars"]) == ["eval_loss", "loss", "lr", "x"]

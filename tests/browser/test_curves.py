@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from jobs import curving, logs
-from jobs.models import Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import Job, Status
+from jobs.results import ingest as results_ingest
 from projects.models import Project
 from tests import factories
 from tests.browser import histories
@@ -55,11 +55,11 @@ def prints(job: Job, lines: list[str], *, since: float = _MINUTES, until: float 
         part = lines[len(lines) * piece // pieces : len(lines) * (piece + 1) // pieces]
         ago = since + (until - since) * piece / pieces
         if part:
-            logs.append(
+            log_store.append(
                 job, "".join(f"{line}\n" for line in part).encode(), now - timedelta(minutes=ago)
             )
     job.refresh_from_db()
-    curving.catch_up(job)
+    results_ingest.catch_up(job)
 
 
 def training(count: int = 300, names: int = 0) -> list[str]:

@@ -9,9 +9,7 @@ from playwright.sync_api import expect
 from pytest_django import Settings
 
 from connections.models import Connection
-from jobs.kept import GpuWish
-from jobs.models import Job, MachineQueue
-from jobs.states import Status
+from jobs.models import GpuWish, Job, MachineQueue, Status
 from tests import factories, sshd
 from tests.browser import scenes
 from tests.browser.conftest import Fleet, Visitor

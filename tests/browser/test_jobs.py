@@ -10,9 +10,9 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from jobs import announce, logs
-from jobs.models import Job
-from jobs.states import Status
+from jobs import broadcast
+from jobs.log import store as log_store
+from jobs.models import Job, Status
 from projects.models import Project
 from tests import factories
 from tests.browser.conftest import Fleet, Visitor
@@ -45,9 +45,9 @@ def running(project: Project, **fields: object) -> Job:
 def prints(job: Job, text: str, *, lose: bool = False) -> None:
     """What a keeper does with what a job has printed; with `lose` the push does not arrive."""
     offset, data = job.log_bytes, text.encode()
-    logs.append(job, data, timezone.now())
+    log_store.append(job, data, timezone.now())
     if not lose:
-        announce.log(job, offset, data)
+        broadcast.log(job, offset, data)
 
 
 def numbered(first: int, last: int, words: str = "") -> str:
@@ -207,7 +207,7 @@ def test_the_head_and_the_list_follow_the_state(visit: Visit, project: Project) 
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     prints(job, "ValueError: bad\n", lose=True)
     job.move(Status.FAILED, "keeper", exit_code=1, reason="exit_code")
-    announce.job(job)
+    broadcast.job(job)
     expect(page.locator("#job-head .job-state")).to_have_text("failed")
     page.get_by_role("link", name="ValueError: bad").click()
     expect(page.locator(".line-hit")).to_contain_text("ValueError: bad")
@@ -224,7 +224,7 @@ def test_the_title_says_how_far_a_bar_is(visit: Visit, project: Project) -> None
     prints(job, "\r 62%|...\r 63%|██████▎   | 63/100 [01:40<00:59]")
     expect(page).to_have_title("63 % · resnet · dgxsite")
     job.move(Status.COMPLETED, "keeper", exit_code=0)
-    announce.job(job)
+    broadcast.job(job)
     expect(page).to_have_title("resnet · dgxsite")
 
 

@@ -12,9 +12,8 @@ from accounts.models import Role, Scope, User
 from connections.keeper.keeper import Keeper
 from connections.models import Connection
 from connections.models import Status as Link
-from jobs import logs
-from jobs.models import Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import Job, Status
 from metrics.history.buffer import Unsaved
 from metrics.live import store as live_store
 from projects.models import Project
@@ -150,7 +149,7 @@ def test_gpus_lists_all_and_says_what_is_not_there(
 def test_a_long_log_comes_whole(dgxsite: Command, project: Project) -> None:
     job = make_job(project)
     text = "".join(f"line {number} äöü\n" for number in range(50_000))
-    logs.append(job, text.encode(), MOMENT)
+    log_store.append(job, text.encode(), MOMENT)
     assert dgxsite("logs", job.name).stdout == text
 
 

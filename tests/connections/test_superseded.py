@@ -12,7 +12,7 @@ from connections.keeper import keeper as keeping
 from connections.keeper.keeper import Keeper
 from connections.keeper.link import Link
 from connections.models import Connection
-from jobs import agent
+from jobs.keeper import agent
 from simulator import light, recording
 from tests.connections.conftest import state
 from tests.factories import make_connection

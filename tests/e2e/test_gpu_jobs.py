@@ -9,9 +9,8 @@ import pytest
 from pytest_django import Settings
 
 from connections.keeper.keeper import Keeper
-from jobs import logs
-from jobs.models import Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import Job, Status
 from tests import sshd
 from tests.collectors.machine import CAPTURES, make_machine
 from tests.connections.test_keeper import machine as make_machine_row
@@ -55,7 +54,7 @@ def test_an_idle_gpu_is_granted_and_shown_to_the_job(submit: Callable[..., Submi
     behind = put("true", gpus=["7", 9])
     ended(job)
     assert (job.status, job.granted) == (Status.COMPLETED, ["0"])
-    assert b"".join(logs.every_piece(job)) == b"0\n"
+    assert b"".join(log_store.every_piece(job)) == b"0\n"
     until(lambda: "has no GPU 7, 9" in Job.objects.get(pk=behind.pk).waiting_reason)
 
 

@@ -1,7 +1,7 @@
 """Jobs on light machines: what `report.sh` and `start.sh` answer, said by a function.
 
 A job that was started has printed a line and runs for ever; nothing runs. The records are those of
-`jobs/report.sh`.
+`jobs/remote/scripts/report.sh`.
 """
 
 import re

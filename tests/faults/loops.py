@@ -24,11 +24,15 @@ from connections.models import Connection, ConnectionEvent, Status
 from exports import claiming, cron, schedules
 from exports import retention as exports_retention
 from exports.models import Export, ExportSchedule
-from jobs import curving, forgetting, logs, measuring, stuck, watching, wishes
-from jobs import rotation as jobs_rotation
-from jobs.kept import GpuWish, JobMeasure, JobScalars
-from jobs.models import Job
-from jobs.states import Status as JobStatus
+from jobs import key_rotation as jobs_rotation
+from jobs import retention, watchdog
+from jobs.keeper import unreachable
+from jobs.log import store as log_store
+from jobs.models import GpuWish, Job, JobMeasure, JobScalars
+from jobs.models import Status as JobStatus
+from jobs.queue import gpu_alerts
+from jobs.results import ingest as results_ingest
+from jobs.results import usage as results_usage
 from metrics.collectors.readings import Network
 from metrics.history import retention as metrics_retention
 from metrics.history import rollup, rollup_queue, tiers
@@ -115,21 +119,21 @@ def gone(rows: Sequence[Any]) -> Done:
 # --- Jobs ------------------------------------------------------------------------------------
 
 
-@trial("jobs.watching.mark_unseen")
+@trial("jobs.keeper.unreachable.mark_unseen")
 def _() -> Outcome:
     jobs = three_jobs(*RUNNING, started_at=LONG_AGO, granted=[])
     Job.objects.update(updated_at=LONG_AGO)
     poison("jobs_job", jobs[1].pk)
-    watching.mark_unseen()
+    unreachable.mark_unseen()
     states = dict(Job.objects.values_list("pk", "status"))
     return Outcome([states[job.pk] == JobStatus.UNKNOWN for job in jobs], jobs[1].pk)
 
 
-@trial("jobs.watching._say_why_jobs_wait")
+@trial("jobs.keeper.unreachable._say_why_jobs_wait")
 def _() -> Outcome:
     jobs = three_jobs()
     poison("jobs_job", jobs[1].pk)
-    watching.mark_unseen()
+    unreachable.mark_unseen()
     reasons = dict(Job.objects.values_list("pk", "waiting_reason"))
     return Outcome([bool(reasons[job.pk]) for job in jobs], jobs[1].pk)
 
@@ -137,51 +141,51 @@ def _() -> Outcome:
 def jobs_with_logs(**fields: Any) -> list[Job]:
     jobs = three_jobs(*RUNNING, started_at=LONG_AGO, granted=["0"], **fields)
     for job in jobs:
-        logs.append(job, b"loss=1\n", LONG_AGO)
+        log_store.append(job, b"loss=1\n", LONG_AGO)
     return jobs
 
 
-@trial("jobs.curving.catch_up_all")
+@trial("jobs.results.ingest.catch_up_all")
 def _() -> Outcome:
     jobs = jobs_with_logs()
     poison("jobs_jobscalars", jobs[1].pk, "job_id")
-    curving.catch_up_all()
+    results_ingest.catch_up_all()
     read = set(JobScalars.objects.filter(offset__gt=0).values_list("job_id", flat=True))
     return Outcome([job.pk in read for job in jobs], jobs[1].pk)
 
 
-@trial("jobs.measuring.measure_held")
+@trial("jobs.results.usage.measure_held")
 def _() -> Outcome:
     jobs = three_jobs(*RUNNING, started_at=NOW, granted=["0"])
     poison("jobs_jobmeasure", jobs[1].pk, "job_id")
-    measuring.measure_held([job.connection_id for job in jobs], NOW)
+    results_usage.measure_held([job.connection_id for job in jobs], NOW)
     measured = set(JobMeasure.objects.values_list("job_id", flat=True))
     return Outcome([job.pk in measured for job in jobs], jobs[1].pk)
 
 
-@trial("jobs.stuck.look")
+@trial("jobs.watchdog.look")
 def _() -> Outcome:
     jobs = jobs_with_logs()
     poison("notifications_event", jobs[1].pk, "object_id")
-    stuck.look(NOW)
+    watchdog.look(NOW)
     told = set(Event.objects.filter(kind="job_stuck").values_list("object_id", flat=True))
     return Outcome([str(job.pk) in told for job in jobs], jobs[1].pk)
 
 
-@trial("jobs.forgetting.forget")
+@trial("jobs.retention.forget")
 def _() -> Outcome:
     jobs = three_jobs(JobStatus.STOPPED, deleted_at=LONG_AGO)
     poison("jobs_job", jobs[1].pk, on="DELETE")
-    forgetting.forget()
+    retention.forget()
     return Outcome(gone(jobs), jobs[1].pk)
 
 
-@trial("jobs.forgetting._forget_logs")
+@trial("jobs.retention._forget_logs")
 def _() -> Outcome:
     jobs = jobs_with_logs()
     Job.objects.update(status=JobStatus.STOPPED, completed_at=LONG_AGO)
     poison("jobs_logchunk", jobs[1].pk, "job_id", on="DELETE")
-    forgetting.forget()
+    retention.forget()
     return Outcome([not job.chunks.exists() for job in jobs], jobs[1].pk)
 
 
@@ -191,22 +195,22 @@ def three_wishes(machines: Sequence[Connection]) -> list[GpuWish]:
 
 
 def free_gpus(rules: Any) -> Any:
-    from jobs.devices import Device
+    from jobs.queue.devices import Device
 
     return [Device(key="0", label="GPU 0", use=None, is_slice=False, is_split=False)]
 
 
-@trial("jobs.wishes.fulfil")
+@trial("jobs.queue.gpu_alerts.fulfil")
 def _() -> Outcome:
     machine = factories.make_connection()
     people = [factories.make_user(is_superuser=True) for _ in range(3)]
     made = [GpuWish.objects.create(user=one, connection=machine) for one in people]
     poison("jobs_gpuwish", made[1].pk, on="DELETE")
-    wishes.fulfil(machine.pk, free_gpus)
+    gpu_alerts.fulfil(machine.pk, free_gpus)
     return Outcome(gone(made), made[1].pk)
 
 
-@trial("jobs.rotation.rotate_all")
+@trial("jobs.key_rotation.rotate_all")
 def _() -> Outcome:
     jobs = [make_job(environment={"WORD": "x"}) for _ in range(3)]
     before = {job.pk: job.environment_encrypted for job in jobs}

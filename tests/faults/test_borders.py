@@ -21,11 +21,12 @@ from connections.keeper.write_state import State, write_state
 from connections.models import Connection, ConnectionEvent, Status
 from exports import making
 from exports.models import Export
-from jobs import exchange, finishing, remote
-from jobs.judging import Verdict
-from jobs.models import Job, JobChange
-from jobs.states import Reason
-from jobs.states import Status as JobStatus
+from jobs import lifecycle as jobs_lifecycle
+from jobs.models import Job, JobChange, Reason
+from jobs.models import Status as JobStatus
+from jobs.remote import client as remote_client
+from jobs.remote import protocol as remote_protocol
+from jobs.remote.verdict import Verdict
 from metrics.collectors.readings import Process
 from metrics.history.buffer import Unsaved
 from metrics.history.window import reading_of
@@ -91,15 +92,17 @@ def shells(said: str) -> list[str]:
 
 def jobs_refusals(said: str) -> list[str]:
     heard = said.encode("utf-8", "surrogatepass")
-    with pytest.raises(remote.Unreadable) as caught:
-        remote.parse(heard, "0" * 32)
-    return [exchange._last_line(heard), str(caught.value)]
+    with pytest.raises(remote_protocol.Unreadable) as caught:
+        remote_protocol.parse(heard, "0" * 32)
+    return [remote_client._last_line(heard), str(caught.value)]
 
 
 def jobs_ends(said: str) -> list[str]:
     job = make_job()
     job.move(JobStatus.STARTING, "test", detail=said)
-    finishing.finish(job, Verdict(JobStatus.FAILED, Reason.START_REFUSED, said), timezone.now())
+    jobs_lifecycle.finish(
+        job, Verdict(JobStatus.FAILED, Reason.START_REFUSED, said), timezone.now()
+    )
     row = Job.objects.get(pk=job.pk)
     return [row.detail, *JobChange.objects.filter(job=job).values_list("why", flat=True)]
 

@@ -15,7 +15,7 @@ import redis
 from accounts.models import Role, Scope, Team
 from core.web import streaming
 from dgxsite.http import protocol as http_protocol
-from jobs import logs
+from jobs.log import store as log_store
 from jobs.models import Job
 from tests import factories
 from tests.faults import SCALE, crowd
@@ -52,7 +52,7 @@ def job(team: Team) -> Job:
     job = make_job(factories.make_project(factories.make_connection(team)))
     source = random.Random(1)
     for _ in range(LOG_BYTES // 2**20):
-        logs.append(job, source.randbytes(2**20), datetime.now(UTC))
+        log_store.append(job, source.randbytes(2**20), datetime.now(UTC))
     return job
 
 
@@ -145,7 +145,7 @@ def test_who_stops_reading_is_cut_off_and_leaves_the_place(
         seconds=STALLED_SECONDS + 60,
     )
     assert site.download(log, viewer) == b"".join(
-        logs.read(job, start, 2**20) for start in range(0, LOG_BYTES, 2**20)
+        log_store.read(job, start, 2**20) for start in range(0, LOG_BYTES, 2**20)
     )
     for one in stalled:
         one.link.close()

@@ -22,9 +22,9 @@ from accounts.models import ApiToken, Role, Scope
 from connections.keeper import keeper as keeping
 from connections.keeper.link import Link
 from connections.models import Connection, ConnectionEvent, Status
-from jobs import agent
+from jobs.keeper import agent
 from jobs.models import Job, JobChange
-from jobs.states import Status as JobStatus
+from jobs.models import Status as JobStatus
 from simulator import light, recording
 from tests import factories
 from tests.api.client import Api

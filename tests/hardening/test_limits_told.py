@@ -17,7 +17,9 @@ from core.web import body_limit, request_turns, streaming
 from dgxsite.http import protocol as http_protocol
 from dgxsite.sockets import consumers, revalidate
 from exports import copying, queue, room
-from jobs import curve_reader, log_budget, log_search
+from jobs.keeper import log_budget
+from jobs.log import search as log_search
+from jobs.tracking import curve_reader
 from metrics.collectors import documents, readings
 from metrics.collectors.linux import docker_ps, network, proc
 from metrics.collectors.linux.df import MAX_DISKS

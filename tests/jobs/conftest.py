@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from connections.keeper import keeper as keeping
 from connections.models import Connection
-from jobs import agent
+from jobs.keeper import agent
 from jobs.models import Job
 from tests import sshd
 from tests.connections.conftest import show_life

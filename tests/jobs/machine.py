@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs import remote
+from jobs.remote import protocol as remote_protocol
 from tests.programs import require_program
 from tests.waiting import until
 
@@ -24,17 +24,17 @@ class Machine:
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
     # The first process of each job, once it was seen alive, as the site keeps it in a row.
-    known: dict[uuid.UUID, remote.Known] = field(default_factory=dict)
+    known: dict[uuid.UUID, remote_protocol.Known] = field(default_factory=dict)
 
     @property
     def jobs(self) -> Path:
         return self.home / ".dgxsite/jobs"
 
-    def run(self, launch: remote.Launch, marker: str) -> remote.Report:
+    def run(self, launch: remote_protocol.Launch, marker: str) -> remote_protocol.Report:
         done = self.execute(launch)
-        return remote.parse(done.stdout, marker)
+        return remote_protocol.parse(done.stdout, marker)
 
-    def execute(self, launch: remote.Launch) -> "subprocess.CompletedProcess[bytes]":
+    def execute(self, launch: remote_protocol.Launch) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(
             ["sh", "-c", launch.command],
             input=launch.stdin,
@@ -53,7 +53,7 @@ class Machine:
         """Start a job, `limits` as (bytes of log, seconds, grace)."""
         job_id = job_id or uuid.uuid4()
         marker = secrets.token_hex(16)
-        self.run(remote.start(marker, job_id, self.files(command, **files)), marker)
+        self.run(remote_protocol.start(marker, job_id, self.files(command, **files)), marker)
         return job_id
 
     def files(self, command: str, **files: str) -> dict[str, bytes]:
@@ -65,28 +65,32 @@ class Machine:
         } | files
         return {name: text.encode() for name, text in texts.items()}
 
-    def see(self, job_id: uuid.UUID, offset: int = 0, limit: int = 1_000_000) -> remote.Seen:
+    def see(
+        self, job_id: uuid.UUID, offset: int = 0, limit: int = 1_000_000
+    ) -> remote_protocol.Seen:
         marker = secrets.token_hex(16)
-        ask = remote.Ask(job_id, offset, limit, self.known.get(job_id))
-        seen = self.run(remote.report(marker, [ask]), marker).jobs[job_id]
+        ask = remote_protocol.Ask(job_id, offset, limit, self.known.get(job_id))
+        seen = self.run(remote_protocol.report(marker, [ask]), marker).jobs[job_id]
         if seen.is_first_alive and seen.pid and seen.start and seen.boot_id:
-            self.known.setdefault(job_id, remote.Known(seen.pid, seen.start, seen.boot_id))
+            self.known.setdefault(job_id, remote_protocol.Known(seen.pid, seen.start, seen.boot_id))
         return seen
 
-    def stop(self, job_id: uuid.UUID, *, kill: bool = False) -> remote.Seen:
+    def stop(self, job_id: uuid.UUID, *, kill: bool = False) -> remote_protocol.Seen:
         marker = secrets.token_hex(16)
         known = self.known.get(job_id)
-        asks = [remote.Ask(job_id, 0, 1_000_000, known)]
-        launch = remote.stop(marker, job_id, asks, kill=kill, known=known)
+        asks = [remote_protocol.Ask(job_id, 0, 1_000_000, known)]
+        launch = remote_protocol.stop(marker, job_id, asks, kill=kill, known=known)
         return self.run(launch, marker).jobs[job_id]
 
-    def ended(self, job_id: uuid.UUID) -> remote.Seen:
+    def ended(self, job_id: uuid.UUID) -> remote_protocol.Seen:
         """What is known once the job's end is written down."""
         return self.until(job_id, lambda seen: seen.exit_code is not None)
 
-    def until(self, job_id: uuid.UUID, check: Callable[[remote.Seen], bool]) -> remote.Seen:
+    def until(
+        self, job_id: uuid.UUID, check: Callable[[remote_protocol.Seen], bool]
+    ) -> remote_protocol.Seen:
         """What is known once `check` holds."""
-        found: list[remote.Seen] = []
+        found: list[remote_protocol.Seen] = []
 
         def look() -> bool:
             found[:] = [self.see(job_id)]

@@ -7,8 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from connections.models import Connection
-from jobs.models import Job, MachineQueue
-from jobs.states import Status
+from jobs.models import Job, MachineQueue, Status
 from projects.models import Project
 from tests.factories import make_connection
 

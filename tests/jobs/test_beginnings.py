@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from connections.keeper.keeper import Keeper
-from jobs.kept import JobOrigin
-from jobs.models import Job
-from jobs.representation import detail_dict
+from jobs.models import Job, JobOrigin
+from jobs.serializers import detail_dict
 from tests.jobs.conftest import ended
 from tests.programs import require_program
 from tests.waiting import until

@@ -20,10 +20,9 @@ from django.db import connection
 from core.errors import TooMany
 from core.web.slots import Places
 from exports import copying
-from jobs import bundle, logs
-from jobs.kept import JobOrigin
-from jobs.models import Job, LogChunk
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import Job, JobOrigin, LogChunk, Status
+from jobs.report import bundle
 from tests.factories import make_connection
 from tests.jobs.rows import make_job, make_project
 from tests.metrics.stored import ends, machine_of, steady, store
@@ -81,7 +80,7 @@ def table(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
 
 def test_holds_what_there_is_to_say_of_a_run() -> None:
     job = run(name="a run", config={"lr": 0.1, "tokenizer": "gpt2"}, command="python train.py")
-    logs.append(job, b"step=1 loss=3\nstep=2 loss=nan\n\xff\x00end\n", START)
+    log_store.append(job, b"step=1 loss=3\nstep=2 loss=nan\n\xff\x00end\n", START)
     JobOrigin.objects.create(job=job, data={"git": {"commit": "c" * 40}})
     archive = opened(job)
     assert archive.testzip() is None
@@ -109,7 +108,7 @@ def test_the_history_of_machine_and_granted_gpus_is_a_table() -> None:
 
 def test_what_was_printed_is_a_table() -> None:
     job = run()
-    logs.append(job, b"step=1 loss=3\nstep=2 loss=nan\nstep=2 acc=0.5\n", START)
+    log_store.append(job, b"step=1 loss=3\nstep=2 loss=nan\nstep=2 acc=0.5\n", START)
     rows = table(opened(job), "scalars.parquet")
     assert rows == [
         {"name": "loss", "step": 1, "value": 3.0, "timestamp": START},

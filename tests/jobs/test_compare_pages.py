@@ -12,10 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Role
-from jobs import logs
-from jobs.kept import JobMeasure, JobOrigin
-from jobs.models import MASK, Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import MASK, Job, JobMeasure, JobOrigin, Status
 from projects.models import Project
 from tests import factories
 from tests.jobs.rows import make_job
@@ -43,7 +41,7 @@ def ran(project: Project, losses: list[float], **fields: Any) -> Job:
     job.move(Status.RUNNING, "test", started_at=STARTED, granted=["0"])
     for number, loss in enumerate(losses):
         line = f"step={number * 100} loss={loss}\n".encode()
-        logs.append(job, line, STARTED + timedelta(minutes=number))
+        log_store.append(job, line, STARTED + timedelta(minutes=number))
     job.move(Status.COMPLETED, "test", exit_code=0, log_complete=True)
     Job.objects.filter(pk=job.pk).update(completed_at=STARTED + timedelta(minutes=10))
     if joules is not None:
@@ -176,7 +174,7 @@ def test_a_step_that_comes_again_counts_once_and_points_ascend(
 ) -> None:
     job = ran(project, [])
     lines = b"step=5 acc=1\nstep=2 acc=2\nstep=5 acc=3\nstep=9 acc=nan\n"
-    logs.append(job, lines, STARTED)
+    log_store.append(job, lines, STARTED)
     found = asked(people.guest, job, value="acc")
     assert found["curves"] == [{"x": [2, 5, 9], "y": [2.0, 3.0, None]}]
     assert rows(found)["acc.last"]["values"] == [None]
@@ -188,7 +186,7 @@ def test_a_run_that_goes_back_to_a_checkpoint_replaces_what_came_after(
 ) -> None:
     job = ran(project, [])
     steps = [0, 100, 200, 50, 150]
-    logs.append(job, "".join(f"step={step} loss={step}\n" for step in steps).encode(), STARTED)
+    log_store.append(job, "".join(f"step={step} loss={step}\n" for step in steps).encode(), STARTED)
     assert asked(people.guest, job, value="loss")["curves"][0]["x"] == [0, 50, 150]
 
 
@@ -246,8 +244,8 @@ def test_the_file_has_the_table_and_runs_nothing(people: People, pair: tuple[Job
 def test_the_chart_begins_with_a_loss_that_all_have(people: People, project: Project) -> None:
     jobs = [ran(project, [1.0]), ran(project, [2.0])]
     for job in jobs:
-        logs.append(job, b"step=1 acc=0.5\n", STARTED)
-    logs.append(jobs[0], b"step=1 best_loss=1\n", STARTED)
+        log_store.append(job, b"step=1 acc=0.5\n", STARTED)
+    log_store.append(jobs[0], b"step=1 best_loss=1\n", STARTED)
     page = people.guest.get(address("/jobs/compare", *jobs))
     assert page.context["value"] == "loss"
     assert page.context["names"] == ["best_loss", "loss", "acc"]
@@ -285,7 +283,7 @@ def test_the_list_offers_its_jobs(people: People, project: Project) -> None:
 def test_hostile_names_are_text(people: People, project: Project) -> None:
     evil = "</script><img src=x onerror=alert(1)>"
     job = ran(project, [1.0], name=evil, config={evil: evil}, command=evil)
-    logs.append(job, json.dumps({evil: 1, "step": 1}).encode() + b"\n", STARTED)
+    log_store.append(job, json.dumps({evil: 1, "step": 1}).encode() + b"\n", STARTED)
     page = text(people.guest.get(address("/jobs/compare", job, ran(project, [2.0]))))
     assert "<img src=x" not in page
     assert "img src=x" in page

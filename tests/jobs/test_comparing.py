@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from jobs import better
-from jobs.comparing import Group, Printed, Row, Run, last_of, table
-from jobs.config_paths import flat
+from jobs.compare.config_paths import flat
+from jobs.compare.table import Group, Printed, Row, Run, last_of, table
+from jobs.tracking import better
 
 
 def make_run(name: str = "run", **fields: Any) -> Run:

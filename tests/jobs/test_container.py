@@ -11,9 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from jobs import container
-from jobs.models import Job
-from jobs.states import Status
+from jobs.models import Job, Status
+from jobs.pages import container as pages_container
 from tests import factories, sshd
 from tests.jobs.rows import make_job, make_project
 from tests.pages.people import People, make_people
@@ -88,7 +87,7 @@ def ask(client: Client, job: Job) -> str:
 def test_shows_what_the_site_knows_without_asking(people: People, job: Job, docker: Path) -> None:
     page = people.boss.get(f"/jobs/{job.pk}/?tab=container").content.decode()
     assert "pytorch/pytorch:2.9" in page
-    assert container.name_of(job) in page
+    assert pages_container.name_of(job) in page
     assert f'data-copy="{ID}"' in page
     assert "docker run --rm" in page
     assert 'hx-trigger="load"' in page
@@ -104,7 +103,7 @@ def test_asks_docker_once_for_the_few_facts(people: People, job: Job, docker: Pa
     ask(people.boss, job)
     (asked, *rest) = (docker / "asked").read_text().split("inspect")[1:]
     assert rest == []
-    assert container.name_of(job) in asked
+    assert pages_container.name_of(job) in asked
     assert "Env" not in asked
     fragment = people.boss.get(
         f"/jobs/{job.pk}/?tab=container&ask=1", headers={"HX-Request": "true"}
@@ -148,19 +147,19 @@ def test_a_command_has_no_container(people: People, job: Job, docker: Path) -> N
 def test_reads_an_end_and_a_strange_answer() -> None:
     ended = RUNNING.replace("running", "exited").replace('"ExitCode":0', '"ExitCode":137')
     ended = ended.replace("0001-01-01T00:00:00Z", "2026-11-22T09:00:00Z").replace("false", "true")
-    seen = container.parse(ended)
+    seen = pages_container.parse(ended)
     assert (seen["exit_code"], seen["out_of_memory"]) == (137, True)
     assert seen["finished_at"] == datetime(2026, 11, 22, 9, tzinfo=UTC)
     deep = "[" * 100_000
     late = RUNNING.replace("2026-11-22T08:00:00.123456789Z", "9999-12-31T23:59:59-12:00")
     for text in ("", "null\n" * 4, "[1]\n{}\n1\n2", "{", RUNNING * 2, deep, late):
-        assert "problem" in container.parse(text)
+        assert "problem" in pages_container.parse(text)
 
 
 def test_what_no_page_can_hold_is_left_out() -> None:
     odd = RUNNING.replace(ID, "\\ud800" + "x" * 1000).replace('"running"', '"a\\u0000b"')
     ports = ",".join(f'"{number}/tcp":null' for number in range(1000))
-    seen = container.parse(odd.replace('"6006/tcp":null', ports))
+    seen = pages_container.parse(odd.replace('"6006/tcp":null', ports))
     assert seen["id"] == " " + "x" * 299
     assert seen["state"] == "a b"
     assert len(seen["ports"]) == 100

@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs import curve_process, curve_reader, curving, logs
-from jobs.curve_process import Busy, CurveProcess, Piece, TooCostly
-from jobs.curves import Curves
-from jobs.kept import JobScalars
+from jobs.log import store as log_store
+from jobs.models import JobScalars
+from jobs.results import curve_process
+from jobs.results import ingest as results_ingest
+from jobs.results.curve_process import Busy, CurveProcess, Piece, TooCostly
+from jobs.tracking import curve_reader
+from jobs.tracking.curves import Curves
 from tests.jobs import rows
 
 # The reader itself, with a grammar that a line of the log can stop or fill.
 _SLOW = """
-from jobs import curve_reader, curves, scalars
+from jobs.tracking import curve_reader, curves, parse as scalars
 curve_reader.PIECE_CPU_SECONDS = 1
 of_line = scalars.of_line
 def read(line):
@@ -107,14 +110,14 @@ def test_ends_with_whoever_started_it(plain: CurveProcess) -> None:
 def test_a_bad_piece_is_skipped_and_said_and_others_are_read(
     slow: CurveProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curving, "reader", slow)
+    monkeypatch.setattr(results_ingest, "reader", slow)
     bad, good = (rows.make_job() for _ in range(2))
-    logs.append(bad, b"burn\n", NOW)
-    logs.append(good, GOOD, NOW)
-    assert curving.catch_up(bad).offset == 5
-    assert curving.catch_up(good).curves.last_values() == {"loss": 0.25}
-    logs.append(bad, GOOD, NOW)
-    row = curving.catch_up(bad)
+    log_store.append(bad, b"burn\n", NOW)
+    log_store.append(good, GOOD, NOW)
+    assert results_ingest.catch_up(bad).offset == 5
+    assert results_ingest.catch_up(good).curves.last_values() == {"loss": 0.25}
+    log_store.append(bad, GOOD, NOW)
+    row = results_ingest.catch_up(bad)
     assert row.curves.last_values() == {"loss": 0.25}
     assert row.offset == bad.log_bytes
     assert row.curves.note == "1 KiB of the log took too long to read and are in no curve."
@@ -127,12 +130,12 @@ def test_a_bad_piece_is_skipped_and_said_and_others_are_read(
 @pytest.mark.django_db
 def test_who_is_second_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     job = rows.make_job()
-    logs.append(job, GOOD, NOW)
+    log_store.append(job, GOOD, NOW)
     late = JobScalars.objects.get_or_create(job=job)[0]
-    curving.catch_up(job)
-    assert not curving._advance(late, 3, b"")
+    results_ingest.catch_up(job)
+    assert not results_ingest._advance(late, 3, b"")
     assert late.offset == len(GOOD)
-    assert curving.catch_up(job).curves.by_name["loss"].seen == 2
+    assert results_ingest.catch_up(job).curves.by_name["loss"].seen == 2
 
 
 def test_threads_take_turns(plain: CurveProcess) -> None:

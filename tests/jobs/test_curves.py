@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import orjson
 
-from jobs.curves import MOST_NAMES, MOST_POINTS, Curves
+from jobs.tracking.curves import MOST_NAMES, MOST_POINTS, Curves
 
 
 def read(text: bytes, cuts: list[int] | None = None) -> Curves:

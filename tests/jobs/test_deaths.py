@@ -11,9 +11,8 @@ import pytest
 from django.conf import settings
 
 from connections.keeper.keeper import Keeper
-from jobs import logs
-from jobs.models import Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import Job, Status
 from tests.jobs.conftest import ended, status_of
 from tests.jobs.test_whole_path import stop
 from tests.metrics.private import psycopg_address
@@ -60,7 +59,7 @@ def test_a_job_starts_once(
     start_keeper()
     ended(job)
     assert (job.status, job.exit_code) == (Status.FAILED, 6)
-    assert b"".join(logs.every_piece(job)) == b"out\n"
+    assert b"".join(log_store.every_piece(job)) == b"out\n"
     assert (tmp_path / "home/oracle").read_text() == "started\n"
 
 

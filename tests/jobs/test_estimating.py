@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import granting
-from jobs.devices import Device
-from jobs.estimating import Waiting, estimate
-from jobs.queue import Asked, Gpus
-from jobs.states import Status
+from jobs.models import Status
+from jobs.queue import grant as queue_grant
+from jobs.queue.devices import Device
+from jobs.queue.estimate import Waiting, estimate
+from jobs.queue.policy import Asked, Gpus
 from tests.jobs.rows import make_job, make_project
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -57,9 +57,9 @@ def test_is_written_to_the_rows() -> None:
     running.move(Status.RUNNING, "test", started_at=timezone.now() - timedelta(minutes=4))
     job = make_job(project, gpus=1)
     device = Device("0", "GPU 0", "GPU 0 is used")
-    granting.grant(project.connection_id, 0, lambda rules: [device])
+    queue_grant.grant(project.connection_id, 0, lambda rules: [device])
     job.refresh_from_db()
     assert job.estimated_start_at is not None
     left = job.estimated_start_at - timezone.now()
     assert timedelta(minutes=5, seconds=50) < left <= timedelta(minutes=6)
-    assert granting.grant(project.connection_id, 0, lambda rules: [device]) == []
+    assert queue_grant.grant(project.connection_id, 0, lambda rules: [device]) == []

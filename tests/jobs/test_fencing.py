@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from connections.keeper import leases
 from connections.models import Connection, Keeper
-from jobs import fencing
+from jobs.keeper import fencing
 from tests.factories import make_connection
 from tests.waiting import until
 

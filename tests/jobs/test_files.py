@@ -16,7 +16,7 @@ from accounts.auth import rate_limits
 from accounts.models import AuditEvent, Role, User
 from connections import ssh
 from connections.files import browse
-from jobs import job_files
+from jobs.files import access as files_access
 from jobs.models import Job
 from tests import factories, sshd
 from tests.jobs.rows import make_job, make_project
@@ -309,7 +309,7 @@ def test_a_machine_that_is_off_leaves_a_sentence(
 
 def test_looks_are_limited(client: Client, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
-    monkeypatch.setattr(job_files, "LOOKS_PER_MINUTE", 1)
+    monkeypatch.setattr(files_access, "LOOKS_PER_MINUTE", 1)
     assert look(client, job).status_code == 200
     refused = look(client, job)
     assert refused.status_code == 429

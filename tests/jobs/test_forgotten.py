@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 
 from connections.models import Connection, Status
-from jobs import agent, watching
+from jobs.keeper import agent, unreachable
+from jobs.keeper.reconciler import Tender
 from jobs.models import Job
-from jobs.tending import Tender
 from tests.connections.test_superseded import a_link
 from tests.factories import make_connection
 from tests.jobs.rows import make_job, make_project
@@ -42,22 +42,22 @@ def waiting_job(since_seconds: float, *, reason: str = "") -> Job:
 @pytest.mark.parametrize("reason", ["", "The machine is not connected."])
 def test_a_job_that_nobody_looks_at_says_so(reason: str) -> None:
     job, fresh = waiting_job(60, reason=reason), waiting_job(0)
-    watching.mark_unseen()
+    unreachable.mark_unseen()
     job.refresh_from_db()
     assert job.waiting_reason == "The queue of this machine has not been looked at yet."
     fresh.refresh_from_db()
     assert fresh.waiting_reason == ""
-    assert watching.forgotten([job.connection_id, fresh.connection_id]) == {
+    assert unreachable.forgotten([job.connection_id, fresh.connection_id]) == {
         job.connection_id: job.pk
     }
 
 
 def test_a_reason_that_a_keeper_gave_stays() -> None:
     job = waiting_job(60, reason="GPU 0 is used by somebody else.")
-    watching.mark_unseen()
+    unreachable.mark_unseen()
     job.refresh_from_db()
     assert job.waiting_reason == "GPU 0 is used by somebody else."
-    assert watching.forgotten([job.connection_id]) == {}
+    assert unreachable.forgotten([job.connection_id]) == {}
 
 
 def test_an_agent_that_has_ended_is_told_of_and_started_again(

@@ -8,8 +8,7 @@ import pytest
 from connections.files import folders
 from connections.keeper.keeper import Keeper
 from connections.models import Connection
-from jobs.models import Job
-from jobs.states import Status
+from jobs.models import Job, Status
 from projects.models import Project
 from tests import sshd
 from tests.connections.conftest import state

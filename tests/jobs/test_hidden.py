@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.models import Role, User
 from accounts.policy import Caller
 from core.errors import Invalid
-from jobs import hidden, services
+from jobs import hidden_values, services
 from jobs.models import MASK, Job
 from projects import services as projects
 from projects.models import Project
@@ -68,7 +68,7 @@ def test_whoever_sends_another_list_a_mark_stays(
     assert answer.status_code == 200, answer.content
     assert answer.json()["environment"]["COLOUR"] == MASK
     assert api.get(f"/jobs/{job.pk}").json()["environment"]["COLOUR"] == MASK
-    assert b"vermilion" in hidden.secrets_of(again(job)) or "another" in str(sent)
+    assert b"vermilion" in hidden_values.secrets_of(again(job)) or "another" in str(sent)
 
 
 def test_marks_that_guard_nothing_do_not_pile_up(job: Job, operator: User) -> None:
@@ -85,7 +85,8 @@ def test_a_form_that_was_filled_from_a_job_takes_its_marks_along(job: Job, opera
     sent = {
         "project_id": str(job.project_id), "name": "again", "kind": "command", "command": "true",
         "gpus": "0", "environment": f"COLOUR={MASK}\nPLAIN=x", "secret_names": "",
-        "config": json.dumps(hidden.shown_config(job)), "source": str(job.pk), "step": "later",
+        "config": json.dumps(hidden_values.shown_config(job)),
+        "source": str(job.pk), "step": "later",
     }  # fmt: skip
     assert client.post("/jobs/preview", sent).status_code == 200
     made = client.post("/jobs/add", sent)
@@ -184,8 +185,8 @@ def test_whoever_renames_a_neighbour_does_not_read_its_value(
         assert "hf-of-the-project" not in answer.content.decode()
     assert [answer.status_code for answer in answers[:2]] == [422, 422]
     with pytest.raises(Invalid, match=r"env\.0\.value"):
-        hidden.config_behind(again(job), RENAMED)
-    assert hidden.config_behind(again(job), PAIRS | {"lr": 2}) == PAIRS | {"lr": 2}
+        hidden_values.config_behind(again(job), RENAMED)
+    assert hidden_values.config_behind(again(job), PAIRS | {"lr": 2}) == PAIRS | {"lr": 2}
 
 
 def test_a_variable_that_hides_its_value_elsewhere_stays_while_the_value_does(
@@ -207,7 +208,7 @@ def test_a_variable_that_hides_its_value_elsewhere_stays_while_the_value_does(
     sent = {
         "project_id": str(job.project_id), "name": "again", "kind": "command", "command": "true",
         "gpus": "0", "environment": "PLAIN=x", "secret_names": "", "step": "later",
-        "config": json.dumps(hidden.shown_config(other)), "source": str(other.pk),
+        "config": json.dumps(hidden_values.shown_config(other)), "source": str(other.pk),
     }  # fmt: skip
     assert "no longer be there" in client.post("/jobs/add", sent).content.decode()
     assert not Job.objects.filter(name="again").exists()
@@ -245,7 +246,9 @@ def test_a_schema_that_does_not_fit_repeats_no_secret(project: Project, operator
 
 
 def test_a_log_hides_them_too(job: Job) -> None:
-    assert {b"vermilion", b"hf-canary", b"sesame-open", b"tok-12345"} == set(hidden.secrets_of(job))
+    assert {b"vermilion", b"hf-canary", b"sesame-open", b"tok-12345"} == set(
+        hidden_values.secrets_of(job)
+    )
 
 
 def test_the_job_itself_gets_them(job: Job) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from connections.keeper.keeper import Keeper
-from jobs import logs
-from jobs.models import Job
-from jobs.states import Reason, Status
+from jobs.log import store as log_store
+from jobs.models import Job, Reason, Status
 from tests.jobs.conftest import ended, status_of
 from tests.jobs.test_whole_path import stop
 from tests.waiting import until
@@ -45,7 +44,7 @@ def test_it_alone_is_unknown_and_ends_as_its_supervisor_says(
     (tmp_path / "home/on").touch()
     ended(good)
     assert (good.status, good.exit_code) == (Status.FAILED, 5)
-    assert b"".join(logs.every_piece(good)) == b"one\ntwo\n"
+    assert b"".join(log_store.every_piece(good)) == b"one\ntwo\n"
     assert status_of(bad) == Status.UNKNOWN
     (tmp_path / "home/go").touch()
     ended(bad)

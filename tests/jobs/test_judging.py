@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs.judging import judge
-from jobs.remote import Seen
-from jobs.states import Reason, Status
+from jobs.models import Reason, Status
+from jobs.remote.protocol import Seen
+from jobs.remote.verdict import judge
 
 
 @pytest.mark.parametrize("is_stopping", [True, False])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import remote
-from jobs.launching import Plan, files, is_image, shown_command, visible_devices
+from jobs.remote import protocol as remote_protocol
+from jobs.remote.launch import Plan, files, is_image, shown_command, visible_devices
 from tests.jobs.machine import Machine, make_machine
 
 JOB = uuid.UUID("11111111-2222-3333-4444-555555555555")
@@ -51,7 +51,7 @@ def container(machine: Machine, **fields: object) -> Plan:
 
 def launch(machine: Machine, plan: Plan) -> None:
     marker = "c" * 32
-    machine.run(remote.start(marker, plan.job_id, files(plan)), marker)
+    machine.run(remote_protocol.start(marker, plan.job_id, files(plan)), marker)
 
 
 def test_a_program_sees_its_gpus_and_no_other() -> None:

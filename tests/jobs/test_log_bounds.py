@@ -12,9 +12,9 @@ from django.db import connection as database
 from pytest_django import Settings
 
 from connections.keeper.keeper import Keeper
-from jobs import log_budget, logs, recording
-from jobs.models import Job
-from jobs.states import Status
+from jobs.keeper import log_budget, recorder
+from jobs.log import store as log_store
+from jobs.models import Job, Status
 from tests.jobs.conftest import ended
 from tests.waiting import until
 
@@ -25,7 +25,7 @@ StartKeeper = Callable[[], Keeper]
 
 
 def log_of(job: Job) -> bytes:
-    return b"".join(logs.every_piece(job))
+    return b"".join(log_store.every_piece(job))
 
 
 def test_a_log_that_is_larger_than_its_machine_should_let_it_be(
@@ -37,7 +37,7 @@ def test_a_log_that_is_larger_than_its_machine_should_let_it_be(
     until(lambda: Job.objects.get(pk=job.pk).log_bytes > 0)
     with (tmp_path / f"home/.dgxsite/jobs/{job.pk}/log").open("ab") as log:
         log.write(b"y" * 3_000_000)
-    until(lambda: logs.is_full(Job.objects.get(pk=job.pk)))
+    until(lambda: log_store.is_full(Job.objects.get(pk=job.pk)))
     (tmp_path / "home/go").touch()
     ended(job)
     assert (job.status, job.exit_code, job.log_complete) == (Status.FAILED, 4, True)
@@ -52,7 +52,7 @@ def test_a_running_job_whose_newest_lines_were_lost(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(recording, "WHOLE_SECONDS", 5.0)  # half a second here
+    monkeypatch.setattr(recorder, "WHOLE_SECONDS", 5.0)  # half a second here
     job = submit("seq 2000; until [ -e $HOME/go ]; do sleep 0.1; done; echo end")
     start_keeper()
     whole = "".join(f"{number}\n" for number in range(1, 2001)).encode()

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from jobs import announce, log_search, logs, masking
+from jobs import broadcast, masking
+from jobs.log import search as log_search
+from jobs.log import store as log_store
 from jobs.models import Job, LogChunk
 from tests.jobs.rows import make_job
 
@@ -20,7 +22,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 def filled(text: bytes, piece: int = 1000) -> Job:
     job = make_job()
     for start in range(0, len(text), piece):
-        logs.append(job, text[start : start + piece], NOW)
+        log_store.append(job, text[start : start + piece], NOW)
     return job
 
 
@@ -29,12 +31,12 @@ def filled(text: bytes, piece: int = 1000) -> Job:
 def test_gives_back_what_was_appended(piece: int) -> None:
     text = random.Random(piece).randbytes(min(700_000, 150 * piece))
     job = filled(text, piece)
-    assert b"".join(logs.every_piece(job)) == text
+    assert b"".join(log_store.every_piece(job)) == text
     for offset, limit in ((0, 10), (len(text) // 2, 300_000), (len(text) - 1, 5), (len(text), 5)):
-        assert logs.read(job, offset, limit) == text[offset : offset + limit]
+        assert log_store.read(job, offset, limit) == text[offset : offset + limit]
     chunks = list(LogChunk.objects.filter(job=job))
-    assert all(chunk.length <= logs.CHUNK_BYTES for chunk in chunks)
-    assert len(chunks) <= len(text) // logs.GROWING_BYTES + 2
+    assert all(chunk.length <= log_store.CHUNK_BYTES for chunk in chunks)
+    assert len(chunks) <= len(text) // log_store.GROWING_BYTES + 2
     seen = 0
     for chunk in chunks:
         assert (chunk.offset, chunk.length) == (seen, len(zlib.decompress(chunk.data)))
@@ -48,10 +50,10 @@ def test_gives_back_what_was_appended(piece: int) -> None:
 def test_of_two_who_append_from_one_offset_the_second_appends_nothing() -> None:
     job = make_job()
     other = Job.objects.get(pk=job.pk)
-    logs.append(job, b"first", NOW)
-    with pytest.raises(logs.Overtaken):
-        logs.append(other, b"other", NOW)
-    assert b"".join(logs.every_piece(job)) == b"first"
+    log_store.append(job, b"first", NOW)
+    with pytest.raises(log_store.Overtaken):
+        log_store.append(other, b"other", NOW)
+    assert b"".join(log_store.every_piece(job)) == b"first"
 
 
 @pytest.mark.django_db
@@ -99,7 +101,7 @@ def test_a_piece_that_grows_while_it_is_searched_is_searched_whole(
 ) -> None:
     job = filled(b"one\n", 70_000)
     more = iter([b"two\nthr", b"ee\n" + b"x\n" * 40_000 + b"four\n"])
-    monkeypatch.setattr("time.sleep", lambda _: logs.append(job, next(more, b""), NOW))
+    monkeypatch.setattr("time.sleep", lambda _: log_store.append(job, next(more, b""), NOW))
     found = log_search.search(job, "").found[:3] + log_search.search(job, "four").found
     assert [(one.line, one.text) for one in found] == [
         (1, "one"),
@@ -119,7 +121,7 @@ def test_an_endless_line_is_searched_in_parts() -> None:
 @given(st.text(), st.integers(0, 20))
 def test_never_cuts_a_character(text: str, cut: int) -> None:
     data = text.encode("utf-8", "surrogatepass")[:cut]
-    whole = logs.whole_characters(data)
+    whole = log_store.whole_characters(data)
     assert data.startswith(whole)
     assert len(data) - len(whole) <= 3
     if not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
@@ -162,7 +164,7 @@ def test_names_that_sound_secret() -> None:
 @pytest.mark.parametrize("byte", [b"a", b"\x1b", b"\xff", "é".encode()])
 def test_the_end_of_a_log_fits_a_frame(byte: bytes) -> None:
     job = filled(byte * 40_000, 20_000)
-    tail = announce.tail(job)
+    tail = broadcast.tail(job)
     assert tail["next_offset"] == job.log_bytes
     assert tail["offset"] < tail["next_offset"]
     assert len(tail["text"]) > 1000
@@ -189,15 +191,15 @@ def test_a_byte_of_log_costs_few_bytes_of_journal(
     what: str, line: bytes, count: int, most: float
 ) -> None:
     job = make_job()
-    logs.append(job, line, NOW)  # whole pages are journalled when they are first touched
+    log_store.append(job, line, NOW)  # whole pages are journalled when they are first touched
     before = journalled()
     for number in range(count):
-        logs.append(job, line, NOW + timedelta(seconds=number))
-    logs.seal(job)
+        log_store.append(job, line, NOW + timedelta(seconds=number))
+    log_store.seal(job)
     ratio = (journalled() - before) / (count * len(line))
     print(f"{what}: {ratio:.2f} bytes of WAL for each byte of log")
     assert ratio <= most
-    assert b"".join(logs.every_piece(job)) == line * (count + 1)
+    assert b"".join(log_store.every_piece(job)) == line * (count + 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -206,43 +208,43 @@ def test_what_a_crash_of_the_database_took_is_read_again() -> None:
     job = filled(text, 5000)
     with database.cursor() as cursor:
         cursor.execute("TRUNCATE jobs_logchunk_fresh")  # as recovery does
-    with pytest.raises(logs.Overtaken):
-        logs.append(job, b"more", NOW)
+    with pytest.raises(log_store.Overtaken):
+        log_store.append(job, b"more", NOW)
     job.refresh_from_db()
-    assert logs.step_back(job)
+    assert log_store.step_back(job)
     job.refresh_from_db()
     assert 0 < job.log_bytes < len(text)
     assert job.log_lines == text[: job.log_bytes].count(b"\n")
-    assert not logs.step_back(job)
-    logs.append(job, text[job.log_bytes :], NOW)
-    assert b"".join(logs.every_piece(job)) == text
+    assert not log_store.step_back(job)
+    log_store.append(job, text[job.log_bytes :], NOW)
+    assert b"".join(log_store.every_piece(job)) == text
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_end_of_a_log_is_written_for_good() -> None:
     job = filled(b"a line\n" * 10, 7)
-    logs.seal(job)
+    log_store.seal(job)
     with database.cursor() as cursor:
         cursor.execute("TRUNCATE jobs_logchunk_fresh")
-    assert b"".join(logs.every_piece(job)) == b"a line\n" * 10
-    assert not logs.step_back(job)
-    logs.append(job, b"one more\n", NOW)
-    assert b"".join(logs.every_piece(job)) == b"a line\n" * 10 + b"one more\n"
+    assert b"".join(log_store.every_piece(job)) == b"a line\n" * 10
+    assert not log_store.step_back(job)
+    log_store.append(job, b"one more\n", NOW)
+    assert b"".join(log_store.every_piece(job)) == b"a line\n" * 10 + b"one more\n"
 
 
 @pytest.mark.django_db
 def test_nothing_is_kept_beyond_the_limit_and_the_log_says_so(settings: Settings) -> None:
     settings.JOB_LOG_LIMIT_BYTES = 100_000
     job = make_job()
-    kept = [logs.append(job, b"x" * 30_000, NOW) for _ in range(5)]
-    text = b"".join(logs.every_piece(job))
+    kept = [log_store.append(job, b"x" * 30_000, NOW) for _ in range(5)]
+    text = b"".join(log_store.every_piece(job))
     assert b"".join(kept) == text
     assert text[:100_000] == b"x" * 100_000
     assert text[100_000:].decode() == (
         "\n[dgxsite: a log is kept up to 98 KiB; what follows is not.]\n"
     )
-    assert logs.is_full(job)
-    assert logs.awaited(job, 10**12) <= 0
+    assert log_store.is_full(job)
+    assert log_store.awaited(job, 10**12) <= 0
     job.refresh_from_db()
     assert job.log_bytes == len(text)
 
@@ -253,10 +255,10 @@ def test_every_byte_has_the_time_at_which_it_came(piece: int) -> None:
     job = make_job()
     count = min(1500, 1_500_000 // piece)
     for number in range(count):
-        logs.append(job, b"x" * piece, NOW + timedelta(seconds=number))
+        log_store.append(job, b"x" * piece, NOW + timedelta(seconds=number))
     for chunk in LogChunk.objects.filter(job=job):
         assert chunk.times[0][0] <= chunk.offset
-        assert len(chunk.times) <= logs.GROWN_TIMES
+        assert len(chunk.times) <= log_store.GROWN_TIMES
         for offset, stamp in chunk.times:
             came = (stamp - int(NOW.timestamp() * 1000)) // 1000
             assert came == offset // piece

@@ -14,12 +14,13 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import estimating, fencing, granting
-from jobs.devices import Device
-from jobs.line_up import LineUp
-from jobs.models import Job, MachineQueue
-from jobs.queue import Asked, Decision, Machine, _Round, decide
-from jobs.states import Status
+from jobs.keeper import fencing
+from jobs.models import Job, MachineQueue, Status
+from jobs.queue import estimate as queue_estimate
+from jobs.queue import grant as queue_grant
+from jobs.queue.devices import Device
+from jobs.queue.policy import Asked, Decision, Machine, _Round, decide
+from jobs.queue.waiting_list import LineUp
 from projects.models import Project
 from tests.factories import make_user
 from tests.jobs.rows import make_job, make_project
@@ -68,14 +69,14 @@ def least(calls: int, call: Callable[[], object]) -> float:
 def test_a_round_of_a_long_queue_is_short(long_queue: Project) -> None:
     """Also where the words about a GPU change with every sample."""
     machine, line_up = long_queue.connection_id, LineUp()
-    first = granting.grant_on(machine, 0, lambda rules: busy(), line_up)
+    first = queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     assert len(first) == MANY
     assert Job.objects.exclude(waiting_reason="").count() == MANY
-    granting.grant_on(machine, 0, lambda rules: busy(), line_up)
+    queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     percents: Iterator[int] = iter(range(1, 100))
-    still = least(10, lambda: granting.grant_on(machine, 0, lambda rules: busy(), line_up))
+    still = least(10, lambda: queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up))
     moving = least(
-        10, lambda: granting.grant_on(machine, 0, lambda rules: busy(next(percents)), line_up)
+        10, lambda: queue_grant.grant_on(machine, 0, lambda rules: busy(next(percents)), line_up)
     )
     print(f"{still * 1000:.1f} ms, with words that change {moving * 1000:.1f} ms")
     assert still < 2 * PROMISED_SECONDS
@@ -85,10 +86,10 @@ def test_a_round_of_a_long_queue_is_short(long_queue: Project) -> None:
 def test_what_has_not_changed_is_not_read_again(long_queue: Project) -> None:
     machine, line_up = long_queue.connection_id, LineUp()
     for _ in range(2):
-        granting.grant_on(machine, 0, lambda rules: busy(), line_up)
+        queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     places = line_up.places
     with CaptureQueriesContext(database) as asked:
-        assert granting.grant_on(machine, 0, lambda rules: busy(), line_up) == []
+        assert queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up) == []
     assert line_up.places is places
     assert len(asked) < 14
 
@@ -118,11 +119,11 @@ def test_whoever_remembers_decides_as_who_reads_all(what: str) -> None:
     make_job(project, gpus=1, requested_by=person)
     machine, line_up = project.connection_id, LineUp()
     for _ in range(2):
-        granting.grant_on(machine, 0, lambda rules: busy(), line_up)
+        queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     CHANGES[what](job)
-    granting.grant_on(machine, 0, lambda rules: busy(), line_up)
+    queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     remembered = list(_state())
-    granting.grant(machine, 0, lambda rules: busy())
+    queue_grant.grant(machine, 0, lambda rules: busy())
     assert list(_state()) == remembered
 
 
@@ -137,17 +138,17 @@ def test_a_time_that_has_come_is_noticed() -> None:
     line_up = LineUp()
     ids: list[uuid.UUID] = []
     while job.pk not in ids or Job.objects.get(pk=job.pk).status == Status.QUEUED:
-        ids += granting.grant_on(project.connection_id, 0, lambda rules: busy(), line_up)
+        ids += queue_grant.grant_on(project.connection_id, 0, lambda rules: busy(), line_up)
     assert Job.objects.get(pk=job.pk).status == Status.STARTING
 
 
 @pytest.mark.django_db
 def test_many_grants_come_in_turns_and_in_order() -> None:
     project = make_project()
-    jobs = [make_job(project, gpus=0) for _ in range(granting.MOST_GRANTS + 5)]
+    jobs = [make_job(project, gpus=0) for _ in range(queue_grant.MOST_GRANTS + 5)]
     line_up = LineUp()
-    for expected in (granting.MOST_GRANTS, len(jobs)):
-        granting.grant_on(project.connection_id, 0, lambda rules: busy(), line_up)
+    for expected in (queue_grant.MOST_GRANTS, len(jobs)):
+        queue_grant.grant_on(project.connection_id, 0, lambda rules: busy(), line_up)
         started = [j.pk for j in jobs if Job.objects.get(pk=j.pk).status == Status.STARTING]
         assert started == [job.pk for job in jobs[:expected]]
 
@@ -158,7 +159,7 @@ def test_a_round_that_failed_is_not_remembered() -> None:
     make_job(project, gpus=1)
     line_up = LineUp()
     with pytest.raises(fencing.LeaseLost):
-        granting.grant_on(project.connection_id, 7, lambda rules: busy(), line_up)
+        queue_grant.grant_on(project.connection_id, 7, lambda rules: busy(), line_up)
     assert line_up.stamp is None
 
 
@@ -172,9 +173,9 @@ def test_what_others_change_while_a_round_decides_is_noticed_by_the_next() -> No
         Job.objects.get(pk=stopped.pk).move(Status.STOPPED, "test")
         return busy()
 
-    granting.grant_on(machine, 0, meanwhile, line_up)
+    queue_grant.grant_on(machine, 0, meanwhile, line_up)
     one_free = [*busy()[1:], Device("0", "GPU 0", None)]
-    granting.grant_on(machine, 0, lambda rules: one_free, line_up)
+    queue_grant.grant_on(machine, 0, lambda rules: one_free, line_up)
     other.refresh_from_db()
     assert other.status == Status.STARTING
 
@@ -235,9 +236,11 @@ def test_estimates_are_those_of_before(
     def moment(minutes: int | None) -> datetime | None:
         return None if minutes is None else NOW + timedelta(minutes=minutes)
 
-    waiting = [estimating.Waiting(asked, timedelta(minutes=m) if m else None) for asked, m in jobs]
+    waiting = [
+        queue_estimate.Waiting(asked, timedelta(minutes=m) if m else None) for asked, m in jobs
+    ]
     free_at = {key: moment(minutes) for key, minutes in free.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimating, "_is_hopeless", lambda gpus, times: False)
-        slow = estimating.estimate(waiting, free_at, NOW)
-    assert estimating.estimate(waiting, free_at, NOW) == slow
+        patch.setattr(queue_estimate, "_is_hopeless", lambda gpus, times: False)
+        slow = queue_estimate.estimate(waiting, free_at, NOW)
+    assert queue_estimate.estimate(waiting, free_at, NOW) == slow

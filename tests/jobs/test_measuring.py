@@ -10,11 +10,12 @@ import pytest
 import redis
 
 from connections.models import Connection
-from jobs import curving, job_metrics, logs, measuring
-from jobs.history import History
-from jobs.kept import JobMeasure
-from jobs.models import Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import Job, JobMeasure, Status
+from jobs.queue.gpu_history import History
+from jobs.results import ingest as results_ingest
+from jobs.results import summary as results_summary
+from jobs.results import usage as results_usage
 from metrics.collectors.readings import MigDevice, Process
 from metrics.history.buffer import Unsaved
 from metrics.live import store as live_store
@@ -67,8 +68,8 @@ def test_energy_is_the_integral_of_what_the_machine_reported(length: float) -> N
         now = START + timedelta(seconds=shown)
         show(job.connection, now, watts(shown))
         if shown % 20 == 0:  # again and again: no sample counts twice
-            measuring.measure_held([job.connection_id], now)
-    measuring.measure_held([job.connection_id], now)
+            results_usage.measure_held([job.connection_id], now)
+    results_usage.measure_held([job.connection_id], now)
     fine = 10_000
     step = length / fine
     exact = sum(watts(10.7 + (n + 0.5) * step) for n in range(fine)) * step / 3600
@@ -87,7 +88,7 @@ def test_adds_nothing_for_a_time_without_samples() -> None:
     job = run(START, START + timedelta(seconds=60))
     for seconds in (0, 2, 4, 40, 42):
         show(job.connection, START + timedelta(seconds=seconds), 3600.0)
-    row = measuring.measure(job, START + timedelta(seconds=90))
+    row = results_usage.measure(job, START + timedelta(seconds=90))
     assert row.power_seconds == 6.0
     assert row.joules == 6 * 3600.0
 
@@ -96,8 +97,8 @@ def test_absent_power_is_absent() -> None:
     job = run(START)
     for seconds in (0, 2, 4):
         show(job.connection, START + timedelta(seconds=seconds), None)
-    measuring.measure(job, START)
-    found = job_metrics.as_dict(job)
+    results_usage.measure(job, START)
+    found = results_summary.as_dict(job)
     assert (found["energy_wh"], found["cost"], found["mean_gpu_percent"]) == (None, None, 50.0)
 
 
@@ -106,7 +107,7 @@ def test_a_slice_has_no_energy_of_its_own() -> None:
     slices = (MigDevice(0, "MIG-1"),)
     show(job.connection, START, 1.0, mig=slices)
     show(job.connection, START + timedelta(seconds=2), 1.0, mig=slices)
-    found = job_metrics.as_dict(job)
+    found = results_summary.as_dict(job)
     assert (found["energy_wh"], found["mean_gpu_percent"]) == (None, None)
     assert found["series"]["gpus"] == {}
 
@@ -129,16 +130,16 @@ def test_the_peak_is_that_of_its_own_processes() -> None:
 
 def test_a_peak_that_was_seen_stays() -> None:
     job = run(START)
-    measuring.measure(job, START, peak=500)
-    measuring.measure(job, START, peak=400)
-    assert measuring.measure(job, START).peak_memory_bytes == 500
+    results_usage.measure(job, START, peak=500)
+    results_usage.measure(job, START, peak=400)
+    assert results_usage.measure(job, START).peak_memory_bytes == 500
 
 
 def test_where_no_sample_was_seen_the_history_answers() -> None:
     job = run(START + timedelta(seconds=5), START + timedelta(seconds=65))
     store(machine_of(job.connection), [steady(at, 120.0, gpus=2) for at in ends(START, 4)])
     UsageSettings(price_per_kwh=0.5, currency="EUR").save()
-    found = job_metrics.as_dict(job)
+    found = results_summary.as_dict(job)
     assert found["energy_wh"] == pytest.approx(120.0 * 60 / 3600, abs=1e-4)
     assert (found["measured_seconds"], found["mean_gpu_percent"]) == (60.0, 120.0)
     assert (found["cost"], found["currency"]) == (0.001, "EUR")
@@ -150,17 +151,17 @@ def test_where_no_sample_was_seen_the_history_answers() -> None:
 
 def test_scalars_follow_the_log() -> None:
     job = run(START)
-    logs.append(job, b"step=1 loss=3\nstep=2 los", START)
-    assert curving.catch_up_all() == 1
+    log_store.append(job, b"step=1 loss=3\nstep=2 los", START)
+    assert results_ingest.catch_up_all() == 1
     job.refresh_from_db()
     assert job.metrics["scalars"] == {"loss": 3.0}
-    logs.append(job, b"s=2.5\n" + b"noise\n" * 400_000 + b"loss=nan step=9", START)
-    found = job_metrics.as_dict(job)
+    log_store.append(job, b"s=2.5\n" + b"noise\n" * 400_000 + b"loss=nan step=9", START)
+    found = results_summary.as_dict(job)
     assert found["scalars"]["loss"]["value"] == [3.0, 2.5]
     assert found["scalars_complete"] is False
     Job.objects.filter(pk=job.pk).update(log_complete=True)
     job.refresh_from_db()
-    found = job_metrics.as_dict(job)
+    found = results_summary.as_dict(job)
     assert found["scalars"]["loss"]["step"] == [1, 2, 9]
     assert found["scalars"]["loss"]["value"][-1] is None
     assert found["scalars"]["loss"]["timestamp"][0] == "2026-11-20T12:00:00.000Z"
@@ -169,14 +170,14 @@ def test_scalars_follow_the_log() -> None:
 
 def test_of_a_long_log_each_look_reads_a_piece() -> None:
     job = run(START)
-    logs.append(job, b"loss=1\n" * 400_000, START)
-    first = curving.catch_up(job, most=2**20)
+    log_store.append(job, b"loss=1\n" * 400_000, START)
+    first = results_ingest.catch_up(job, most=2**20)
     assert 0 < first.offset < job.log_bytes
-    while curving.catch_up(job, most=2**20).offset < job.log_bytes:
+    while results_ingest.catch_up(job, most=2**20).offset < job.log_bytes:
         pass
-    assert curving.catch_up(job).curves.by_name["loss"].seen == 400_000
+    assert results_ingest.catch_up(job).curves.by_name["loss"].seen == 400_000
 
 
 def test_before_the_start_there_is_nothing() -> None:
-    found = job_metrics.as_dict(make_job())
+    found = results_summary.as_dict(make_job())
     assert (found["start"], found["energy_wh"], found["scalars"]) == (None, None, {})

@@ -14,12 +14,13 @@ from accounts.models import Role
 from accounts.policy import Caller
 from core import topics
 from core.errors import Conflict
-from jobs import curving, finishing, services
-from jobs.judging import Verdict
-from jobs.kept import JobScalars
-from jobs.models import Job
-from jobs.representation import as_dict, as_event
-from jobs.states import FINAL, STEPS, Reason, Status
+from jobs import lifecycle as jobs_lifecycle
+from jobs import services
+from jobs.models import FINAL, Job, JobScalars, Reason, Status
+from jobs.models.states import STEPS
+from jobs.remote.verdict import Verdict
+from jobs.results import ingest as results_ingest
+from jobs.serializers import as_dict, as_event
 from tests.factories import join, make_connection, make_team, make_user
 from tests.jobs.rows import make_job, make_project
 from tests.jobs.test_states import put
@@ -149,18 +150,18 @@ def test_another_try_of_the_sites_own_is_never_lost(settings: Settings) -> None:
     with pytest.raises(Conflict), transaction.atomic():
         services._check_room(ran)
     verdict = Verdict(Status.FAILED, Reason.EXIT_CODE, "It ended.", 1)
-    assert finishing.finish(ran, verdict, ran.created_at) is not None
+    assert jobs_lifecycle.finish(ran, verdict, ran.created_at) is not None
 
 
 def test_curves_are_read_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curving, "_MOST_JOBS", 2)
+    monkeypatch.setattr(results_ingest, "_MOST_JOBS", 2)
     project = make_project()
     jobs = [make_job(project, log_bytes=10) for _ in range(5)]
     for job in jobs:
         job.move(Status.STARTING, "test", granted=[])
     read: list[Any] = []
-    monkeypatch.setattr(curving, "catch_up", lambda job: read.append(job.pk))
+    monkeypatch.setattr(results_ingest, "catch_up", lambda job: read.append(job.pk))
     for _ in range(3):  # two at once: nobody twice before everybody once
-        curving.catch_up_all()
+        results_ingest.catch_up_all()
     assert set(read[:5]) == {job.pk for job in jobs}
     assert JobScalars.objects.filter(read_at=None).count() == 0

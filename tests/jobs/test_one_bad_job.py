@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import finishing, tending
-from jobs.models import Job
-from jobs.states import Status
+from jobs import lifecycle as jobs_lifecycle
+from jobs.keeper import reconciler
+from jobs.models import Job, Status
 from tests.faults.poison import cure, poison
 from tests.jobs.conftest import ended, status_of
 from tests.waiting import until
@@ -40,7 +40,7 @@ def test_a_secret_that_nobody_can_read_ends_no_other_job(
     _go(bad)
     assert ended(bad).status == Status.FAILED
     assert ended(older).status == Status.COMPLETED
-    assert finishing._NOT_TRIED_AGAIN in bad.detail
+    assert jobs_lifecycle._NOT_TRIED_AGAIN in bad.detail
     assert not Job.objects.filter(retry_of=bad).exists()
 
 
@@ -57,7 +57,7 @@ def test_a_job_whose_end_cannot_be_written_says_so_and_ends_later(
     spoilt(bad)
     _go(bad)
     assert ended(good).status == Status.COMPLETED
-    until(lambda: _detail(bad) == tending._NOT_WRITTEN, "the row says so")
+    until(lambda: _detail(bad) == reconciler._NOT_WRITTEN, "the row says so")
     assert str(bad.pk) in caplog.text
     cure("jobs_jobchange")
     assert ended(bad).status == Status.COMPLETED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs import origin
+from jobs.remote import origin
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs import origin, remote
+from jobs.remote import origin
+from jobs.remote import protocol as remote_protocol
 from tests.jobs.machine import SHELLS, Machine, make_machine
 from tests.programs import require_program
 from tests.waiting import until
@@ -58,7 +59,7 @@ def told(machine: Machine, job_id: uuid.UUID) -> dict[str, Any]:
     found: list[bytes] = []
 
     def look() -> bool:
-        launch = remote.report(marker, [], (), [job_id])
+        launch = remote_protocol.report(marker, [], (), [job_id])
         found[:] = machine.run(launch, marker).origins.values()
         return bool(found)
 

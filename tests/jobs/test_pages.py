@@ -9,9 +9,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Role, User
-from jobs import curving, logs
-from jobs.models import MASK, Job
-from jobs.states import Status
+from jobs.log import store as log_store
+from jobs.models import MASK, Job, Status
+from jobs.results import ingest as results_ingest
 from projects.models import Project
 from tests import factories
 from tests.jobs.rows import make_job
@@ -53,7 +53,7 @@ def ended(project: Project, status: str = Status.COMPLETED, **fields: Any) -> Jo
 
 
 def with_log(job: Job, data: bytes) -> Job:
-    logs.append(job, data, AT)
+    log_store.append(job, data, AT)
     return job
 
 
@@ -86,7 +86,7 @@ def test_a_list_shows_how_far_each_is_and_what_it_printed_last(
     running.move(Status.STARTING, "test")
     running.move(Status.RUNNING, "test", started_at=timezone.now())
     over, silent = with_log(ended(project), printed), ended(project)
-    assert curving.catch_up_all() == 2
+    assert results_ingest.catch_up_all() == 2
     page = people.boss.get("/jobs/")
     shown = {line.job.pk: line.glance for line in page.context["lines"]}
     assert shown == {

@@ -11,12 +11,12 @@ from django.db import connection as database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import granting, queue
-from jobs.devices import Device, Noted, Rules, View, devices
-from jobs.history import History
-from jobs.models import Job
-from jobs.queue import Asked, Machine, decide
-from jobs.states import Status
+from jobs.models import Job, Status
+from jobs.queue import grant as queue_grant
+from jobs.queue import policy as queue_policy
+from jobs.queue.devices import Device, Noted, Rules, View, devices
+from jobs.queue.gpu_history import History
+from jobs.queue.policy import Asked, Machine, decide
 from metrics.collectors.readings import Gpu, MigDevice, Process, Sample
 from tests.jobs.rows import make_job, make_project
 from tests.metrics.machines import make_gpu, make_sample
@@ -165,7 +165,7 @@ def machine(count: int = 4, used: dict[str, str] | None = None, **fields: object
     return Machine(**values)  # type: ignore[arg-type]
 
 
-def asked(gpus: queue.Gpus = 1, **fields: object) -> Asked:
+def asked(gpus: queue_policy.Gpus = 1, **fields: object) -> Asked:
     return Asked(job_id=uuid.uuid4(), gpus=gpus, **fields)  # type: ignore[arg-type]
 
 
@@ -200,7 +200,7 @@ def test_a_job_that_waits_for_one_gpu_keeps_only_that() -> None:
 
 
 @pytest.mark.parametrize("gpus", [9, ("17",)])
-def test_what_can_never_be_had_holds_nobody_up(gpus: queue.Gpus) -> None:
+def test_what_can_never_be_had_holds_nobody_up(gpus: queue_policy.Gpus) -> None:
     assert granted(machine(4), asked(gpus), asked(4)) == [None, ("0", "1", "2", "3")]
     assert "This machine has no GPU 17." in reasons(machine(4), asked(("17",)))
 
@@ -332,7 +332,7 @@ def test_two_keepers_at_once_grant_no_gpu_twice() -> None:
     def grant() -> None:
         barrier.wait()
         for _ in range(3):
-            started.extend(granting.grant(project.connection_id, 0, lambda rules: free))
+            started.extend(queue_grant.grant(project.connection_id, 0, lambda rules: free))
         database.close()
 
     threads = [threading.Thread(target=grant) for _ in range(4)]
@@ -349,7 +349,7 @@ def test_two_keepers_at_once_grant_no_gpu_twice() -> None:
 def test_the_queue_goes_by_priority_then_age() -> None:
     project = make_project()
     late, urgent = make_job(project, gpus=1), make_job(project, gpus=1, priority=5)
-    granting.grant(project.connection_id, 0, lambda rules: [Device("0", "GPU 0", None)])
+    queue_grant.grant(project.connection_id, 0, lambda rules: [Device("0", "GPU 0", None)])
     late.refresh_from_db()
     urgent.refresh_from_db()
     assert (late.status, urgent.status) == (Status.QUEUED, Status.STARTING)

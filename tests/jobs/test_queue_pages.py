@@ -8,9 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Role
 from connections.models import Connection
-from jobs.kept import GpuWish
-from jobs.models import MachineQueue
-from jobs.states import Status
+from jobs.models import GpuWish, MachineQueue, Status
 from metrics.collectors.readings import Gpu, Sample
 from metrics.live.store import Recorder
 from tests import factories

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import logs
-from jobs.kept import JobOrigin
-from jobs.origin import parse
+from jobs.log import store as log_store
+from jobs.models import JobOrigin
+from jobs.remote.origin import parse
 from tests import factories
 from tests.jobs.rows import make_job
 from tests.jobs.test_pages import ended, text
@@ -21,7 +21,7 @@ def test_tells_the_run_to_those_who_see_it(redis_client: object) -> None:
     project = factories.make_project(machine, name="mnist", resolved_path="/srv/mnist")
     job = ended(project, "failed", name="<b>run", config={"api_key": "sesame", "lr": 0.5})
     printed = b"step=1 loss=3\nstep=2 loss=2\nValueError: no\n"
-    logs.append(job, printed, timezone.now() - timedelta(minutes=1))
+    log_store.append(job, printed, timezone.now() - timedelta(minutes=1))
     written = b"host spark-1\ncommit " + b"a" * 40 + b"\nchanged_files 1\n"
     JobOrigin.objects.create(job=job, data=parse(written) | {"gpus": []})
     shown = text(people.guest.get(f"/jobs/{job.pk}/report"))

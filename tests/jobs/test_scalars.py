@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
-from jobs import scalars
-from jobs.curves import Curves
-from jobs.scalars import Progress
+from jobs.tracking import parse as tracking_parse
+from jobs.tracking.curves import Curves
+from jobs.tracking.parse import Progress
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from jobs.scalars import Progress
     ],
 )  # fmt: skip
 def test_reads(line: str, step: int | None, values: dict[str, float | None]) -> None:
-    found = scalars.of_line(line)
+    found = tracking_parse.of_line(line)
     assert (found.step, dict(found.values)) == (step, values)
 
 
@@ -50,11 +50,11 @@ def test_reads(line: str, step: int | None, values: dict[str, float | None]) -> 
         '{"loss": ' + "[" * 100_000 + "}",
         "{__import__('os').system('true')}",
         "x" * 70 + "=1",
-        "loss=1" + " " * scalars.LONGEST_LINE,
+        "loss=1" + " " * tracking_parse.LONGEST_LINE,
     ],
 )
 def test_leaves_alone(line: str) -> None:
-    found = scalars.of_line(line)
+    found = tracking_parse.of_line(line)
     assert not found.values
     assert found.progress is None
 
@@ -72,7 +72,7 @@ def test_leaves_alone(line: str) -> None:
     ],
 )
 def test_reads_how_far_a_bar_is(line: str, progress: Progress) -> None:
-    assert scalars.of_line(line).progress == progress
+    assert tracking_parse.of_line(line).progress == progress
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import remote
+from jobs.remote import protocol as remote_protocol
 from tests.jobs.machine import SHELLS, Machine, make_machine
 from tests.waiting import until
 
@@ -67,10 +67,10 @@ def sparse(path: Path) -> None:
 SPOILS = (fifo, folder, full, device, loop, nonsense, endless, lines, sparse)
 
 
-def see_all(machine: Machine, *jobs: uuid.UUID) -> remote.Report:
+def see_all(machine: Machine, *jobs: uuid.UUID) -> remote_protocol.Report:
     marker = secrets.token_hex(16)
-    asks = [remote.Ask(job, 0, 1000, machine.known.get(job)) for job in jobs]
-    return machine.run(remote.report(marker, asks, (), jobs), marker)
+    asks = [remote_protocol.Ask(job, 0, 1000, machine.known.get(job)) for job in jobs]
+    return machine.run(remote_protocol.report(marker, asks, (), jobs), marker)
 
 
 def replace(path: Path, spoil: Callable[[Path], None]) -> None:
@@ -216,7 +216,7 @@ def test_what_hangs_is_ended_and_the_next_job_is_read(machine: Machine) -> None:
     began = time.monotonic()
     report = see_all(machine, bad, worse, good)
     assert time.monotonic() - began < 20
-    assert report.unread == dict.fromkeys((bad, worse), remote.TOO_SLOW)
+    assert report.unread == dict.fromkeys((bad, worse), remote_protocol.TOO_SLOW)
     assert report.jobs[good].is_alive
 
 
@@ -230,7 +230,7 @@ def test_a_log_that_is_cut_while_it_is_read_is_that_jobs_alone(machine: Machine)
     path.write_text(f'#!/bin/sh\n: >{log}\nexec {real} "$@"\n')
     path.chmod(0o755)
     report = see_all(machine, bad, good)
-    assert report.unread == {bad: remote.CUT}
+    assert report.unread == {bad: remote_protocol.CUT}
     assert report.jobs[good].log == b"fine\n"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from jobs.models import Job
-from jobs.states import FINAL, STEPS, IllegalStep, Status, is_legal
+from jobs.models.states import FINAL, STEPS, IllegalStep, Status, is_legal
 from projects.models import Project
 from tests.jobs.rows import make_job, make_project
 

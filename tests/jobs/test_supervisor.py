@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import remote
+from jobs.remote import protocol as remote_protocol
 from tests.jobs.machine import SHELLS, Machine, make_machine
 from tests.waiting import until
 
@@ -33,7 +33,7 @@ def pid_of(machine: Machine, job_id: uuid.UUID, name: str = "started") -> int:
 
 
 def test_the_supervisor_is_short_enough_to_be_read() -> None:
-    text = Path(remote.__file__).with_name("supervisor.sh").read_text("ascii")
+    text = (Path(remote_protocol.__file__).parent / "scripts/supervisor.sh").read_text("ascii")
     assert len(text.splitlines()) <= 80
 
 
@@ -208,14 +208,14 @@ def test_names_the_job_of_a_process(any_machine: Machine) -> None:
     job_id = any_machine.start("sleep 60")
     pid = pid_of(any_machine, job_id)
     marker = "a" * 32
-    launch = remote.report(marker, [], [pid, os.getpid(), 999_999_999])
+    launch = remote_protocol.report(marker, [], [pid, os.getpid(), 999_999_999])
     owners = any_machine.run(launch, marker).owners
     assert owners == {pid: job_id, os.getpid(): None, 999_999_999: None}
 
 
 def test_a_box_that_came_in_part_starts_nothing(any_machine: Machine) -> None:
     job_id, marker = uuid.uuid4(), "b" * 32
-    launch = remote.start(marker, job_id, any_machine.files("touch $HOME/ran"))
+    launch = remote_protocol.start(marker, job_id, any_machine.files("touch $HOME/ran"))
     done = any_machine.execute(launch._replace(stdin=launch.stdin[:-3]))
     assert done.returncode != 0
     assert not any_machine.see(job_id).is_here
@@ -231,5 +231,5 @@ def test_the_files_of_a_job_are_for_its_user_alone(any_machine: Machine) -> None
 
 @pytest.mark.parametrize("output", [b"", b"welcome", b"a" * 32 + b" J x\n", b"a" * 32 + b" E\n"])
 def test_another_answer_is_unreadable(output: bytes) -> None:
-    with pytest.raises(remote.Unreadable):
-        remote.parse(output, "a" * 32)
+    with pytest.raises(remote_protocol.Unreadable):
+        remote_protocol.parse(output, "a" * 32)

@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from accounts.models import Role
 from connections.keeper.keeper import Keeper
-from jobs import finishing, logs, stuck
-from jobs.judging import Verdict
-from jobs.models import Job, JobChange
-from jobs.states import Reason, Status
+from jobs import lifecycle as jobs_lifecycle
+from jobs import watchdog
+from jobs.log import store as log_store
+from jobs.models import Job, JobChange, Reason, Status
+from jobs.remote.verdict import Verdict
 from notifications.models import Event
 from tests.factories import join, make_connection, make_team, make_user
 from tests.jobs.conftest import ended
@@ -60,7 +61,7 @@ def test_a_start_is_in_nobodys_list_unless_wished() -> None:
 def test_a_failure_brings_the_end_of_the_log() -> None:
     job = running(name="train")
     text = b"".join(b"line %d\n" % n for n in range(100)) + b"\x1b[31mValueError: no\x1b[0m\n\n"
-    logs.append(job, text, NOW)
+    log_store.append(job, text, NOW)
     job.move(Status.FAILED, "test", reason=Reason.EXIT_CODE, detail="It ended with exit code 1.")
     event = Event.objects.get(kind="job_failed")
     assert event.title == "train failed"
@@ -85,12 +86,12 @@ def test_the_time_limit_is_told_as_such_and_a_stop_to_nobody() -> None:
 @pytest.mark.django_db
 def test_of_several_tries_only_the_last_failure_is_told() -> None:
     first = running(max_retries=1)
-    second = finishing.finish(first, CRASHED, timezone.now())
+    second = jobs_lifecycle.finish(first, CRASHED, timezone.now())
     assert second is not None
     assert told(first) == ["job_started"]
     second.move(Status.STARTING, "test")
     second.move(Status.RUNNING, "test")
-    assert finishing.finish(second, CRASHED, timezone.now()) is None
+    assert jobs_lifecycle.finish(second, CRASHED, timezone.now()) is None
     assert "job_failed" in told(second)
     assert "try 2 of 2" in Event.objects.get(kind="job_failed").body
 
@@ -98,7 +99,7 @@ def test_of_several_tries_only_the_last_failure_is_told() -> None:
 @pytest.mark.django_db
 def test_programs_are_told_how_it_ended_but_not_what_ran() -> None:
     job = running(max_retries=0, command="python train.py --key hunter2")
-    finishing.finish(job, CRASHED, timezone.now())
+    jobs_lifecycle.finish(job, CRASHED, timezone.now())
     said = Event.objects.get(kind="job_failed").data["job"]
     assert (said["id"], said["status"], said["exit_code"]) == (str(job.pk), "failed", 1)
     assert (said["reason"], said["granted_gpus"]) == ("exit_code", ["0"])
@@ -110,7 +111,7 @@ def test_programs_are_told_how_it_ended_but_not_what_ran() -> None:
 def test_who_stops_a_job_that_fails_meanwhile_gets_no_other_try() -> None:
     job = running(max_retries=1)
     Job.objects.get(pk=job.pk).request_stop()
-    assert finishing.finish(job, CRASHED, timezone.now()) is None
+    assert jobs_lifecycle.finish(job, CRASHED, timezone.now()) is None
     assert "job_failed" in told(job)
 
 
@@ -131,13 +132,13 @@ def _fail_and_break(job: Job) -> None:
 @pytest.mark.django_db
 def test_a_job_that_fell_silent_is_told_for_each_silence() -> None:
     job = running(NOW)
-    assert stuck.look(NOW + timedelta(hours=2)) == 0  # it never printed
-    logs.append(job, b"hello\n", NOW)
-    assert stuck.look(NOW + timedelta(minutes=59)) == 0
-    assert stuck.look(NOW + timedelta(minutes=61)) == 1
-    assert stuck.look(NOW + timedelta(minutes=62)) == 0
-    logs.append(job, b"again\n", NOW + timedelta(minutes=70))
-    assert stuck.look(NOW + timedelta(minutes=131)) == 1
+    assert watchdog.look(NOW + timedelta(hours=2)) == 0  # it never printed
+    log_store.append(job, b"hello\n", NOW)
+    assert watchdog.look(NOW + timedelta(minutes=59)) == 0
+    assert watchdog.look(NOW + timedelta(minutes=61)) == 1
+    assert watchdog.look(NOW + timedelta(minutes=62)) == 0
+    log_store.append(job, b"again\n", NOW + timedelta(minutes=70))
+    assert watchdog.look(NOW + timedelta(minutes=131)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -147,8 +148,8 @@ def test_a_job_that_fell_silent_is_told_for_each_silence() -> None:
 def test_a_job_whose_gpu_does_nothing_is_told(percent: float, count: int, expected: int) -> None:
     job = running(NOW)
     store(machine_of(job.connection), [steady(at, percent) for at in ends(NOW, count)])
-    assert stuck.look(NOW + timedelta(minutes=29)) == 0
-    assert stuck.look(NOW + timedelta(minutes=30)) == expected
+    assert watchdog.look(NOW + timedelta(minutes=29)) == 0
+    assert watchdog.look(NOW + timedelta(minutes=30)) == expected
 
 
 @pytest.mark.django_db
@@ -159,8 +160,8 @@ def test_a_job_that_takes_twice_as_long_as_ever_is_told() -> None:
         done.move(Status.COMPLETED, "test")
         Job.objects.filter(pk=done.pk).update(completed_at=NOW + timedelta(minutes=minutes))
     job = running(NOW, project=project, name="train")
-    assert stuck.look(NOW + timedelta(minutes=23)) == 0
-    assert stuck.look(NOW + timedelta(minutes=25)) == 1
+    assert watchdog.look(NOW + timedelta(minutes=23)) == 0
+    assert watchdog.look(NOW + timedelta(minutes=25)) == 1
     event = Event.objects.get(kind="job_too_long")
     assert (event.title, event.object_id) == ("train takes long", str(job.pk))
 

@@ -14,10 +14,11 @@ from pytest_django import Settings
 from accounts.policy import Caller
 from connections.keeper.keeper import Keeper
 from connections.models import Connection
-from jobs import logs, services, watching
-from jobs.models import Job, LogChunk
-from jobs.starting import MOST_TRIES
-from jobs.states import Status
+from jobs import services
+from jobs.keeper import unreachable
+from jobs.keeper.starter import MOST_TRIES
+from jobs.log import store as log_store
+from jobs.models import Job, LogChunk, Status
 from tests import sshd
 from tests.connections.test_keeper import kill
 from tests.connections.test_keeper import machine as make_machine_row
@@ -52,7 +53,7 @@ def orphaned(submit: Submit, start_keeper: StartKeeper, command: str) -> Job:
 
 
 def log_of(job: Job) -> bytes:
-    return b"".join(logs.every_piece(job))
+    return b"".join(log_store.every_piece(job))
 
 
 def starts(home: Path) -> list[str]:
@@ -143,7 +144,7 @@ def test_says_unknown_while_it_cannot_see_and_the_truth_afterwards(
     start_keeper()
     until(lambda: status_of(job) == Status.RUNNING)
     host.stop()
-    until(lambda: watching.mark_unseen() or status_of(job) == Status.UNKNOWN)
+    until(lambda: unreachable.mark_unseen() or status_of(job) == Status.UNKNOWN)
     assert status_of(job) == Status.UNKNOWN
     (tmp_path / "home/go").touch()
     again = sshd.start(

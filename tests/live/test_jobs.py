@@ -3,9 +3,9 @@
 import pytest
 
 from core import topics
-from jobs import announce, logs
-from jobs.models import Job
-from jobs.states import Status
+from jobs import broadcast
+from jobs.log import store as log_store
+from jobs.models import Job, Status
 from tests.factories import join, make_connection, make_team, make_token, make_user
 from tests.jobs.rows import make_job, make_project
 from tests.jobs.test_logs import NOW
@@ -25,12 +25,12 @@ class Stage:
 
     def say(self, text: bytes) -> None:
         offset = self.job.log_bytes
-        logs.append(self.job, text, NOW)
-        announce.log(self.job, offset, text)
+        log_store.append(self.job, text, NOW)
+        broadcast.log(self.job, offset, text)
 
     def run(self) -> None:
         self.job.move(Status.STARTING, "test")
-        announce.job(self.job)
+        broadcast.job(self.job)
 
     def delete(self) -> None:
         Job.objects.all().delete()

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.auth import idempotency, mfa
 from connections import key_rotation as connections
 from core.security.key_rotation import Rotated
-from jobs import rotation as jobs
+from jobs import key_rotation as jobs
 from notifications import rotation as channels
 
 _PARTS: dict[str, Callable[[], Rotated]] = {

@@ -1,0 +1,1 @@
+"""Files in the folders of a job, read from its machine."""

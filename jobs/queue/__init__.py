@@ -1,0 +1,1 @@
+"""Who may start on which GPU, and why the others wait."""

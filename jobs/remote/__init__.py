@@ -1,0 +1,1 @@
+"""What goes to a machine for its jobs, and what its answers mean."""

@@ -1,0 +1,1 @@
+"""One run as a whole: a page to read, and a bundle to take away."""

@@ -1,0 +1,1 @@
+"""What came of a run: its curves, what it used, and the figures of its page."""

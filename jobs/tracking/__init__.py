@@ -1,0 +1,1 @@
+"""Numbers read from what jobs print: curves, names, energy. Pure."""
