@@ -10,7 +10,7 @@ from accounts import audit
 from accounts.admin import Audited, ReadOnly
 from accounts.auth.callers import caller_from_page
 from accounts.back_office import OfTeams
-from alerts import drafts, services
+from alerts import inputs, services
 from alerts.models import Alert, AlertRule
 from alerts.quantities import QUANTITIES
 from core.errors import SiteError
@@ -49,7 +49,7 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.errors:
             return
         try:
-            drafts.check(self.instance)
+            inputs.check(self.instance)
         except SiteError as error:
             for found in error.errors:
                 place = found.field if found.field in self.fields else None

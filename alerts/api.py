@@ -9,8 +9,8 @@ from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
 from accounts.auth.idempotency import once_prepared
-from alerts import drafts, preview, schemas, services
-from alerts.representation import alert_dict, rule_dict
+from alerts import inputs, preview, schemas, services
+from alerts.serializers import alert_dict, rule_dict
 from core.pagination import Page, listing
 
 router = Router(tags=["alerts"])
@@ -27,7 +27,7 @@ def create_rule(request: HttpRequest, payload: schemas.RuleIn) -> Any:
     caller = caller_of(request)
     return once_prepared(
         request,
-        lambda: drafts.new(caller, payload.model_dump(exclude_unset=True)),
+        lambda: inputs.new(caller, payload.model_dump(exclude_unset=True)),
         lambda draft: Status(201, rule_dict(services.add(caller, *draft))),
     )
 
@@ -36,7 +36,7 @@ def create_rule(request: HttpRequest, payload: schemas.RuleIn) -> Any:
 def preview_rule(request: HttpRequest, payload: schemas.RuleIn) -> dict[str, Any]:
     """How often a rule would have fired in the last seven days; nothing is stored."""
     caller = caller_of(request)
-    rule, _ = drafts.new(caller, payload.model_dump(exclude_unset=True))
+    rule, _ = inputs.new(caller, payload.model_dump(exclude_unset=True))
     return preview.as_dict(preview.of(caller, rule))
 
 

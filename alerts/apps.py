@@ -7,7 +7,7 @@ class AlertsConfig(AppConfig):
 
     def ready(self) -> None:
         """Charts show alerts as bands; every process that draws them asks."""
-        from alerts.spans import of_alerts
+        from alerts.annotations import of_alerts
         from metrics import annotations
 
         annotations.register(of_alerts)

@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 
 from accounts.models import Membership, Role
 from accounts.policy import Caller
-from alerts import estimates, guard, services, telling, words
+from alerts import estimates, guard, notify, services, words
 from alerts.models import Alert, AlertRule, AlertState
 from alerts.suggestions import SUGGESTIONS, Suggestion
 from notifications.models import Delivery, DeliveryStatus
@@ -53,14 +53,14 @@ def roles(caller: Caller, teams: Iterable[UUID]) -> Roles:
 
 def active(caller: Caller, narrowed: Q) -> list[AlertLine]:
     """What fires, then what pends, the newest first."""
-    rows = services.alerts(caller).open().filter(narrowed).select_related(*telling.RELATED)
+    rows = services.alerts(caller).open().filter(narrowed).select_related(*notify.RELATED)
     return _lines(caller, rows.order_by("state", "-started_at"))
 
 
 def of_machine(caller: Caller, connection_id: UUID) -> list[AlertLine]:
     """What fires on one machine."""
     rows = services.alerts(caller).firing().filter(connection_id=connection_id)
-    return _lines(caller, rows.select_related(*telling.RELATED))
+    return _lines(caller, rows.select_related(*notify.RELATED))
 
 
 def machine_context(caller: Caller, connection_id: UUID) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def machine_context(caller: Caller, connection_id: UUID) -> dict[str, Any]:
 def past(caller: Caller, narrowed: Q) -> QuerySet[Alert]:
     """What is over, to be paged; see `lines_of`."""
     rows = services.alerts(caller).filter(narrowed, state=AlertState.RESOLVED)
-    return rows.select_related(*telling.RELATED)
+    return rows.select_related(*notify.RELATED)
 
 
 def lines_of(alerts: Iterable[Alert]) -> list[AlertLine]:

@@ -6,7 +6,7 @@ from django import forms
 from pydantic import ValidationError
 
 from accounts.policy import Caller
-from alerts import drafts
+from alerts import inputs
 from alerts.models import AlertRule
 from alerts.quantities import QUANTITIES
 from alerts.schemas import RuleIn
@@ -95,11 +95,11 @@ class RuleForm(Answering):
         self.add_error(field if field in self.fields else None, message)
 
     def _offer_choices(self, caller: Caller) -> None:
-        teams = [self.rule.team] if self.rule else list(drafts.teams_to_write_for(caller))
+        teams = [self.rule.team] if self.rule else list(inputs.teams_to_write_for(caller))
         machines = Connection.objects.visible_to(caller.user).filter(team__in=teams)
         rows = list(machines.order_by("name").values_list("pk", "name", "tags"))
         tags = sorted({tag for _, _, its in rows for tag in its})
-        channels = drafts.visible_channels(caller).filter(team__in=teams)
+        channels = inputs.visible_channels(caller).filter(team__in=teams)
         self._offer(
             "where",
             [

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, may, one, one_locked, role_in, teams_with
-from alerts import drafts, telling, transitions, trash
+from alerts import inputs, notify, transitions, trash
 from alerts.models import Alert, AlertQuerySet, AlertRule
 from core.errors import Forbidden, Invalid, NotFound
 from notifications.models import Channel
@@ -47,8 +47,8 @@ def may_change(caller: Caller, rule: AlertRule) -> bool:
     return may(caller, CHANGE, rule.team) and (is_own or administers)
 
 
-def create(caller: Caller, fields: drafts.Fields) -> AlertRule:
-    return add(caller, *drafts.new(caller, fields))
+def create(caller: Caller, fields: inputs.Fields) -> AlertRule:
+    return add(caller, *inputs.new(caller, fields))
 
 
 def add(caller: Caller, rule: AlertRule, channels: list[Channel]) -> AlertRule:
@@ -60,13 +60,13 @@ def add(caller: Caller, rule: AlertRule, channels: list[Channel]) -> AlertRule:
     return rule
 
 
-def change(caller: Caller, rule_id: UUID, fields: drafts.Fields) -> AlertRule:
+def change(caller: Caller, rule_id: UUID, fields: inputs.Fields) -> AlertRule:
     """Change what was sent; what is tested begins anew if that has changed."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
         rule = _own(caller, one_locked(caller, rules(caller), rule_id, CHANGE))
         before = _columns(rule)
-        channels = drafts.fill(caller, rule, fields)
+        channels = inputs.fill(caller, rule, fields)
         changed = [name for name, value in _columns(rule).items() if value != before[name]]
         audit.record(caller, CHANGE, rule, fields=sorted(name.rstrip("_") for name in fields))
         if set(changed) & set(AlertRule.TEST_FIELDS):
@@ -124,14 +124,14 @@ def acknowledge(caller: Caller, alert_id: UUID) -> Alert:
     """Say that somebody knows: it is not told again. Acknowledging twice changes nothing."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
-        rows = alerts(caller).select_related(*telling.RELATED)
+        rows = alerts(caller).select_related(*notify.RELATED)
         row = one_locked(caller, rows, alert_id, ACKNOWLEDGE)
         if row.acknowledged_at is not None:
             return row
         audit.record(caller, ACKNOWLEDGE, row, team=row.team)
         row.acknowledged_at, row.acknowledged_by = timezone.now(), caller.user
         row.save(update_fields=["acknowledged_at", "acknowledged_by"])
-        transaction.on_commit(lambda: telling.publish([row]))
+        transaction.on_commit(lambda: notify.publish([row]))
     return row
 
 

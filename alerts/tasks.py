@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from alerts import absence, telling, trash
+from alerts import absence, notify, trash
 from core.background import task_turns
 from core.errors import Unavailable
 
@@ -30,7 +30,7 @@ def watch_absence() -> None:
 def tell_again() -> None:
     """Every minute: what fires on and nobody attends to."""
     try:
-        telling.again(timezone.now())
+        notify.again(timezone.now())
     finally:
         close_old_connections()
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from alerts import telling
+from alerts import notify
 from alerts.engine import Key, Transition
 from alerts.evaluation import Event
 from alerts.models import Alert, AlertRule, AlertState
@@ -123,8 +123,8 @@ def _write_group(event: Event, group: Sequence[Transition], teams: Mapping[UUID,
     else:
         _upsert(event, group, teams)
         if event is Event.FIRED:
-            fired = Alert.objects.filter(pk__in=ids).select_related(*telling.RELATED)
-            telling.of_firing(list(fired.order_by("connection__name", "gpu")), timezone.now())
+            fired = Alert.objects.filter(pk__in=ids).select_related(*notify.RELATED)
+            notify.of_firing(list(fired.order_by("connection__name", "gpu")), timezone.now())
             _publish_later(ids)
 
 
@@ -179,14 +179,14 @@ def _resolve(group: Sequence[Transition]) -> None:
         firing = Alert.objects.filter(pk=one.alert_id, state=AlertState.FIRING)
         if firing.update(state=AlertState.RESOLVED, resolved_at=one.at):
             ended.append(one.alert_id)
-    rows = Alert.objects.filter(pk__in=ended).select_related(*telling.RELATED)
-    telling.of_end(list(rows.order_by("connection__name", "gpu")))
+    rows = Alert.objects.filter(pk__in=ended).select_related(*notify.RELATED)
+    notify.of_end(list(rows.order_by("connection__name", "gpu")))
     _publish_later(ended)
 
 
 def _publish_later(ids: Sequence[UUID]) -> None:
     def push() -> None:
-        telling.publish(Alert.objects.filter(pk__in=ids))
+        notify.publish(Alert.objects.filter(pk__in=ids))
 
     if ids:
         transaction.on_commit(push)

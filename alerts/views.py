@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller, forbidden
 from accounts.teams import current_team
-from alerts import board, drafts, preview, services, trash
+from alerts import board, inputs, preview, services, trash
 from alerts.forms import RuleForm
 from alerts.models import AlertRule
 from alerts.suggestions import BY_KEY
@@ -48,7 +48,7 @@ def index(request: HttpRequest) -> HttpResponse:
     past = Paginator(board.past(caller, narrowed & of_rule), HISTORY_PAGE).get_page(
         request.GET.get("page")
     )
-    writes_for = list(drafts.teams_to_write_for(caller))
+    writes_for = list(inputs.teams_to_write_for(caller))
     context |= {
         "rules": rules,
         "rule_lines": board.rule_lines(caller, list(rules.object_list)),
@@ -78,7 +78,7 @@ def of_machine(request: HttpRequest, connection_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def add_rule(request: HttpRequest) -> HttpResponse:
     caller = caller_from_page(request)
-    if not drafts.teams_to_write_for(caller).exists():
+    if not inputs.teams_to_write_for(caller).exists():
         raise forbidden("alert_rule.create")
     form = RuleForm(caller, None, request.POST or None)
     return _form_page(request, form, lambda fields: services.create(caller, fields))
@@ -98,14 +98,14 @@ def edit_rule(request: HttpRequest, rule_id: UUID) -> HttpResponse:
 def preview_rule(request: HttpRequest) -> HttpResponse:
     """What the rule in the form would have brought; without htmx the whole form again."""
     caller = caller_from_page(request)
-    if not drafts.teams_to_write_for(caller).exists():
+    if not inputs.teams_to_write_for(caller).exists():
         raise forbidden("alert_rule.create")
     form = RuleForm(caller, None, request.POST)
     context: dict[str, Any] = {"form": form}
     fields = form.api_fields()
     if fields is not None:
         try:
-            context["preview"] = preview.of(caller, drafts.new(caller, fields)[0])
+            context["preview"] = preview.of(caller, inputs.new(caller, fields)[0])
         except (Forbidden, NotFound):
             raise
         except SiteError as error:
@@ -120,7 +120,7 @@ def preview_rule(request: HttpRequest) -> HttpResponse:
 def enable_suggestion(request: HttpRequest) -> HttpResponse:
     """Make one of the suggested rules, for the team that is looked at or the oldest."""
     caller = caller_from_page(request)
-    teams = list(drafts.teams_to_write_for(caller))
+    teams = list(inputs.teams_to_write_for(caller))
     if not teams:
         raise forbidden("alert_rule.create")
     suggestion = BY_KEY.get(request.POST.get("key", ""))
@@ -204,7 +204,7 @@ def _act(request: HttpRequest, act: Callable[[Caller], str]) -> HttpResponse:
 
 
 def _form_page(
-    request: HttpRequest, form: RuleForm, save: Callable[[drafts.Fields], AlertRule]
+    request: HttpRequest, form: RuleForm, save: Callable[[inputs.Fields], AlertRule]
 ) -> HttpResponse:
     if request.method == "POST" and (fields := form.api_fields()) is not None:
         try:

@@ -13,7 +13,7 @@ urlpatterns = [
     path("", include("metrics.urls")),
     path("", include("accounts.urls")),
     path("machines/", include("connections.urls")),
-    path("machines/", include("projects.machine_urls")),
+    path("machines/", include("projects.urls_machine")),
     path("machines/", include("jobs.urls_machine")),
     path("accounts/", include("accounts.signin.urls")),
     path("notifications/", include("notifications.urls")),

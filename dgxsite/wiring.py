@@ -1,6 +1,6 @@
 """Who listens to whom: the arrows that would otherwise point up."""
 
-from alerts import watching
+from alerts import watch
 from connections.keeper import keeper
 from jobs.keeper import agent
 from metrics.live import ingest as live_ingest
@@ -17,5 +17,5 @@ def connect() -> None:
     keeper.on_connected(agent.crew.attach)
     live_ingest.on_sample(agent.crew.note)
     live_ingest.on_sample(noting.note)
-    live_ingest.on_sample(watching.watch.note)
-    keeper.on_round(watching.watch.pace)
+    live_ingest.on_sample(watch.watch.note)
+    keeper.on_round(watch.watch.pace)

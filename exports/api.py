@@ -13,7 +13,7 @@ from accounts.auth.idempotency import REPLAYED, once
 from connections import visits
 from core.pagination import Page, listing
 from exports import download, ranges, schedules, schemas, services
-from exports.representation import export_dict, schedule_dict
+from exports.serializers import export_dict, schedule_dict
 
 router = Router(tags=["exports"])
 

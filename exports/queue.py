@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.teams import given
 from core.background import isolation
-from exports import claiming, making, schedules
+from exports import claiming, schedules, writer
 from exports.models import SILENT, Export, State
 from notifications import events
 
@@ -74,7 +74,7 @@ def _make_waiting() -> int:
 def _make(export: Export) -> bool:
     if _is_refused(export):
         return False
-    making.make(export)
+    writer.make(export)
     if export.schedule_id is not None:
         _tell(export)
     return True

@@ -2,7 +2,7 @@
 
 Each action finds the row among those the caller may see, asks the policy, and writes the audit row
 and the change in one transaction. `NotFound` for what the caller may not see, `Forbidden` for what
-the role does not allow. The work itself is done by `exports.making`: by the request for a dual
+the role does not allow. The work itself is done by `exports.writer`: by the request for a dual
 export somebody waits for, by a worker for the rest.
 """
 
@@ -21,7 +21,7 @@ from connections.files import own_folders, upload
 from connections.models import Connection, Transport
 from core.errors import Conflict, Invalid, NotFound
 from core.web.waiting import outside_database
-from exports import making, nudge, room
+from exports import room, wakeup, writer
 from exports.models import UNFINISHED, Export, Kind, State
 from exports.plan import FORMATS, RANGES
 
@@ -105,7 +105,7 @@ def begin(caller: Caller, export: Export) -> None:
 def queue(caller: Caller, export: Export) -> None:
     """Store a draft as work for a worker; `Conflict` where enough waits already."""
     _add(caller, export)
-    transaction.on_commit(nudge.work)
+    transaction.on_commit(wakeup.work)
 
 
 def repeat(caller: Caller, export_id: UUID) -> Export:
@@ -192,7 +192,7 @@ def finished(export_id: UUID) -> Export:
 
 def make_now(export: Export) -> Export:
     """Do the work of a row that `begin` stored, and answer it."""
-    making.make(export)
+    writer.make(export)
     return export
 
 

@@ -14,7 +14,7 @@ from core.errors import Forbidden, Invalid
 from core.pagination import Page, listing
 from notifications import feed, schemas, services
 from notifications.models import Channel
-from notifications.representation import channel_dict, delivery_dict, notification_dict
+from notifications.serializers import channel_dict, delivery_dict, notification_dict
 
 router = Router(tags=["notifications"])
 

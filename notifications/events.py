@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Team, User
 from core import cleaner
 from core.mail import sends_mail
-from notifications import nudge, recipients
+from notifications import recipients, wakeup
 from notifications.kinds import BY_NAME, Kind, Severity, Way
 from notifications.models import Channel, Delivery, Event, Notification
 
@@ -67,7 +67,7 @@ def notify(
         if "one_event_per_dedupe_key" not in str(error):
             raise
         return None
-    transaction.on_commit(lambda: nudge.event(event.pk))
+    transaction.on_commit(lambda: wakeup.event(event.pk))
     return event
 
 

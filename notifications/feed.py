@@ -12,7 +12,7 @@ from django.utils import timezone
 from core import topics
 from notifications import recipients
 from notifications.models import Notification
-from notifications.representation import notification_dict
+from notifications.serializers import notification_dict
 
 LATEST = 20
 # Twenty of these, each character in four bytes, are less than one frame of the socket.

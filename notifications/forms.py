@@ -9,7 +9,7 @@ from accounts.policy import roles_from
 from core.errors import SiteError
 from notifications.kinds import KINDS, Way
 from notifications.models import Channel, ChannelKind
-from notifications.representation import MASK, taken
+from notifications.serializers import MASK, taken
 
 EVENTS = [(kind.name, kind.title) for kind in KINDS if Way.CHANNEL in kind.ways]
 _KINDS = [(ChannelKind.APPRISE.value, "Chat service"), (ChannelKind.WEBHOOK.value, "Webhook")]

@@ -27,7 +27,7 @@ from notifications import addresses, delivery, kinds, resting
 from notifications.kinds import KINDS, Severity, Way
 from notifications.models import Channel, ChannelKind, Choice, Delivery, Event
 from notifications.outcome import Outcome
-from notifications.representation import MASK
+from notifications.serializers import MASK
 
 ACTION = "channel.manage"
 # Each check starts a program or asks a name server, each test sends something.

@@ -12,7 +12,7 @@ from accounts.auth.callers import caller_from_page
 from accounts.back_office import OfTeams
 from accounts.policy import Caller
 from core.errors import SiteError
-from projects import drafts, hidden, services
+from projects import hidden, inputs, services
 from projects.models import Project
 from projects.schemas import ProjectIn
 
@@ -47,17 +47,17 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         """Ask the API's grammar, and the machine for the folder; nothing is stored."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        self.api_fields: drafts.Fields = {}
+        self.api_fields: inputs.Fields = {}
         if self.errors:
             return cleaned
         try:
             self.api_fields = self._checked(cleaned)
             if self.instance._state.adding:
-                self.draft = drafts.new(self.caller, self.api_fields)
+                self.draft = inputs.new(self.caller, self.api_fields)
             else:
                 # On a copy, so that a refused form leaves the row's own fields alone.
                 row = Project.objects.get(pk=self.instance.pk)
-                drafts.fill(self.caller, row, self.api_fields)
+                inputs.fill(self.caller, row, self.api_fields)
         except ValidationError as error:
             for found in error.errors():
                 self._blame(str(found["loc"][0]), str(found["msg"]))
@@ -68,7 +68,7 @@ class ProjectAdminForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(None, error.detail)
         return cleaned
 
-    def _checked(self, cleaned: dict[str, Any]) -> drafts.Fields:
+    def _checked(self, cleaned: dict[str, Any]) -> inputs.Fields:
         sent = {name: cleaned[name] for name in _PLAIN}
         sent["connection_id"] = cleaned["connection"].pk
         sent["create_directory"] = cleaned["make_folder"]

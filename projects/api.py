@@ -11,9 +11,9 @@ from accounts.auth.callers import caller_of
 from accounts.auth.idempotency import once_prepared
 from core.errors import Conflict
 from core.pagination import listing
-from projects import choices, config, drafts, schemas, services
+from projects import choices, config, inputs, schemas, services
 from projects.models import Project
-from projects.representation import as_dict, etag
+from projects.serializers import as_dict, etag
 
 router = Router(tags=["projects"])
 
@@ -37,7 +37,7 @@ def create_project(request: HttpRequest, payload: schemas.ProjectIn) -> Any:
     caller = caller_of(request)
     return once_prepared(
         request,
-        lambda: drafts.new(caller, _fields(payload)),
+        lambda: inputs.new(caller, _fields(payload)),
         lambda row: Status(201, as_dict(services.add(caller, row))),
     )
 
@@ -76,7 +76,7 @@ def check_folder(request: HttpRequest, project_id: UUID) -> dict[str, Any]:
     return as_dict(services.check_folder(caller_of(request), project_id))
 
 
-def _fields(payload: schemas.ProjectIn) -> drafts.Fields:
+def _fields(payload: schemas.ProjectIn) -> inputs.Fields:
     """What was sent, with both objects as the texts in which they are kept."""
     fields = payload.model_dump(exclude_unset=True)
     if "config" in fields:

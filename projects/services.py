@@ -25,7 +25,7 @@ from connections.models import Connection
 from core import cleaner
 from core.errors import Conflict, SiteError, TooMany, Unavailable
 from core.failures import conflict
-from projects import attached, drafts
+from projects import attached, inputs
 from projects.models import Project
 
 TRASH = timedelta(days=30)
@@ -57,8 +57,8 @@ def find(caller: Caller, project_id: UUID, action: str = "project.view") -> Proj
     return one(caller, visible(caller), project_id, action)
 
 
-def create(caller: Caller, fields: drafts.Fields) -> Project:
-    return add(caller, drafts.new(caller, fields))
+def create(caller: Caller, fields: inputs.Fields) -> Project:
+    return add(caller, inputs.new(caller, fields))
 
 
 def add(caller: Caller, row: Project) -> Project:
@@ -72,13 +72,13 @@ def add(caller: Caller, row: Project) -> Project:
 
 
 def change(
-    caller: Caller, project_id: UUID, fields: drafts.Fields, *, revision: int | None = None
+    caller: Caller, project_id: UUID, fields: inputs.Fields, *, revision: int | None = None
 ) -> Project:
     """Change what was sent; with `revision`, only if the row still is the one that was read."""
     row = find(caller, project_id, "project.change")
     _check_revision(row, revision)
     before = {name: getattr(row, name) for name in _COLUMNS}
-    drafts.fill(caller, row, fields)
+    inputs.fill(caller, row, fields)
     changed = [name for name in _COLUMNS if getattr(row, name) != before[name]]
     if changed:
         # Configuration and schema were checked together: neither may have moved since.
@@ -120,7 +120,7 @@ def check_folder(caller: Caller, project_id: UUID) -> Project:
     row = find(caller, project_id, "project.change")
     create = row.create_directory
     try:
-        drafts.place(caller, row, create=create)
+        inputs.place(caller, row, create=create)
     except TooMany:
         raise
     except SiteError as error:
@@ -146,7 +146,7 @@ def folder_of(project: Project, session: ssh.Session | None = None) -> str:
     except folders.NotReached as error:
         raise Unavailable(error.detail, code="machine_unreachable") from error
     except folders.NoFolder as error:
-        raise drafts.refusal(error) from error
+        raise inputs.refusal(error) from error
     project.resolved_path, project.path_note, project.create_directory = path, "", False
     _keep_path(project)
     return path

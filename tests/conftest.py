@@ -12,16 +12,16 @@ from pytest_django import DjangoDbBlocker
 
 import accounts.mail
 import connections.wakeup
-import exports.nudge
+import exports.wakeup
 import jobs.wakeup
-import notifications.nudge
+import notifications.wakeup
 from core import redis_patience
 from core.background import isolation
 from core.web import known_callers
 
 # What the product sends after its answer, each on a thread of its own.
 SENDERS = [module._sender for module in (
-    accounts.mail, connections.wakeup, exports.nudge, jobs.wakeup, notifications.nudge,
+    accounts.mail, connections.wakeup, exports.wakeup, jobs.wakeup, notifications.wakeup,
 )]  # fmt: skip
 
 

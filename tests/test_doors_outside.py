@@ -43,9 +43,9 @@ ELSEWHERE: dict[tuple[str, str | None], str] = {
     ("dgxsite/management/commands/up.py", None): "the supervisor's, before there is a database",
     ("core/security/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
     ("connections/wakeup.py", "_send"): "a thread of its own, which asks the database afterwards",
-    ("exports/nudge.py", "_send"): "a thread of its own, which knows no database",
+    ("exports/wakeup.py", "_send"): "a thread of its own, which knows no database",
     ("jobs/wakeup.py", "_send"): "a thread of its own, which knows no database",
-    ("notifications/nudge.py", "_send"): "a thread of its own, which has given back",
+    ("notifications/wakeup.py", "_send"): "a thread of its own, which has given back",
     ("jobs/keeper/agent.py", "_loop"): "gives its own back after each round",
 }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from usage import representation
+from usage import serializers
 from usage.models import UsageSettings
 from usage.report import Line, Scope
 from usage.schemas import UsageLine, UsageNumbers
@@ -19,5 +19,5 @@ def header() -> Sequence[str]:
 
 def row(line: Line, machines: Scope, prices: UsageSettings) -> Sequence[object]:
     """One line; an absent value is None."""
-    values = representation.line_dict(line, machines, prices)
+    values = serializers.line_dict(line, machines, prices)
     return (*(values[name] for name in (*_KEYS, *_NUMBERS)), prices.currency or None)

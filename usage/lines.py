@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from core.formats import ABSENT, number, quantity, share, size
-from usage import representation
+from usage import serializers
 from usage.models import UsageSettings
 from usage.report import Line, Scope
 
@@ -69,7 +69,7 @@ def _words(line: Line, machines: Scope) -> tuple[str, str]:
     if line.machine is not None:
         name = machines[line.machine].name
         return (name, "") if line.gpu is None else (name, f"GPU {line.gpu}")
-    nameless = _NAMELESS.get(representation.owner_of(line) or "")
+    nameless = _NAMELESS.get(serializers.owner_of(line) or "")
     if nameless:
         return nameless
     if line.container is not None:
@@ -89,7 +89,7 @@ def energy(line: Line) -> str:
 
 def money(line: Line, prices: UsageSettings) -> str:
     """`1.20 EUR` at the price that the site's settings hold; absent without one."""
-    return quantity(representation.cost(line, prices), prices.currency, 2)
+    return quantity(serializers.cost(line, prices), prices.currency, 2)
 
 
 def percent_of_time(total: Line) -> str:

@@ -12,7 +12,7 @@ from core.pagination import Page
 from core.times import iso
 from metrics.history import query as history_query
 from metrics.history.query import Span
-from usage import idle, representation
+from usage import idle, serializers
 from usage.models import UsageSettings
 from usage.report import Scope, report, scope
 
@@ -44,8 +44,8 @@ def usage_dict(machines: Scope, span: Span, group_by: str, page: Page) -> dict[s
         "group_by": group_by,
         "currency": prices.currency or None,
         "price_per_kwh": None if price is None else float(price),
-        "total": representation.numbers(found.total, prices),
-        "items": [representation.line_dict(line, machines, prices) for line in found.lines],
+        "total": serializers.numbers(found.total, prices),
+        "items": [serializers.line_dict(line, machines, prices) for line in found.lines],
         "count": found.count,
     }
 
@@ -57,6 +57,6 @@ def idle_dict(machines: Scope, span: Span, page: Page, *, only_now: bool) -> dic
     return {
         "start": iso(span.start),
         "end": iso(span.end),
-        "items": [representation.holder_dict(item, machines, now) for item in found.items],
+        "items": [serializers.holder_dict(item, machines, now) for item in found.items],
         "count": found.count,
     }

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from accounts.models import Role, Team, User
 from accounts.policy import Caller
 from alerts.models import AlertRule
-from alerts.watching import Watch
+from alerts.watch import Watch
 from connections.keeper.link import Link
 from connections.models import Connection, Keeper
 from core import topics

@@ -7,9 +7,9 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from alerts import estimates, telling, transitions
+from alerts import estimates, notify, transitions
 from alerts.models import Alert, AlertRule
-from alerts.watching import Watch
+from alerts.watch import Watch
 from metrics.collectors.readings import Memory
 from notifications.models import Channel, Delivery, Event, Notification
 from tests.alerts.conftest import Crew, Scene, link_to, make_rule
@@ -241,22 +241,22 @@ def test_a_snoozed_rule_is_silent_until_the_snooze_ends(scene: Scene) -> None:
     rule = make_rule(scene.team, snoozed_until=now + timedelta(hours=1))
     scene.read(scene.machine(), scene.sample(90))
     assert states() == ["firing"]
-    assert telling.again(now) == 0
+    assert notify.again(now) == 0
     assert events() == []
     AlertRule.objects.filter(pk=rule.pk).update(snoozed_until=now - timedelta(seconds=1))
-    assert telling.again(now) == 1
+    assert notify.again(now) == 1
     assert len(events()) == 1
 
 
 def test_is_told_again_until_somebody_acknowledges(scene: Scene) -> None:
     make_rule(scene.team)
     scene.read(scene.machine(), scene.sample(90))
-    later = timezone.now() + telling.REPEAT + timedelta(minutes=1)
-    assert telling.again(timezone.now()) == 0
-    assert telling.again(later) == 1
+    later = timezone.now() + notify.REPEAT + timedelta(minutes=1)
+    assert notify.again(timezone.now()) == 0
+    assert notify.again(later) == 1
     assert len(events()) == 2
     Alert.objects.update(acknowledged_at=later)
-    assert telling.again(later + telling.REPEAT + timedelta(minutes=1)) == 0
+    assert notify.again(later + notify.REPEAT + timedelta(minutes=1)) == 0
 
 
 def test_watchers_see_what_fires_and_what_is_over(

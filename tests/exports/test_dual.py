@@ -15,7 +15,7 @@ from django.test import override_settings
 
 from accounts.models import AuditEvent
 from connections.models import Connection
-from exports import making, queue, storage
+from exports import queue, storage, writer
 from exports.models import Export, State
 from metrics.collectors.readings import Network
 from metrics.history.tiers import RAW
@@ -250,20 +250,20 @@ def test_one_that_waits_is_cancelled_for_good(lab: Lab) -> None:
 def test_a_running_one_is_stopped(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_directory: Path
 ) -> None:
-    monkeypatch.setattr(making, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "LOOK_SECONDS", 0.01)
     with serving(tmp_path / "machine", lab.machine) as home:
         told = export(lab)
         row = Export.objects.get(pk=told["id"])
         row.state, row.local_ok, row.remote_ok = State.RUNNING, None, None
         row.cancel_requested = True
         row.save()
-        progress = making._Progress()
+        progress = writer._Progress()
         progress.stop()
-        monkeypatch.setattr(making, "_Progress", lambda: progress)
-        making.make(row)
+        monkeypatch.setattr(writer, "_Progress", lambda: progress)
+        writer.make(row)
         row.refresh_from_db()
         assert row.state == State.CANCELLED
-        assert {row.local_error, row.remote_error} == {making.CANCELLED}
+        assert {row.local_error, row.remote_error} == {writer.CANCELLED}
         assert len(files_of(home)) == len(files_of(data_directory)) == 1  # those of the first
 
 
@@ -305,7 +305,7 @@ def test_the_sites_own_machine_takes_no_folder_outside_its_roots(
     told = export(lab)
     row = Export.objects.get(pk=told["id"])
     row.remote_directory = "~/projects/link"
-    making.make(row)
+    writer.make(row)
     row.refresh_from_db()
     assert (row.local_ok, row.remote_ok) == (True, False)
     assert "DGX_LOCAL_ROOTS" in row.remote_error

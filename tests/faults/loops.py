@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from accounts.audit import denials
 from accounts.models import AuditEvent, Refusal
-from alerts import absence, plan, telling, trash
+from alerts import absence, plan, trash
+from alerts import notify as alerts_notify
 from alerts.models import Alert, AlertRule, AlertState
 from connections import key_rotation, purge
 from connections import notify as connections_telling
@@ -278,7 +279,7 @@ def _() -> Outcome:
     return Outcome([row.pk in fired for row in machines], "a change was refused")
 
 
-@trial("alerts.watching.Watch.judge")
+@trial("alerts.watch.Watch.judge")
 def _() -> Outcome:
     scene = Scene(factories.make_team(), make_keeper())
     make_rule(scene.team)
@@ -291,7 +292,7 @@ def _() -> Outcome:
     return Outcome([row.pk in fired for row in machines], "a change was refused")
 
 
-@trial("alerts.watching.Watch._evaluate")
+@trial("alerts.watch.Watch._evaluate")
 def _() -> Outcome:
     scene = Scene(factories.make_team(), make_keeper())
     make_rule(scene.team)
@@ -313,7 +314,7 @@ def _() -> Outcome:
     return Outcome([rule.pk in found for rule in rules], rules[1].pk)
 
 
-@trial("alerts.telling.again")
+@trial("alerts.notify.again")
 def _() -> Outcome:
     machine = factories.make_connection()
     rules = [make_rule(machine.team, name=f"rule {number}") for number in range(3)]
@@ -329,7 +330,7 @@ def _() -> Outcome:
         for rule in rules
     ]
     poison("notifications_event", alerts[1].pk, "object_id")
-    telling.again(NOW)
+    alerts_notify.again(NOW)
     told = set(Alert.objects.filter(told__gt=0).values_list("pk", flat=True))
     return Outcome([alert.pk in told for alert in alerts], rules[1].pk)
 

@@ -19,7 +19,7 @@ from connections.files.folders import NoFolder, NotReached
 from connections.files.upload import NotStored
 from connections.keeper.write_state import State, write_state
 from connections.models import Connection, ConnectionEvent, Status
-from exports import making
+from exports import writer
 from exports.models import Export
 from jobs import lifecycle as jobs_lifecycle
 from jobs.models import Job, JobChange, Reason
@@ -127,7 +127,7 @@ def owners(said: str) -> list[str]:
 
 def exports(said: str) -> list[str]:
     export = three_exports()[0]
-    making._finish(export, {"local": said})
+    writer._finish(export, {"local": said})
     return [Export.objects.get(pk=export.pk).local_error]
 
 

@@ -9,7 +9,7 @@ from connections.keeper import keeper as keeping
 from connections.keeper.keeper import Keeper
 from connections.keeper.link import Link
 from core.background import isolation
-from exports import making, queue
+from exports import queue, writer
 from exports.models import Export
 from metrics.live import ingest as live_ingest
 from notifications import dispatch
@@ -148,14 +148,14 @@ def test_an_export_that_cannot_be_made_says_so_and_the_next_is_made(
     poisoned: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rows = three_exports()
-    really = making.make
+    really = writer.make
 
     def make(export: Export) -> None:
         if export.pk == rows[1].pk:
             raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
         really(export)
 
-    monkeypatch.setattr(making, "make", make)
+    monkeypatch.setattr(writer, "make", make)
     queue.run()
     states = [Export.objects.get(pk=row.pk).state for row in rows]
     assert states == ["done", "failed", "done"]

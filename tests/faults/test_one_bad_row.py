@@ -47,7 +47,7 @@ ELSEWHERE = {
     "exports.queue._make_waiting": "test_one_bad_machine.py",
     "exports.retention._remove_strays": "files that belong to nobody",
     "exports.retention.tidy": "the three rules, each tried by itself",
-    "jobs.keeper.agent.Crew._look": "tests/jobs/test_forgotten.py",
+    "jobs.keeper.agent.Crew._look": "tests/jobs/test_retention.py",
     "jobs.keeper.origin_collector.Beginnings.keep": "jobs of one machine: test_one_bad_job.py",
     "jobs.keeper.reconciler.Tender._each": "jobs of one machine: test_one_bad_job.py",
     "jobs.keeper.reconciler.Tender.round": "jobs of one machine: test_one_bad_job.py",
@@ -60,7 +60,7 @@ ELSEWHERE = {
 }
 NAMED = {
     # A trial by the name of the whole, of which the call is a part.
-    "alerts.watching.Watch._evaluate",
+    "alerts.watch.Watch._evaluate",
     "metrics.history.retention._clean_up",
     "metrics.history.saver.Saver._adopt",
     "metrics.history.buffer.Windows._close",
@@ -79,7 +79,7 @@ TASKS = {
     "accounts.forget_ended_sessions": "one statement",
     "accounts.write_down_refusals": ["accounts.audit.denials.write_down"],
     "alerts.forget": ["alerts.trash.empty"],
-    "alerts.tell_again": ["alerts.telling.again"],
+    "alerts.tell_again": ["alerts.notify.again"],
     "alerts.watch_absence": ["alerts.absence.watch"],
     "connections.empty_trash": ["connections.purge.empty_trash"],
     "connections.tell_of_absence": ["connections.notify.of_absence"],

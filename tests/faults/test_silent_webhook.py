@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import transaction
 
-from notifications import nudge
+from notifications import wakeup
 from notifications.events import notify
 from notifications.models import Channel, Delivery, DeliveryStatus
 from tests import factories
@@ -57,5 +57,5 @@ def test_another_teams_alarm_arrives_and_no_session_ends(
     print(f"longest gap between samples: {max(gaps):.2f} s at an interval of {INTERVAL:g} s")
     assert max(gaps) <= promised(5 * 2.0)
     assert Delivery.objects.filter(channel=quiet, status=DeliveryStatus.SENT).exists()
-    nudge._sender.submit(int).result(timeout=120)  # what this process still has to tell
+    wakeup._sender.submit(int).result(timeout=120)  # what this process still has to tell
     assert Channel.objects.filter(failures__gt=2).count() <= len(EVENTS)

@@ -8,7 +8,7 @@ from jobs.log import store as log_store
 from jobs.models import Job, Status
 from tests.factories import join, make_connection, make_team, make_token, make_user
 from tests.jobs.rows import make_job, make_project
-from tests.jobs.test_logs import NOW
+from tests.jobs.test_log_store import NOW
 from tests.live.people import Client, in_database, with_token
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]

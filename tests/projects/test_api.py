@@ -16,7 +16,8 @@ from accounts.policy import Caller
 from connections.files import folders
 from connections.models import Connection
 from core.errors import Conflict, Invalid, Unavailable
-from projects import attached, drafts, services
+from projects import attached, services
+from projects import inputs as projects_inputs
 from projects.models import Project
 from tests import factories, sshd
 from tests.api.client import Api, fields_of
@@ -351,8 +352,8 @@ def test_folder_of_says_no_as_the_machine_does(machine: Connection) -> None:
 def used_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The administrator has asked as often as one may, at 46 s of a minute that stands still."""
     monkeypatch.setattr(rate_limits, "time", SimpleNamespace(time=lambda: 1_800_000_046.0))
-    for _ in range(drafts.LOOKUPS_PER_MINUTE):
-        rate_limits.allow(Caller(world.owner), "folders.look", drafts.LOOKUPS_PER_MINUTE)
+    for _ in range(projects_inputs.LOOKUPS_PER_MINUTE):
+        rate_limits.allow(Caller(world.owner), "folders.look", projects_inputs.LOOKUPS_PER_MINUTE)
 
 
 @pytest.mark.usefixtures("used_up")

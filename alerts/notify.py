@@ -17,7 +17,7 @@ from django.db.models import F
 from alerts import words
 from alerts.models import Alert, AlertRule
 from alerts.quantities import MEMORY_LEFT, NOT_SEEN
-from alerts.representation import alert_dict
+from alerts.serializers import alert_dict
 from core import topics
 from core.background import isolation
 from notifications import events
