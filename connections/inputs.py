@@ -11,10 +11,10 @@ from uuid import UUID
 from accounts.models import Role, Team
 from accounts.policy import Caller, may, roles_from
 from connections import hostnames
-from connections.credentials import passwords, server_keys
+from connections.credentials import keys, passwords, server_keys
 from connections.credentials.places import LONGEST_CHAIN
 from connections.models import AuthMethod, Connection, Transport
-from connections.ssh import host_keys, keys
+from connections.ssh import host_keys
 from core.errors import Forbidden, Invalid, NotFound
 from core.security import address_policy
 from core.web.slots import Places

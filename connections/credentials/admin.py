@@ -11,9 +11,8 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.auth.callers import caller_from_page
 from accounts.back_office import Told
-from connections.credentials import server_keys
+from connections.credentials import keys, server_keys
 from connections.models import ServerKey
-from connections.ssh import keys
 from core.errors import Invalid
 
 

@@ -13,8 +13,8 @@ from accounts import audit
 from accounts.models import Role, User
 from accounts.policy import Caller, teams_with
 from connections import wakeup
+from connections.credentials import keys
 from connections.models import AuthMethod, Connection, ServerKey, Transport
-from connections.ssh import keys
 from core.errors import Invalid
 
 # The path under which the SSH agent stands on the list.

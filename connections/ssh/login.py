@@ -322,7 +322,8 @@ def _authenticate_with_agent(transport: paramiko.Transport, username: str) -> No
 
 
 def load_key(credentials: Credentials) -> paramiko.PKey:
-    """The private key, its cost already checked by `connections.ssh.keys`; else `key_unusable`."""
+    """The private key, its cost already checked by `connections.credentials.keys`; else
+    `key_unusable`."""
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
             return kind.from_private_key(io.StringIO(credentials.private_key or ""))

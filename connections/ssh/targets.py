@@ -6,10 +6,9 @@ the services. A password opens for the place it was given for alone
 both ends of a jump are one team's.
 """
 
-from connections.credentials import server_keys
+from connections.credentials import keys, server_keys
 from connections.credentials.places import LONGEST_CHAIN
 from connections.models import AuthMethod, Connection, Transport
-from connections.ssh import keys
 from connections.ssh.errors import ConnectError
 from connections.ssh.target import Credentials, Target
 from core.errors import Invalid

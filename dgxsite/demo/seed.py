@@ -16,23 +16,9 @@ from accounts import audit
 from accounts.models import Membership, Role, Team, User
 from connections.models import AuthMethod, Connection
 from dgxsite.demo import jobs, projects
-from dgxsite.up import preparation
 
 TAG = "simulated"
 _PEOPLE = {"admin": Role.ADMINISTRATOR, "operator": Role.OPERATOR, "viewer": Role.VIEWER}
-
-
-class NotADemo(Exception):
-    """The data belong to a real site, into which no invented people and machines may come."""
-
-
-def refuse_real_site() -> None:
-    """Raises `NotADemo` unless the site is new or began as a demo."""
-    if preparation.was_started_as_demo() is False:
-        raise NotADemo(
-            "These data belong to a real site; give the demo a directory of its own: "
-            "DGX_DATA_DIR=var/demo"
-        )
 
 
 def seed(fleet: Path) -> dict[str, str]:

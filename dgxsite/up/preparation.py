@@ -105,6 +105,19 @@ def add_this_machine() -> None:
         audit.record(None, made, machine)
 
 
+class NotADemo(Exception):
+    """The data belong to a real site, into which no invented people and machines may come."""
+
+
+def refuse_real_site() -> None:
+    """Raises `NotADemo` unless the site is new or began as a demo."""
+    if was_started_as_demo() is False:
+        raise NotADemo(
+            "These data belong to a real site; give the demo a directory of its own: "
+            "DGX_DATA_DIR=var/demo"
+        )
+
+
 def was_started_as_demo() -> bool | None:
     """Whether the site began as a demo; None before its first start."""
     first = AuditEvent.objects.filter(action=FIRST_START).first()

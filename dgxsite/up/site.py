@@ -47,7 +47,7 @@ class Place:
 def run(place: Place, console: Console, occupancy: Occupancy) -> None:
     """Serve until somebody asks for the end.
 
-    Raises `servers.CannotStart`, `Failed` or `demo.NotADemo` when the start cannot succeed;
+    Raises `servers.CannotStart`, `Failed` or `preparation.NotADemo` when the start cannot succeed;
     nothing is left running then.
     """
     supervisor = Supervisor(console, occupancy)
@@ -93,7 +93,7 @@ def _prepare(supervisor: Supervisor, place: Place, console: Console) -> None:
             console.say(f"applied {applied} migrations")
         preparation.ensure_partitions(datetime.now(UTC).date())
         if settings.DEMO:
-            demo_seed.refuse_real_site()
+            preparation.refuse_real_site()
         token = preparation.first_rows(is_demo=settings.DEMO)
         preparation.add_this_machine()
     if preparation.collect_static_files():

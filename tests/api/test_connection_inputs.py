@@ -6,8 +6,8 @@ import pytest
 from django.conf import settings
 
 from accounts.models import AuditEvent
+from connections.credentials import keys
 from connections.models import Connection, ConnectionEvent
-from connections.ssh import keys
 from tests.api.client import fields_of
 from tests.api.conftest import World
 from tests.api.machines import FINGERPRINT, body, with_password

@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Role, Team, User
+from connections.credentials import keys
 from connections.models import Connection
-from connections.ssh import keys
 from tests import factories
 
 ADD = "/admin/connections/connection/add/"

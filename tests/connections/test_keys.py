@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
-from connections.ssh import keys
+from connections.credentials import keys
 from core.errors import Invalid
 from tests.programs import require_program
 

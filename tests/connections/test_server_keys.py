@@ -9,9 +9,9 @@ from django.test import Client
 from accounts.models import AuditEvent, Role, Team, User
 from accounts.policy import Caller
 from connections import services, ssh, wakeup
-from connections.credentials import server_keys
+from connections.credentials import keys, server_keys
 from connections.models import Connection, ServerKey
-from connections.ssh import keys, targets
+from connections.ssh import targets
 from core.errors import Invalid
 from tests import factories
 from tests.api.client import Api, fields_of

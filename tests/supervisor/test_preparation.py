@@ -121,16 +121,16 @@ def test_demo_follows_a_machine_that_moved(fleet: Path) -> None:
 
 
 def test_demo_does_not_enter_a_real_site() -> None:
-    demo_seed.refuse_real_site()
+    preparation.refuse_real_site()
     preparation.first_rows(is_demo=False)
-    with pytest.raises(demo_seed.NotADemo, match="DGX_DATA_DIR"):
-        demo_seed.refuse_real_site()
+    with pytest.raises(preparation.NotADemo, match="DGX_DATA_DIR"):
+        preparation.refuse_real_site()
 
 
 def test_demo_may_come_back_to_its_own_data() -> None:
     preparation.first_rows(is_demo=True)
     preparation.first_rows(is_demo=True)
-    demo_seed.refuse_real_site()
+    preparation.refuse_real_site()
     assert AuditEvent.objects.filter(action=preparation.FIRST_START).count() == 1
 
 

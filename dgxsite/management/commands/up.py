@@ -14,10 +14,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from core.env import env_str
-from dgxsite.demo.seed import NotADemo
 from dgxsite.up import site
 from dgxsite.up.console import Console
 from dgxsite.up.instance_lock import Occupancy, Occupied
+from dgxsite.up.preparation import NotADemo
 from dgxsite.up.servers import CannotStart
 from dgxsite.up.supervisor import Failed
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 
-from connections.ssh import key_reader
+from connections.credentials import key_reader
 from core.errors import Invalid
 from core.web.waiting import outside_database
 
