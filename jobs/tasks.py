@@ -7,10 +7,8 @@ from django.utils import timezone
 from connections.keeper import keeper
 from core.background import task_turns
 from jobs import retention, watchdog
-from jobs.keeper import agent, unreachable
-from jobs.queue import gpu_alerts
+from jobs.keeper import agent, gpu_alerts, unreachable, usage
 from jobs.results import ingest as results_ingest
-from jobs.results import usage as results_usage
 
 
 @shared_task(name="jobs.look")
@@ -32,13 +30,13 @@ def mark_unseen() -> None:
 @shared_task(name="jobs.measure")
 @task_turns.short
 def measure() -> None:
-    """Every 20 s, in every keeper: add up what jobs used, and look for GPUs that are wished for."""
+    """Every 20 s, in every keeper: add up what jobs used, and check who waits for a GPU."""
     held = keeper.current()
     if held is None:
         return
     try:
-        results_usage.measure_held(list(held.holdings()), timezone.now())
-        gpu_alerts.look(list(held.holdings()))
+        usage.measure_held_jobs(list(held.holdings()), timezone.now())
+        gpu_alerts.check_machines(list(held.holdings()))
     finally:
         close_old_connections()
 

@@ -176,7 +176,7 @@ def read_scalars(
 @queues.get("/{connection_id}/gpu-wishes", response=schemas.WishList)
 def list_wishes(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> dict[str, Any]:
     """The GPUs of this machine of which the caller wants to hear."""
-    return listing(gpu_alerts.of(caller_of(request), connection_id), page, wish_dict)
+    return listing(gpu_alerts.own_alerts(caller_of(request), connection_id), page, wish_dict)
 
 
 @queues.post("/{connection_id}/gpu-wishes", response={201: schemas.WishOut})
@@ -184,14 +184,15 @@ def make_wish(request: HttpRequest, connection_id: UUID, payload: schemas.WishIn
     """Be told once when it is free."""
     caller = caller_of(request)
     return once(
-        request, lambda: Status(201, wish_dict(gpu_alerts.make(caller, connection_id, payload.gpu)))
+        request,
+        lambda: Status(201, wish_dict(gpu_alerts.create_alert(caller, connection_id, payload.gpu))),
     )
 
 
 @queues.delete("/{connection_id}/gpu-wishes", response={204: None})
 def withdraw_wishes(request: HttpRequest, connection_id: UUID) -> Status[None]:
     """Forget the caller's wishes on this machine."""
-    gpu_alerts.withdraw(caller_of(request), connection_id)
+    gpu_alerts.cancel_alerts(caller_of(request), connection_id)
     return Status(204, None)
 
 

@@ -31,11 +31,11 @@ def wish(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
     if text and gpu is None:
         messages.error(request, "There is no such GPU.")
     elif request.POST.get("step") == "withdraw":
-        gpu_alerts.drop(caller, connection_id, gpu)
+        gpu_alerts.cancel_alert(caller, connection_id, gpu)
         messages.success(request, f"You will not be told of {which}.")
     else:
         try:
-            gpu_alerts.make(caller, connection_id, gpu)
+            gpu_alerts.create_alert(caller, connection_id, gpu)
             messages.success(request, f"You will be told once when {which} is free.")
         except Conflict as error:
             messages.error(request, error.detail)

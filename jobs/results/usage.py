@@ -1,42 +1,26 @@
 """What a job used, added up from the machine's samples while it runs and shortly after its end.
 
-Every keeper does so for the machines it holds, and whoever asks for a job's metrics. The samples
+Every keeper does so for the machines it holds (`jobs/keeper/usage.py`), and whoever asks for a
+job's metrics. The samples
 are those of the live ring, which reaches two minutes back and outlives a keeper; each is added
 once, because the row is locked and says how far it is. The peak of the job's own memory is known to
 the keeper alone, which knows whose processes are whose.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
-from core.background import isolation
-from jobs.keeper.agent import crew
-from jobs.models import ACTIVE, Job, JobMeasure
+from jobs.models import Job, JobMeasure
 from jobs.results import ingest
 from jobs.tracking import energy
 from jobs.tracking.energy import Reading, Tally
 from metrics.live import store as live_store
 
 # The ring's length; what was not added by then is read from the history.
-_REACHED = timedelta(seconds=120)
-
-
-def measure_held(machines: Collection[UUID], now: datetime) -> int:
-    """Go on with the jobs of these machines; how many there were."""
-    wanted = Q(status__in=ACTIVE) | Q(completed_at__gt=now - _REACHED)
-    rows = Job.objects.filter(wanted, connection_id__in=machines, started_at__isnull=False)
-    jobs = list(rows.exclude(measure__is_closed=True))
-    isolation.each(
-        jobs,
-        lambda job: measure(job, now, peak=crew.peak_of(job.connection_id, job.pk)),
-        name="measuring",
-    )
-    return len(jobs)
+REACHED = timedelta(seconds=120)
 
 
 def measure(job: Job, now: datetime, *, peak: int | None = None) -> JobMeasure:

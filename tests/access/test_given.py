@@ -333,11 +333,11 @@ def a_schedule_of_exports(room: Room) -> Use:
 
 
 def a_wish_to_hear_of_a_free_gpu(room: Room) -> Use:
-    gpu_alerts.make(room.caller, room.machine.pk, 0)
+    gpu_alerts.create_alert(room.caller, room.machine.pk, 0)
 
     def use() -> str:
         with undone():
-            gpu_alerts.fulfil(room.machine.pk, lambda rules: [Device("0", "GPU 0", None)])
+            gpu_alerts.notify_waiting(room.machine.pk, lambda rules: [Device("0", "GPU 0", None)])
             told = Notification.objects.filter(user_id=room.giver.pk).exists()
         return "" if told else "nothing is told"
 

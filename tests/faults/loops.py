@@ -28,12 +28,12 @@ from exports.models import Export, ExportSchedule
 from jobs import key_rotation as jobs_rotation
 from jobs import retention, watchdog
 from jobs.keeper import unreachable
+from jobs.keeper import usage as keeper_usage
 from jobs.log import store as log_store
 from jobs.models import GpuWish, Job, JobMeasure, JobScalars
 from jobs.models import Status as JobStatus
 from jobs.queue import gpu_alerts
 from jobs.results import ingest as results_ingest
-from jobs.results import usage as results_usage
 from metrics.collectors.readings import Network
 from metrics.history import retention as metrics_retention
 from metrics.history import rollup, rollup_queue, tiers
@@ -155,11 +155,11 @@ def _() -> Outcome:
     return Outcome([job.pk in read for job in jobs], jobs[1].pk)
 
 
-@trial("jobs.results.usage.measure_held")
+@trial("jobs.keeper.usage.measure_held_jobs")
 def _() -> Outcome:
     jobs = three_jobs(*RUNNING, started_at=NOW, granted=["0"])
     poison("jobs_jobmeasure", jobs[1].pk, "job_id")
-    results_usage.measure_held([job.connection_id for job in jobs], NOW)
+    keeper_usage.measure_held_jobs([job.connection_id for job in jobs], NOW)
     measured = set(JobMeasure.objects.values_list("job_id", flat=True))
     return Outcome([job.pk in measured for job in jobs], jobs[1].pk)
 
@@ -201,13 +201,13 @@ def free_gpus(rules: Any) -> Any:
     return [Device(key="0", label="GPU 0", use=None, is_slice=False, is_split=False)]
 
 
-@trial("jobs.queue.gpu_alerts.fulfil")
+@trial("jobs.queue.gpu_alerts.notify_waiting")
 def _() -> Outcome:
     machine = factories.make_connection()
     people = [factories.make_user(is_superuser=True) for _ in range(3)]
     made = [GpuWish.objects.create(user=one, connection=machine) for one in people]
     poison("jobs_gpuwish", made[1].pk, on="DELETE")
-    gpu_alerts.fulfil(machine.pk, free_gpus)
+    gpu_alerts.notify_waiting(machine.pk, free_gpus)
     return Outcome(gone(made), made[1].pk)
 
 

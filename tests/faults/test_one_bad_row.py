@@ -51,7 +51,7 @@ ELSEWHERE = {
     "jobs.keeper.origin_collector.Beginnings.keep": "jobs of one machine: test_one_bad_job.py",
     "jobs.keeper.reconciler.Tender._each": "jobs of one machine: test_one_bad_job.py",
     "jobs.keeper.reconciler.Tender.round": "jobs of one machine: test_one_bad_job.py",
-    "jobs.queue.gpu_alerts.look": "machine by machine what jobs.queue.gpu_alerts.fulfil does",
+    "jobs.keeper.gpu_alerts.check_machines": "what notify_waiting of that name does",
     "metrics.live.ingest._record": "test_one_bad_machine.py",
     "metrics.live.store.Recorder.flush": "what metrics.history.buffer.Windows._close does",
     "notifications.delivery._give_up": "one conditional update for each row",
@@ -92,7 +92,7 @@ TASKS = {
         "jobs.keeper.unreachable.mark_unseen",
         "jobs.keeper.unreachable._say_why_jobs_wait",
     ],
-    "jobs.measure": ["jobs.results.usage.measure_held", "jobs.queue.gpu_alerts.fulfil"],
+    "jobs.measure": ["jobs.keeper.usage.measure_held_jobs", "jobs.queue.gpu_alerts.notify_waiting"],
     "jobs.read_scalars": ["jobs.results.ingest.catch_up_all"],
     "metrics.keep_partitions": [
         "metrics.history.retention._clean_up",

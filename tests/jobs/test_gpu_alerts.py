@@ -41,7 +41,7 @@ def viewer(team: Team) -> User:
 
 
 def fulfil(machine: Connection, devices: list[Device] | None = FREE) -> int:
-    return gpu_alerts.fulfil(machine.pk, lambda rules: devices)
+    return gpu_alerts.notify_waiting(machine.pk, lambda rules: devices)
 
 
 def told() -> list[tuple[User, str]]:
@@ -50,8 +50,8 @@ def told() -> list[tuple[User, str]]:
 
 
 def test_tells_the_one_who_wished_it_once(machine: Connection, viewer: User) -> None:
-    gpu_alerts.make(Caller(viewer), machine.pk, 2)
-    gpu_alerts.make(Caller(viewer), machine.pk, 2)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, 2)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, 2)
     assert fulfil(machine) == 1
     assert told() == [(viewer, f"GPU 2 of {machine.name} is free")]
     assert fulfil(machine) == 0
@@ -64,13 +64,13 @@ def test_tells_the_one_who_wished_it_once(machine: Connection, viewer: User) -> 
 def test_waits_on_while_it_is_not_free(
     machine: Connection, viewer: User, gpu: int | None, devices: list[Device] | None
 ) -> None:
-    gpu_alerts.make(Caller(viewer), machine.pk, gpu)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, gpu)
     assert fulfil(machine, devices) == 0
     assert GpuWish.objects.exists()
 
 
 def test_what_a_job_holds_or_waits_for_is_not_free(machine: Connection, viewer: User) -> None:
-    gpu_alerts.make(Caller(viewer), machine.pk, 1)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, 1)
     project = make_project(machine)
     holder = make_job(project)
     holder.move(Status.STARTING, "test", granted=["1"])
@@ -83,13 +83,13 @@ def test_what_a_job_holds_or_waits_for_is_not_free(machine: Connection, viewer: 
 
 
 def test_any_gpu_will_do(machine: Connection, viewer: User) -> None:
-    gpu_alerts.make(Caller(viewer), machine.pk, None)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, None)
     assert fulfil(machine) == 1
     assert told() == [(viewer, f"GPU 1 of {machine.name} is free")]
 
 
 def test_who_left_the_team_is_told_nothing(machine: Connection, viewer: User) -> None:
-    gpu_alerts.make(Caller(viewer), machine.pk, 1)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, 1)
     viewer.memberships.all().delete()
     assert fulfil(machine) == 1
     assert told() == []
@@ -99,7 +99,7 @@ def test_a_stranger_wishes_nothing_and_a_wish_can_be_withdrawn(
     machine: Connection, viewer: User
 ) -> None:
     with pytest.raises(NotFound):
-        gpu_alerts.make(Caller(make_user()), machine.pk, 1)
-    gpu_alerts.make(Caller(viewer), machine.pk, 1)
-    assert gpu_alerts.withdraw(Caller(viewer), machine.pk) == 1
+        gpu_alerts.create_alert(Caller(make_user()), machine.pk, 1)
+    gpu_alerts.create_alert(Caller(viewer), machine.pk, 1)
+    assert gpu_alerts.cancel_alerts(Caller(viewer), machine.pk) == 1
     assert fulfil(machine) == 0

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from connections.models import Connection
+from jobs.keeper import usage as keeper_usage
 from jobs.log import store as log_store
 from jobs.models import Job, JobMeasure, Status
 from jobs.queue.gpu_history import History
@@ -68,8 +69,8 @@ def test_energy_is_the_integral_of_what_the_machine_reported(length: float) -> N
         now = START + timedelta(seconds=shown)
         show(job.connection, now, watts(shown))
         if shown % 20 == 0:  # again and again: no sample counts twice
-            results_usage.measure_held([job.connection_id], now)
-    results_usage.measure_held([job.connection_id], now)
+            keeper_usage.measure_held_jobs([job.connection_id], now)
+    keeper_usage.measure_held_jobs([job.connection_id], now)
     fine = 10_000
     step = length / fine
     exact = sum(watts(10.7 + (n + 0.5) * step) for n in range(fine)) * step / 3600
