@@ -12,7 +12,7 @@ COMPILE_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 
 LOCK := $(COMPILE_LOCK) pyproject.toml
 AUDIT := $(VENV)/audit
 
-.PHONY: help run demo test chaos check audit bench lock format install develop image clean
+.PHONY: help run demo test chaos check audit bench house lock format install develop image clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ bench: develop ## Measure, as a table with ratios (BENCH_ARGS=)
 format: develop ## Format and sort imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+house: develop ## Print how the source reads: imports, sizes, words
+	@exec $(BIN)/python -m bench.house
 
 lock: develop ## Resolve the dependencies anew into requirements/
 	$(LOCK) --upgrade --output-file requirements/base.txt

@@ -87,7 +87,7 @@ def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
 @worker_shutting_down.connect
 def _stop_keeping(**kwargs: Any) -> None:
     from connections.keeper import keeper
-    from notifications.dispatch import dispatcher
+    from notifications.delivery.dispatch import dispatcher
 
     dispatcher.stop()
     keeper.stop()

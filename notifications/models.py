@@ -46,7 +46,7 @@ class Channel(models.Model):
         User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
     updated_at = models.DateTimeField(auto_now=True)
-    # Failures in a row, and until when nothing more is tried (`notifications.resting`).
+    # Failures in a row, and until when nothing more is tried (`notifications.delivery.resting`).
     failures = models.PositiveIntegerField(default=0, editable=False)
     rests_until = models.DateTimeField(null=True, editable=False)
 

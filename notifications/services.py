@@ -23,10 +23,12 @@ from accounts.policy import Caller, may, roles_from, teams_with
 from core.errors import Forbidden, Invalid, NotFound
 from core.failures import conflict
 from core.web.slots import Places
-from notifications import addresses, delivery, kinds, resting
+from notifications import kinds
+from notifications.channels import addresses
+from notifications.channels.outcome import Outcome
+from notifications.delivery import resting, sender
 from notifications.kinds import KINDS, Severity, Way
 from notifications.models import Channel, ChannelKind, Choice, Delivery, Event
-from notifications.outcome import Outcome
 from notifications.serializers import MASK
 
 ACTION = "channel.manage"
@@ -129,7 +131,7 @@ def test(caller: Caller, channel_id: UUID) -> Outcome:
         created_at=timezone.now(),
     )
     with CHECKS.take(caller.user.pk):
-        outcome = delivery.through_channel(row, event)
+        outcome = sender.through_channel(row, event)
     if outcome.ok:
         resting.note_success(row)
     return outcome

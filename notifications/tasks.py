@@ -5,7 +5,7 @@ from django.db import close_old_connections
 
 from core.background import task_turns
 from notifications import retention
-from notifications.dispatch import dispatcher
+from notifications.delivery.dispatch import dispatcher
 
 
 @shared_task(name="notifications.deliver")

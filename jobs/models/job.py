@@ -169,6 +169,14 @@ class Job(models.Model):
         return self.status in states.FINAL
 
     @property
+    def run_seconds(self) -> float | None:
+        """How long it has run, in seconds; None before it began."""
+        if self.started_at is None:
+            return None
+        end = self.completed_at or timezone.now()
+        return max(0.0, (end - self.started_at).total_seconds())
+
+    @property
     def _context(self) -> str:
         return f"jobs.job/{self.pk}/environment"
 

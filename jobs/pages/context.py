@@ -52,7 +52,7 @@ class Line:
 
     @property
     def seconds(self) -> float | None:
-        return seconds(self.job)
+        return self.job.run_seconds
 
     @property
     def glance(self) -> str:
@@ -63,13 +63,6 @@ class Line:
         parts = [quantity(percent, "%")] if is_under_way else []
         parts += [f"{name} {shown(scalars[name])}" for name in metric_order.in_order(scalars)[:1]]
         return " · ".join(parts)
-
-
-def seconds(job: Job) -> float | None:
-    """How long it has run; None before it began."""
-    if job.started_at is None:
-        return None
-    return max(0.0, ((job.completed_at or timezone.now()) - job.started_at).total_seconds())
 
 
 def listing(
@@ -121,7 +114,7 @@ def job_context(caller: Caller, row: Job) -> dict[str, Any]:
     return {
         "job": row,
         "connection": row.connection,
-        "seconds": seconds(row),
+        "seconds": row.run_seconds,
         "may_operate": may(caller, "job.change", row.team),
         "is_waiting": row.status in WAITING,
         "is_active": row.status in ACTIVE,

@@ -7,7 +7,6 @@ from core.formats import ABSENT, number, quantity, size
 from jobs import command_preview
 from jobs.log import first_error, viewer
 from jobs.models import Job
-from jobs.pages import context as pages_context
 from jobs.pages import origin_tab
 from jobs.report import data as report_data
 from jobs.report import svg as report_svg
@@ -28,7 +27,7 @@ def context(job: Job) -> dict[str, Any]:
     return {
         "job": job,
         "connection": job.connection,
-        "seconds": pages_context.seconds(job),
+        "seconds": job.run_seconds,
         "folder": report_data.folder(job),
         "changes": list(job.changes.order_by("id")[:100]),
         "script": report_data.script(job),

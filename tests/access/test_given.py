@@ -34,7 +34,8 @@ from jobs.models import Job, Status
 from jobs.queue import gpu_alerts
 from jobs.queue import grant as queue_grant
 from jobs.queue.devices import Device
-from notifications import delivery, events
+from notifications import events
+from notifications.delivery import sender
 from notifications.models import Delivery, DeliveryStatus, Event, Notification
 from tests import factories
 from tests.exports.files import make_export, make_schedule
@@ -350,10 +351,10 @@ def news_and_mail_that_wait(room: Room) -> Use:
 
     def use() -> str:
         with undone():
-            found = delivery.claim(timezone.now() + timedelta(seconds=1))
+            found = sender.claim(timezone.now() + timedelta(seconds=1))
             if found is None:
                 return "it is gone"
-            delivery.work(found)
+            sender.work(found)
             row.refresh_from_db()
         return row.detail if row.status == DeliveryStatus.DROPPED else ""
 

@@ -23,7 +23,7 @@ from dgxsite.celery import app
 from exports import copying
 from jobs.log import store as log_store
 from jobs.models import Job
-from notifications import dispatch
+from notifications.delivery import dispatch
 from tests import pooled
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES

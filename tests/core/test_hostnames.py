@@ -6,7 +6,7 @@ from accounts.models import Role
 from connections import hostnames as connections_hostnames
 from core.errors import Invalid
 from core.security import address_policy, hostnames
-from notifications import addresses as channels
+from notifications.channels import addresses as channels
 from tests import factories
 from tests.api.client import Api, fields_of
 

@@ -42,8 +42,8 @@ from metrics.history.window import reading_of
 from metrics.live import store as samples
 from metrics.live.persist import persist
 from metrics.live.sessions import Sessions
-from notifications import delivery
 from notifications import rotation as notifications_rotation
+from notifications.delivery import sender
 from notifications.events import notify
 from notifications.models import Channel, Delivery, DeliveryStatus, Event
 from tests import factories
@@ -430,7 +430,7 @@ def _() -> Outcome:
     return Outcome([expired[row.pk] is not None for row in rows], rows[1].pk)
 
 
-@trial("notifications.delivery.run")
+@trial("notifications.delivery.sender.run")
 def _() -> Outcome:
     channels = [make_channel(factories.make_team(), "http://10.255.255.1:9/") for _ in range(3)]
     for channel in channels:
@@ -438,7 +438,7 @@ def _() -> Outcome:
         notify(channel.team, "unreachable", "spark is out of reach")
     rows = [Delivery.objects.get(channel=channel) for channel in channels]
     poison("notifications_attempt", rows[1].pk, "delivery_id")
-    delivery.run()
+    sender.run()
     states = dict(Delivery.objects.values_list("pk", "status"))
     return Outcome([states[row.pk] == DeliveryStatus.FAILED for row in rows], rows[1].pk)
 

@@ -33,10 +33,10 @@ from metrics.history.window import reading_of
 from metrics.live import ingest as live_ingest
 from metrics.live.persist import persist
 from metrics.models import GpuIdentity
-from notifications import delivery
+from notifications.channels.outcome import Outcome
+from notifications.delivery import sender
 from notifications.events import notify
 from notifications.models import Attempt, Delivery, Event
-from notifications.outcome import Outcome
 from tests import factories
 from tests.faults.loops import three_exports
 from tests.jobs.rows import make_job
@@ -135,7 +135,7 @@ def receivers(said: str) -> list[str]:
     channel = make_channel(factories.make_team(), "https://hook.example.org/")
     notify(channel.team, "unreachable", said, "body", data={said[:50]: [said, {"a": said}]})
     row = Delivery.objects.get(channel=channel)
-    delivery.record(row, Outcome.refused(said), duration_ms=1)
+    sender.record(row, Outcome.refused(said), duration_ms=1)
     row.refresh_from_db()
     event = row.event
     event.refresh_from_db()

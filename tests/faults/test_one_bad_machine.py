@@ -12,10 +12,10 @@ from core.background import isolation
 from exports import queue, writer
 from exports.models import Export
 from metrics.live import ingest as live_ingest
-from notifications import dispatch
+from notifications.channels.outcome import Outcome
+from notifications.delivery import dispatch
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus
-from notifications.outcome import Outcome
 from tests import factories, sshd
 from tests.connections.conftest import quick, start_keeper, state
 from tests.connections.test_keeper import machine

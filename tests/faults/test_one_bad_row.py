@@ -54,9 +54,9 @@ ELSEWHERE = {
     "jobs.keeper.gpu_alerts.check_machines": "what notify_waiting of that name does",
     "metrics.live.ingest._record": "test_one_bad_machine.py",
     "metrics.live.store.Recorder.flush": "what metrics.history.buffer.Windows._close does",
-    "notifications.delivery._give_up": "one conditional update for each row",
-    "notifications.dispatch.Dispatcher._send_what_is_due": "test_one_bad_machine.py",
-    "notifications.dispatch.Dispatcher._write_down": "test_one_bad_machine.py",
+    "notifications.delivery.sender._give_up": "one conditional update for each row",
+    "notifications.delivery.dispatch.Dispatcher._send_what_is_due": "test_one_bad_machine.py",
+    "notifications.delivery.dispatch.Dispatcher._write_down": "test_one_bad_machine.py",
 }
 NAMED = {
     # A trial by the name of the whole, of which the call is a part.
@@ -101,7 +101,7 @@ TASKS = {
     "metrics.persist": ["metrics.live.persist.persist", "metrics.history.saver.Saver._adopt"],
     "metrics.poll": ["connections.keeper.keeper.Keeper._watch"],
     "metrics.roll_up": ["metrics.history.rollup._batch"],
-    "notifications.deliver": ["notifications.delivery.run"],
+    "notifications.deliver": ["notifications.delivery.sender.run"],
     "notifications.forget": "one statement",
     "usage.keep_partitions": "tables, not rows",
     "usage.save": ["usage.noting.save"],

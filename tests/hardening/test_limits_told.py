@@ -25,7 +25,9 @@ from metrics.collectors.linux import docker_ps, network, proc
 from metrics.collectors.linux.df import MAX_DISKS
 from metrics.collectors.nvidia import feed
 from metrics.live import pace
-from notifications import apprise_child, apprise_door, claiming, services
+from notifications import services
+from notifications.channels import apprise_child, apprise_door
+from notifications.delivery import claiming
 from notifications.models import ChannelKind
 from projects import schema_checks
 from usage import attribution

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from notifications import apprise_child, apprise_door, delivery
-from notifications.outcome import Outcome
+from notifications.channels import apprise_child, apprise_door
+from notifications.channels.outcome import Outcome
+from notifications.delivery import sender
 from tests.notifications.conftest import Crew, make_channel
 from tests.notifications.receivers import WebServer
 from tests.notifications.test_no_scanner import event_of, speaking
@@ -20,7 +21,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 ZEROS = bytes(2**20)
 # A child whose plugin works for ever, and tells at which limit it ended.
 _BUSY = """
-from notifications import apprise_child
+from notifications.channels import apprise_child
 def send(plugin, message):
     while True: pass
 apprise_child.send, apprise_child.CPU_SECONDS = send, 1
@@ -28,7 +29,7 @@ apprise_child.main()
 """
 _LIMITS = """
 import resource
-from notifications import apprise_child
+from notifications.channels import apprise_child
 def send(plugin, message):
     raise PermissionError(f"{resource.getrlimit(resource.RLIMIT_AS)}")
 apprise_child.send = send
@@ -83,4 +84,4 @@ def test_a_message_goes_out_within_them(crew: Crew, web: WebServer) -> None:
 
 def through(crew: Crew, port: int) -> Outcome:
     url = f"mmost://127.0.0.1:{port}/abcdefghijklmnopqrstuvwxyz"
-    return delivery.through_channel(make_channel(crew.team, url, kind="apprise"), event_of(crew))
+    return sender.through_channel(make_channel(crew.team, url, kind="apprise"), event_of(crew))

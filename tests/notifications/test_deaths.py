@@ -17,7 +17,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
 
-from notifications import delivery
+from notifications.delivery import sender
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus, Event
 from tests import factories
@@ -31,11 +31,11 @@ _WORKER = """
 import sys, time, django
 django.setup()
 from django.utils import timezone
-from notifications import delivery
+from notifications.delivery import sender
 if sys.argv[1] == "claim":
-    assert delivery.claim(timezone.now()) is not None
+    assert sender.claim(timezone.now()) is not None
 else:
-    delivery.run()
+    sender.run()
 print("done", flush=True)
 time.sleep(60)
 """
@@ -85,9 +85,9 @@ def event(transactional_db: None, web: WebServer) -> Event:
 
 def next_worker() -> None:
     """Another worker looks when the claim of the dead one has ended."""
-    later = timezone.now() + timedelta(seconds=delivery.CLAIM_SECONDS + 1)
-    while (row := delivery.claim(later)) is not None:
-        delivery.work(row)
+    later = timezone.now() + timedelta(seconds=sender.CLAIM_SECONDS + 1)
+    while (row := sender.claim(later)) is not None:
+        sender.work(row)
 
 
 def ids(web: WebServer) -> list[str]:
@@ -98,7 +98,7 @@ def test_killed_before_sending_it_arrives_once(event: Event, web: WebServer) -> 
     with worker("claim") as process:
         assert has_done(process)
         kill(process)
-    assert delivery.claim(timezone.now()) is None, "the claim still holds"
+    assert sender.claim(timezone.now()) is None, "the claim still holds"
     next_worker()
     assert ids(web) == [str(event.pk)]
     assert Delivery.objects.get().status == DeliveryStatus.SENT
@@ -128,11 +128,11 @@ def test_killed_after_recording_it_arrives_once(event: Event, web: WebServer) ->
 
 
 def test_a_delivery_that_kills_its_workers_ends(event: Event) -> None:
-    for _ in range(len(delivery.RETRY_SECONDS) + 1):
+    for _ in range(len(sender.RETRY_SECONDS) + 1):
         later = timezone.now() + timedelta(days=1)
-        assert delivery.claim(later) is not None
+        assert sender.claim(later) is not None
         Delivery.objects.update(claimed_until=timezone.now())
-    assert delivery.claim(timezone.now() + timedelta(days=1)) is None
+    assert sender.claim(timezone.now() + timedelta(days=1)) is None
     assert Delivery.objects.get().status == DeliveryStatus.FAILED
 
 

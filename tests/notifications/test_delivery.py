@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 
 from core.security import address_policy
-from notifications import delivery, webhooks
+from notifications.channels import webhooks
+from notifications.delivery import sender
 from notifications.events import notify
 from notifications.models import Delivery, DeliveryStatus, Event
 from tests.notifications.conftest import Crew, make_channel
@@ -39,8 +40,8 @@ def to_channel() -> Delivery:
 
 def run_at(seconds: float) -> None:
     """Let a worker look that many seconds from now."""
-    while (row := delivery.claim(timezone.now() + timedelta(seconds=seconds))) is not None:
-        delivery.work(row)
+    while (row := sender.claim(timezone.now() + timedelta(seconds=seconds))) is not None:
+        sender.work(row)
 
 
 def test_a_webhook_that_fails_twice_gets_it_signed_the_third_time(
@@ -101,7 +102,7 @@ def test_after_the_last_try_it_has_failed(crew: Crew, web: WebServer) -> None:
     told(crew)
     for _ in range(20):
         run_at(10**6)
-    assert len(web.requests) == len(delivery.RETRY_SECONDS) + 1
+    assert len(web.requests) == len(sender.RETRY_SECONDS) + 1
     assert to_channel().status == DeliveryStatus.FAILED
 
 
@@ -174,22 +175,22 @@ def test_who_has_left_the_team_is_written_no_more(crew: Crew, mail: MailServer) 
 def test_two_workers_never_have_the_same_row(crew: Crew, web: WebServer) -> None:
     make_channel(crew.team, web.url())
     told(crew)
-    assert delivery.claim(timezone.now()) is not None
-    assert delivery.claim(timezone.now()) is None
+    assert sender.claim(timezone.now()) is not None
+    assert sender.claim(timezone.now()) is None
 
 
 def test_who_was_slower_than_the_claim_does_not_record(crew: Crew, web: WebServer) -> None:
     make_channel(crew.team, web.url())
     told(crew)
-    slow = delivery.claim(timezone.now())
+    slow = sender.claim(timezone.now())
     assert slow is not None
-    quick = delivery.claim(timezone.now() + timedelta(seconds=delivery.CLAIM_SECONDS + 1))
+    quick = sender.claim(timezone.now() + timedelta(seconds=sender.CLAIM_SECONDS + 1))
     assert quick is not None
     web.answer = lambda number: 410
-    delivery.work(slow)
+    sender.work(slow)
     assert to_channel().status == DeliveryStatus.SENDING
     web.answer = lambda number: 200
-    delivery.work(quick)
+    sender.work(quick)
     assert to_channel().status == DeliveryStatus.SENT
 
 

@@ -13,7 +13,8 @@ from django.db import connection as database
 from django.utils import timezone
 
 from accounts.models import Team
-from notifications import claiming, delivery, dispatch, resting, webhooks
+from notifications.channels import webhooks
+from notifications.delivery import claiming, dispatch, resting, sender
 from notifications.events import notify
 from notifications.models import Channel, ChannelKind, Delivery, DeliveryStatus
 from tests import factories
@@ -139,7 +140,7 @@ def test_no_team_has_all_places(crew: Crew, silent: Silent) -> None:
         make_channel(crew.team, silent.url())
     tell(crew.team)
     claimed = 0
-    while (row := delivery.claim(timezone.now())) is not None:
+    while (row := sender.claim(timezone.now())) is not None:
         claimed += row.channel is not None
     assert claimed == claiming.LANES[ChannelKind.WEBHOOK].per_team
 
@@ -149,11 +150,11 @@ def test_a_channel_whose_worker_died_is_free_when_its_claim_ends(
 ) -> None:
     make_channel(crew.team, web.url())
     tell(crew.team, 2)
-    first = delivery.claim(timezone.now())
+    first = sender.claim(timezone.now())
     assert first is not None
-    assert delivery.claim(timezone.now()) is None, "one at a time"
+    assert sender.claim(timezone.now()) is None, "one at a time"
     later = timezone.now() + timedelta(seconds=claiming.CLAIM_SECONDS + 1)
-    again = delivery.claim(later)
+    again = sender.claim(later)
     assert again is not None
     assert again.pk == first.pk
 
@@ -206,7 +207,7 @@ def test_what_waited_for_hours_at_a_dead_channel_has_failed(crew: Crew, web: Web
     web.answer = lambda number: 503
     channel = make_channel(crew.team, web.url())
     tell(crew.team, 20)
-    old = timezone.now() - delivery.PATIENCE - timedelta(minutes=1)
+    old = timezone.now() - sender.PATIENCE - timedelta(minutes=1)
     for row in Delivery.objects.select_related("event"):
         row.event.created_at = old
         row.event.save()
@@ -233,7 +234,7 @@ def test_the_asking_thread_that_dies_goes_on(
 
     make_channel(crew.team, web.url())
     tell(crew.team)
-    monkeypatch.setattr(delivery, "claim", die)
+    monkeypatch.setattr(sender, "claim", die)
     dispatcher.wake()
     until(lambda: not dispatcher._loop.is_alive)
     dispatcher.wake()  # as the clock does
@@ -242,5 +243,5 @@ def test_the_asking_thread_that_dies_goes_on(
 
 def run_at(seconds: float) -> None:
     """Let a worker look that many seconds from now."""
-    while (row := delivery.claim(timezone.now() + timedelta(seconds=seconds))) is not None:
-        delivery.work(row)
+    while (row := sender.claim(timezone.now() + timedelta(seconds=seconds))) is not None:
+        sender.work(row)

@@ -9,7 +9,8 @@ import pytest
 from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.policy import Caller
 from core.errors import NotFound
-from notifications import addresses, services
+from notifications import services
+from notifications.channels import addresses
 from notifications.models import Channel, Choice
 from tests import factories, meanwhile
 from tests.api.client import Api

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from notifications import apprise_door, delivery, no_answer, services, webhooks
+from notifications import services
+from notifications.channels import apprise_door, no_answer, webhooks
+from notifications.delivery import sender
 from notifications.events import notify
 from notifications.models import Attempt, Event
 from tests.notifications.conftest import Crew, make_channel
@@ -110,7 +112,7 @@ def test_ports_without_a_web_server_are_told_alike(crew: Crew, scheme: str) -> N
         with port_of() as port:
             channel = make_channel(crew.team, f"{scheme}://127.0.0.1:{port}/")
             began = time.monotonic()
-            outcome = delivery.through_channel(channel, event_of(crew))
+            outcome = sender.through_channel(channel, event_of(crew))
             took[name] = time.monotonic() - began
             told[name] = (outcome.detail, outcome.is_final)
     assert set(told.values()) == {(no_answer.DETAIL, False)}, told
@@ -125,7 +127,7 @@ def test_broken_tls_is_told_alike(crew: Crew, web: WebServer, tmp_path: Path) ->
             make_channel(crew.team, f"http://127.0.0.1:{port}/"),  # plain words to TLS
             make_channel(crew.team, web.url(scheme="https")),  # TLS to plain words
         ]
-        outcomes = [delivery.through_channel(channel, event_of(crew)) for channel in channels]
+        outcomes = [sender.through_channel(channel, event_of(crew)) for channel in channels]
     assert {one.detail for one in outcomes} == {no_answer.DETAIL}
 
 
@@ -134,7 +136,7 @@ def test_the_log_of_tries_tells_no_more_than_the_test(crew: Crew) -> None:
         make_channel(crew.team, f"http://127.0.0.1:{shut}/")
         make_channel(crew.team, f"http://127.0.0.1:{other}/")
         assert notify(crew.team, "unreachable", "spark is out of reach") is not None
-        delivery.run()
+        sender.run()
     first, second = Attempt.objects.all()
     assert first.detail == second.detail == no_answer.DETAIL
     assert abs(first.duration_ms - second.duration_ms) < 500
@@ -142,7 +144,7 @@ def test_the_log_of_tries_tells_no_more_than_the_test(crew: Crew) -> None:
 
 def test_a_web_servers_status_is_told(crew: Crew, web: WebServer) -> None:
     web.answer = lambda number: 404
-    outcome = delivery.through_channel(make_channel(crew.team, web.url()), event_of(crew))
+    outcome = sender.through_channel(make_channel(crew.team, web.url()), event_of(crew))
     assert outcome.detail == "The receiver answered 404."
 
 
@@ -154,7 +156,7 @@ def test_chat_services_tell_no_more(crew: Crew, monkeypatch: pytest.MonkeyPatch)
             url = f"mmost://127.0.0.1:{port}/abcdefghijklmnopqrstuvwxyz"
             channel = make_channel(crew.team, url, kind="apprise")
             began = time.monotonic()
-            details.add(delivery.through_channel(channel, event_of(crew)).detail)
+            details.add(sender.through_channel(channel, event_of(crew)).detail)
             took.append(time.monotonic() - began)
     assert details == {no_answer.DETAIL}
     assert max(took) - min(took) < 2

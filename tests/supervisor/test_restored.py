@@ -15,7 +15,7 @@ from accounts.policy import Caller
 from accounts.teams import invitations
 from core.errors import NotFound
 from dgxsite.up import restored
-from notifications import delivery
+from notifications.delivery import sender
 from notifications.models import Channel, Delivery, DeliveryStatus, Event
 from tests import factories
 
@@ -69,7 +69,7 @@ def test_messages_that_waited_are_not_sent_again(boss: Caller) -> None:
     other = factories.make_user()
     sent = Delivery.objects.create(event=event, user=other, status=DeliveryStatus.SENT)
     assert restored.end_all()["messages on their way"] == 2
-    assert delivery.claim(timezone.now() + timedelta(days=1)) is None
+    assert sender.claim(timezone.now() + timedelta(days=1)) is None
     for row in (waiting, claimed):
         row.refresh_from_db()
         assert (row.status, row.detail) == (DeliveryStatus.DROPPED, restored.DROPPED)

@@ -1,4 +1,4 @@
-"""The program that talks to chat services: `python -m notifications.apprise_child`.
+"""The program that talks to chat services: `python -m notifications.channels.apprise_child`.
 
 Apprise resolves names and opens connections by itself, inside many plugins. So it works in a
 process of its own, which is killed at its deadline, knows none of the site's secrets but the one
@@ -20,7 +20,7 @@ from typing import Any
 from django.conf import settings
 
 from core.security import address_policy
-from notifications.chat_services import BY_SCHEME
+from notifications.channels.chat_services import BY_SCHEME
 
 # Seven times what the plugins and their libraries take, and twenty times the work of a message.
 MEMORY_BYTES = 512 * 1024 * 1024

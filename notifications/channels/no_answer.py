@@ -9,7 +9,7 @@ import logging
 import time
 
 from core.web.waiting import outside_database
-from notifications.outcome import Outcome
+from notifications.channels.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 

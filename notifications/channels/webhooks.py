@@ -21,9 +21,9 @@ from django.conf import settings
 
 from core.security import address_policy
 from core.web.waiting import outside_database
-from notifications import letters, no_answer
+from notifications.channels import letters, no_answer
+from notifications.channels.outcome import Outcome
 from notifications.models import Channel, Event
-from notifications.outcome import Outcome
 
 DEADLINE_SECONDS = 10.0
 MAX_BODY_BYTES = 64 * 1024

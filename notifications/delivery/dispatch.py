@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from core.background import isolation, own_connection
 from core.background.threads import Loop
-from notifications import claiming, delivery
+from notifications.channels.outcome import Outcome
+from notifications.delivery import claiming, sender
 from notifications.models import Delivery
-from notifications.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -96,33 +96,33 @@ class Dispatcher:
                 self._record,
                 name="writing down delivery",
                 key=lambda sent: sent.row.pk,
-                failed=lambda sent, _: delivery.record(
-                    sent.row, delivery.BROKEN, duration_ms=sent.duration_ms
+                failed=lambda sent, _: sender.record(
+                    sent.row, sender.BROKEN, duration_ms=sent.duration_ms
                 ),
                 rests=False,
             )
             self._unwritten.popleft()
 
     def _record(self, sent: Sent) -> None:
-        delivery.record(sent.row, sent.outcome, duration_ms=sent.duration_ms)
+        sender.record(sent.row, sent.outcome, duration_ms=sent.duration_ms)
 
     def _send_what_is_due(self) -> None:
         while self._under_way < SENDERS and not self._is_stopping:
-            row = delivery.claim(timezone.now())
+            row = sender.claim(timezone.now())
             if row is None:
                 return
             isolation.each([row], self._begin, name="beginning delivery", rests=False)
 
     def _begin(self, row: Delivery) -> None:
-        if delivery.is_wanted(row):
+        if sender.is_wanted(row):
             self._under_way += 1
             self._senders.submit(self._send, row)
 
     def _send(self, row: Delivery) -> None:
         """One try, on a thread without a database."""
-        began, outcome = time.monotonic(), delivery.BROKEN
+        began, outcome = time.monotonic(), sender.BROKEN
         try:
-            outcome = delivery.send(row)
+            outcome = sender.send(row)
         finally:
             self._inbox.put(Sent(row, outcome, round(1000 * (time.monotonic() - began))))
 

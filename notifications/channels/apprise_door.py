@@ -14,17 +14,17 @@ from django.conf import settings
 from core import cleaner
 from core.security import address_policy
 from core.web.waiting import outside_database
-from notifications import letters, no_answer
-from notifications.chat_services import BY_SCHEME, host_of
+from notifications.channels import letters, no_answer
+from notifications.channels.chat_services import BY_SCHEME, host_of
+from notifications.channels.outcome import Outcome
 from notifications.kinds import Severity
 from notifications.models import Channel, Event
-from notifications.outcome import Outcome
 
 DEADLINE_SECONDS = 30.0
 # Longer than a service waits for one connection and one answer.
 EVEN_SECONDS = 10.0
 TOO_MUCH = "The service's answer took more memory or time than there is for it."
-_CHILD = (sys.executable, "-m", "notifications.apprise_child")
+_CHILD = (sys.executable, "-m", "notifications.channels.apprise_child")
 # How the services' plugins name the status of an answer.
 _STATUS = re.compile(r"\berror=([1-5][0-9]{2})\b")
 _TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "failure"}

@@ -15,11 +15,12 @@ from accounts.models import Membership
 from core import cleaner
 from core.background import isolation
 from core.security.crypto import SecretUnreadable
-from notifications import apprise_door, claiming, mails, resting, webhooks
-from notifications.claiming import CLAIM_SECONDS
+from notifications.channels import apprise_door, mails, webhooks
+from notifications.channels.outcome import Outcome
+from notifications.delivery import claiming, resting
+from notifications.delivery.claiming import CLAIM_SECONDS
 from notifications.events import notify
 from notifications.models import Attempt, Channel, ChannelKind, Delivery, DeliveryStatus, Event
-from notifications.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult
 
 from core.errors import Invalid
 from core.security import address_policy, hostnames
-from notifications import apprise_door, webhooks
-from notifications.chat_services import host_of
+from notifications.channels import apprise_door, webhooks
+from notifications.channels.chat_services import host_of
 from notifications.models import ChannelKind
 
 

@@ -9,9 +9,9 @@ from django.core.mail import EmailMessage
 
 from accounts.models import User
 from core.web.waiting import outside_database
-from notifications import letters
+from notifications.channels import letters
+from notifications.channels.outcome import Outcome
 from notifications.models import Event
-from notifications.outcome import Outcome
 
 
 def send(user: User, event: Event) -> Outcome:

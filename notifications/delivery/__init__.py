@@ -1,0 +1,1 @@
+"""Deliveries: claimed, sent by few threads, tried again, and channels that rest."""
