@@ -18,3 +18,8 @@ def connections(ids: Iterable[UUID]) -> None:
         by_team[row.team_id].append(item)
     for team_id, items in by_team.items():
         topics.publish(team_id, items)
+
+
+def removed(team_id: UUID, connection_id: UUID) -> None:
+    """Let a team's open pages drop a machine."""
+    topics.publish(team_id, [topics.deleted_item(connection_id)])

@@ -1,7 +1,7 @@
 """What people do with connections: called alike by pages, the API and the admin.
 
 Each action finds the row among those the caller may see, locks it, asks the policy, writes the
-audit row and the wish in one transaction, and nudges the keepers when that is committed. What takes
+audit row and the wish in one transaction, and wakes the keepers when that is committed. What takes
 long comes before; the right is then asked again, of the row as it is by then. An action on a row
 that the caller may not see raises `NotFound`; one that the role does not allow, `Forbidden`.
 """
@@ -84,7 +84,7 @@ def add(caller: Caller, row: Connection) -> Connection:
         server_keys.open_to_team(caller, row)
         if row.is_active:
             _note_wish(caller, row, Status.CONNECTING)
-        _nudge(row)
+        _wake_keepers(row)
     return row
 
 
@@ -118,7 +118,7 @@ def change(caller: Caller, connection_id: UUID, fields: inputs.Fields) -> Connec
         passwords.carry_on_behind(row, place)
         if not _HARMLESS.issuperset(changed):
             row.session_changed()
-        _nudge(row)
+        _wake_keepers(row)
     return row
 
 
@@ -133,7 +133,7 @@ def delete(caller: Caller, connection_id: UUID) -> None:
         row.deleted_at = timezone.now()
         row.save(update_fields=["deleted_at"])
         row.wish(active=False)
-        _nudge(row)
+        _wake_keepers(row)
 
 
 def restore(caller: Caller, connection_id: UUID) -> Connection:
@@ -147,7 +147,7 @@ def restore(caller: Caller, connection_id: UUID) -> Connection:
         audit.record(caller, "connection.restore", row)
         row.deleted_at = None
         row.save(update_fields=["deleted_at", "updated_at"])
-        _nudge(row)
+        _wake_keepers(row)
     return row
 
 
@@ -194,7 +194,7 @@ def accept_host_key(
         row.save(update_fields=_KEY_COLUMNS)
         passwords.carry_on_behind(row, before.place)
         row.session_changed()
-        _nudge(row)
+        _wake_keepers(row)
     return row
 
 
@@ -206,7 +206,7 @@ def _wish(caller: Caller, connection_id: UUID, *, active: bool) -> Connection:
         if row.is_active != active:
             _note_wish(caller, row, Status.CONNECTING if active else Status.DISCONNECTED)
         row.wish(active=active)
-        _nudge(row)
+        _wake_keepers(row)
     return row
 
 
@@ -251,8 +251,8 @@ def _told(column: str) -> str:
     return column.removesuffix("_encrypted")
 
 
-def _nudge(row: Connection) -> None:
-    transaction.on_commit(lambda: wakeup.connections([row.pk]))
+def _wake_keepers(row: Connection) -> None:
+    transaction.on_commit(lambda: wakeup.wake_keepers([row.pk]))
 
 
 def _unique_name() -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Team
 from accounts.policy import Caller
-from connections import inputs, wakeup
+from connections import broadcast, inputs
 from connections.models import Connection
 from core.errors import Invalid
 from notifications import events
@@ -37,4 +37,4 @@ def leave(caller: Caller, row: Connection, old: Team) -> None:
     """Close what the old team has of it; part of the transaction that writes the row."""
     audit.record(caller, "connection.move", row, team=old, to=str(row.team))
     events.close_the_way(old, row)
-    transaction.on_commit(lambda: wakeup.gone(old.pk, row.pk))
+    transaction.on_commit(lambda: broadcast.removed(old.pk, row.pk))

@@ -19,9 +19,10 @@ from accounts.policy import Caller, forbidden, may
 from connections import services as connections
 from connections.files import own_folders, upload
 from connections.models import Connection, Transport
+from core.background.wakeup import WORKERS, Wakeup
 from core.errors import Conflict, Invalid, NotFound
 from core.web.waiting import outside_database
-from exports import room, wakeup, writer
+from exports import room, writer
 from exports.models import UNFINISHED, Export, Kind, State
 from exports.plan import FORMATS, RANGES
 
@@ -29,6 +30,8 @@ from exports.plan import FORMATS, RANGES
 MAKES_PER_MINUTE = 30
 _WAIT_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
+
+wake_workers = Wakeup("exports.work", WORKERS)
 
 
 def visible(caller: Caller) -> QuerySet[Export]:
@@ -105,7 +108,7 @@ def begin(caller: Caller, export: Export) -> None:
 def queue(caller: Caller, export: Export) -> None:
     """Store a draft as work for a worker; `Conflict` where enough waits already."""
     _add(caller, export)
-    transaction.on_commit(wakeup.work)
+    transaction.on_commit(wake_workers)
 
 
 def repeat(caller: Caller, export_id: UUID) -> Export:

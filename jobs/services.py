@@ -1,7 +1,7 @@
 """What people do with jobs: called alike by pages, the API and the admin.
 
 Each action finds the row among those the caller may see, asks the policy, writes the audit row and
-the wish in one transaction, and nudges the keepers when that is committed. A job on a machine is
+the wish in one transaction, and wakes the keepers when that is committed. A job on a machine is
 never touched from here: its keeper does what the row says.
 """
 
@@ -19,8 +19,9 @@ from accounts.models import Role
 from accounts.policy import Caller, one
 from connections.models import Connection
 from connections.services import find as find_connection
+from core.background.wakeup import KEEPERS, Wakeup
 from core.errors import Conflict
-from jobs import broadcast, inputs, lifecycle, standing, wakeup
+from jobs import broadcast, inputs, lifecycle, standing
 from jobs.models import ACTIVE, FINAL, TRASH, WAITING, Job, JobChange, MachineQueue, Reason, Status
 from projects import services as projects
 from projects.models import Project
@@ -28,6 +29,8 @@ from projects.models import Project
 MOST_WAITING = 2000
 # What may still be changed once a job has left the queue.
 _HARMLESS = frozenset({"name", "model_name", "max_retries"})
+
+wake_keepers = Wakeup("jobs.look", KEEPERS)
 
 
 def visible(caller: Caller) -> QuerySet[Job]:
@@ -201,7 +204,7 @@ def change_queue(caller: Caller, connection_id: UUID, fields: dict[str, Any]) ->
         for name, value in fields.items():
             setattr(row, name, value)
         row.save(update_fields=[*fields, "paused_by", "paused_at"])
-        transaction.on_commit(wakeup.keepers)
+        transaction.on_commit(wake_keepers)
     return row
 
 
@@ -271,6 +274,6 @@ def _tell(row: Job) -> None:
 
     def tell() -> None:
         broadcast.job(row)
-        wakeup.keepers()
+        wake_keepers()
 
     transaction.on_commit(tell)

@@ -14,12 +14,15 @@ from django.utils import timezone
 
 from accounts.models import Team, User
 from core import cleaner
+from core.background.wakeup import WORKERS, Wakeup
 from core.mail import sends_mail
-from notifications import recipients, wakeup
+from notifications import feed, recipients
 from notifications.kinds import BY_NAME, Kind, Severity, Way
 from notifications.models import Channel, Delivery, Event, Notification
 
 _TITLE, _BODY, _LINK, _KEY = 200, 1000, 300, 200
+
+wake_workers = Wakeup("notifications.deliver", WORKERS, show=feed.push_events)
 
 
 def notify(
@@ -67,7 +70,7 @@ def notify(
         if "one_event_per_dedupe_key" not in str(error):
             raise
         return None
-    transaction.on_commit(lambda: wakeup.event(event.pk))
+    transaction.on_commit(lambda: wake_workers([event.pk]))
     return event
 
 

@@ -53,9 +53,10 @@ def push_state(user_id: int) -> None:
     topics.publish_to_person(user_id, [topics.Item(topics.NOTIFICATIONS, "state", state(user_id))])
 
 
-def push_event(event_id: UUID) -> None:
-    """Show a new event to those who have it in their list and are at a page."""
-    rows = list(Notification.objects.filter(event_id=event_id).standing().select_related("event"))
+def push_events(event_ids: Sequence[UUID]) -> None:
+    """Show new events to those who have them in their lists and are at a page."""
+    new = Notification.objects.filter(event_id__in=event_ids).standing()
+    rows = list(new.select_related("event").order_by("id"))
     quiet = recipients.quiet_ends((row.user_id for row in rows), timezone.now())
     for row in rows:
         data = orjson.dumps(

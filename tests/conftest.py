@@ -11,18 +11,9 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 import accounts.mail
-import connections.wakeup
-import exports.wakeup
-import jobs.wakeup
-import notifications.wakeup
 from core import redis_patience
-from core.background import isolation
+from core.background import isolation, wakeup
 from core.web import known_callers
-
-# What the product sends after its answer, each on a thread of its own.
-SENDERS = [module._sender for module in (
-    accounts.mail, connections.wakeup, exports.wakeup, jobs.wakeup, notifications.wakeup,
-)]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +44,8 @@ def nothing_remembered() -> None:
 def nothing_under_way() -> Iterator[None]:
     """What one test still sends reaches neither the mailbox nor the Redis of the next."""
     yield
-    wait([sender.submit(lambda: None) for sender in SENDERS], timeout=30)
+    senders = [accounts.mail._sender, *(found._sender for found in wakeup.EVERY.values())]
+    wait([sender.submit(lambda: None) for sender in senders], timeout=30)
 
 
 @pytest.fixture

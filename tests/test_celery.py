@@ -56,13 +56,13 @@ def test_ticks_reach_a_keeper_in_another_process(redis_client: redis.Redis) -> N
 
 def test_a_wish_reaches_a_keeper_before_its_next_tick(redis_client: redis.Redis) -> None:
     worker = ("worker", "-P", "threads", "-c", "4", "-Q", "tick", "--without-gossip")
-    # Ticks are 20 s apart here, so only the nudge can be so quick.
+    # Ticks are 20 s apart here, so only the wake-up can be so quick.
     with celery(*worker, "--without-mingle", time_scale=10):
         until(Keeper.objects.exists, seconds=START_SECONDS)
         time.sleep(1)  # the worker subscribes a moment after it says that it is ready
         row = make_connection(hostname="127.0.0.1", is_active=True)
         wished = time.monotonic()
-        wakeup.connections([row.pk])
+        wakeup.wake_keepers([row.pk])
         until(lambda: Connection.objects.get(pk=row.pk).status != "disconnected", seconds=15)
         assert time.monotonic() - wished < 8
 

@@ -42,10 +42,7 @@ ELSEWHERE: dict[tuple[str, str | None], str] = {
     ("dgxsite/up/database_copy.py", None): "a command that is given to pg_dump and back",
     ("dgxsite/management/commands/up.py", None): "the supervisor's, before there is a database",
     ("core/security/address_policy.py", "_look_up"): "a thread of its own, which knows no database",
-    ("connections/wakeup.py", "_send"): "a thread of its own, which asks the database afterwards",
-    ("exports/wakeup.py", "_send"): "a thread of its own, which knows no database",
-    ("jobs/wakeup.py", "_send"): "a thread of its own, which knows no database",
-    ("notifications/wakeup.py", "_send"): "a thread of its own, which has given back",
+    ("core/background/wakeup.py", "_send"): "a thread of its own, which has given back",
     ("jobs/keeper/agent.py", "_loop"): "gives its own back after each round",
 }
 

@@ -4,8 +4,9 @@ Every import counts, wherever it stands. A new app is one line in `BELOW`.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +126,29 @@ def test_roof_is_imported_by_no_app() -> None:
     apps = [name for name in _packages() if name in BELOW]
     wrong = [i for i in _all_imports(*apps) if i.package == "dgxsite"]
     assert not wrong, _show(wrong)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    product = [name for name in _packages() if name not in OUTSIDE]
+    modules = {_name_of(path): path for package in product for path in _sources(package)}
+    graph = {
+        name: {_module_of(i.module, modules) for i in _imports_of(path) if not i.is_inside_function}
+        - {name, None}
+        for name, path in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" ← ".join(error.args[1]))
+
+
+def _name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _module_of(imported: str, modules: Mapping[str, Path]) -> str | None:
+    """The module that `from a import b` reads: `a.b`, or `a` where `b` is something in it."""
+    return next((n for n in (imported, imported.rpartition(".")[0]) if n in modules), None)
 
 
 def test_only_the_door_to_a_machine_imports_paramiko() -> None:

@@ -96,7 +96,7 @@ def close(caller: Caller, entry: ServerKey) -> None:
         held = [row for row in rows if used_by(row) == entry.path]
         for row in held:
             row.session_changed()
-        transaction.on_commit(lambda: wakeup.connections([row.pk for row in held]))
+        transaction.on_commit(lambda: wakeup.wake_keepers([row.pk for row in held]))
 
 
 def _is_listed(team_id: UUID, path: str) -> bool:

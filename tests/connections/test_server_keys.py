@@ -126,15 +126,15 @@ def test_an_entry_that_is_taken_off_ends_what_is_held(
     superuser: User, caller: Caller, team: Team, monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
 ) -> None:  # fmt: skip
-    nudged: list[Any] = []
-    monkeypatch.setattr(wakeup, "connections", nudged.extend)
+    woken: list[Any] = []
+    monkeypatch.setattr(wakeup, "wake_keepers", woken.extend)
     entry = factories.open_server_key(team)
     held, other = services.create(caller, AGENT), factories.make_connection(team)
     with django_capture_on_commit_callbacks(execute=True):
         server_keys.close(Caller(superuser), entry)
     assert Connection.objects.get(pk=held.pk).revision == held.revision + 1
     assert Connection.objects.get(pk=other.pk).revision == other.revision
-    assert nudged == [held.pk]
+    assert woken == [held.pk]
     assert "not open" in refused(held)
 
 

@@ -1,4 +1,4 @@
-"""What a service does around its row: audit first, one transaction, a nudge after the commit."""
+"""What a service does around its row: audit first, one transaction, then the keepers are woken."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -33,20 +33,20 @@ def person(team: Team, role: str = Role.ADMINISTRATOR, **fields: Any) -> Caller:
 
 
 @pytest.fixture
-def nudged(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """The rows that the keepers would be told of: the one call that leaves the process."""
     seen: list[UUID] = []
-    monkeypatch.setattr(wakeup, "connections", seen.extend)
+    monkeypatch.setattr(wakeup, "wake_keepers", seen.extend)
     return seen
 
 
-def test_every_action_nudges_after_the_commit(
-    team: Team, nudged: list[UUID], django_capture_on_commit_callbacks: Any
+def test_every_action_wakes_the_keepers_after_the_commit(
+    team: Team, woken: list[UUID], django_capture_on_commit_callbacks: Any
 ) -> None:
     caller = person(team)
     with django_capture_on_commit_callbacks(execute=True):
         row = services.create(caller, FIELDS)
-        assert nudged == []
+        assert woken == []
     for act in (
         lambda: services.change(caller, row.pk, {"port": 2222, "password": "x"}),
         lambda: services.connect(caller, row.pk),
@@ -55,21 +55,21 @@ def test_every_action_nudges_after_the_commit(
         lambda: services.delete(caller, row.pk),
         lambda: services.restore(caller, row.pk),
     ):
-        nudged.clear()
+        woken.clear()
         with django_capture_on_commit_callbacks(execute=True):
             act()
-        assert nudged == [row.pk]
+        assert woken == [row.pk]
 
 
 def test_nothing_changed_is_no_change(
-    team: Team, nudged: list[UUID], django_capture_on_commit_callbacks: Any
+    team: Team, woken: list[UUID], django_capture_on_commit_callbacks: Any
 ) -> None:
     caller = person(team)
     row = services.create(caller, FIELDS)
     before = AuditEvent.objects.count()
     with django_capture_on_commit_callbacks(execute=True):
         services.change(caller, row.pk, {"name": "spark", "port": 22})
-    assert (nudged, AuditEvent.objects.count()) == ([], before)
+    assert (woken, AuditEvent.objects.count()) == ([], before)
 
 
 def test_a_refused_action_leaves_no_trace(team: Team) -> None:

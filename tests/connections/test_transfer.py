@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import AuditEvent, Role, Team
 from accounts.policy import Caller
-from connections import services, wakeup
+from connections import broadcast, services
 from connections.models import Connection
 from core.errors import Invalid, NotFound
 from notifications.events import notify
@@ -38,7 +38,7 @@ def caller(old: Team, new: Team) -> Caller:
 def dropped(monkeypatch: pytest.MonkeyPatch) -> list[tuple[UUID, UUID]]:
     """Team and machine for which open pages would be told: the call that leaves the process."""
     seen: list[tuple[UUID, UUID]] = []
-    monkeypatch.setattr(wakeup, "gone", lambda team, machine: seen.append((team, machine)))
+    monkeypatch.setattr(broadcast, "removed", lambda team, machine: seen.append((team, machine)))
     return seen
 
 

@@ -5,8 +5,7 @@ import threading
 import pytest
 from django.db import transaction
 
-from notifications import wakeup
-from notifications.events import notify
+from notifications.events import notify, wake_workers
 from notifications.models import Channel, Delivery, DeliveryStatus
 from tests import factories
 from tests.faults import INTERVAL, SCALE, promised
@@ -57,5 +56,5 @@ def test_another_teams_alarm_arrives_and_no_session_ends(
     print(f"longest gap between samples: {max(gaps):.2f} s at an interval of {INTERVAL:g} s")
     assert max(gaps) <= promised(5 * 2.0)
     assert Delivery.objects.filter(channel=quiet, status=DeliveryStatus.SENT).exists()
-    wakeup._sender.submit(int).result(timeout=120)  # what this process still has to tell
+    wake_workers._sender.submit(int).result(timeout=120)  # what this process still has to tell
     assert Channel.objects.filter(failures__gt=2).count() <= len(EVENTS)

@@ -4,8 +4,8 @@ import pytest
 
 from core import topics
 from dgxsite.sockets import hub, revalidate
-from notifications import feed, wakeup
-from notifications.events import notify
+from notifications import feed
+from notifications.events import notify, wake_workers
 from notifications.models import Event
 from tests.factories import join, make_team, make_token, make_user
 from tests.live.people import Client, in_database, with_token
@@ -28,7 +28,7 @@ class Stage:
 
     def tell(self, title, **fields):
         event = notify(self.team, "unreachable", title, **fields)
-        wakeup._sender.submit(int).result(10)  # its push has left
+        wake_workers._sender.submit(int).result(10)  # its push has left
         return event
 
     def client(self, user):
@@ -50,7 +50,7 @@ def quick_checks(monkeypatch):
 def all_announced():
     """What a test has set in motion ends before its tables are emptied."""
     yield
-    wakeup._sender.submit(int).result(10)
+    wake_workers._sender.submit(int).result(10)
 
 
 async def subscribed(client):
