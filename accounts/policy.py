@@ -1,25 +1,33 @@
 """Who may do what: the one table that pages, API, admin and sockets ask.
 
 A caller is a person, perhaps through a token. A right is the smaller of the role in the machine's
-team and the token's scope. An action that is not in the table is refused. `accounts.routes` says
-which action each address and each topic asks for.
+team and the token's scope. An action that is not in the table is refused, and so is a route, a
+method or a topic that no app declares.
+
+Each app declares its own in `permissions.py` beside its urls, as `PERMISSIONS`; `collect` reads
+that module of every installed app at start (`accounts/apps.py`). An app without one has no routes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.apps import AppConfig, apps
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, Q, QuerySet
+from django.utils.module_loading import module_has_submodule
 
 from accounts.models import ApiToken, Membership, Role, Scope, Team, User
 from core.errors import Forbidden, NotFound
 
 R = TypeVar("R", bound=Model)
+T = TypeVar("T")
 
 _RANK: dict[str, int] = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
 _SCOPE_RANK: dict[str, int] = {Scope.READ: 1, Scope.OPERATE: 2, Scope.ADMIN: 3}
@@ -34,64 +42,105 @@ class Right(StrEnum):
     SUPERUSER = "superuser"
 
 
-# The least role, or the right, that may do it; contract section 6.
-ACTIONS: dict[str, Role | Right] = {
-    "site.enter": Right.ANYONE,
-    "site.machine": Right.PERSON,
-    "site.documents": Right.PERSON,
-    "site.status": Right.SUPERUSER,
-    "self.view": Right.PERSON,
-    "self.change": Right.PERSON,
-    "admin.use": Right.STAFF,
-    "user.view": Right.SUPERUSER,
-    "user.create": Right.SUPERUSER,
-    "user.change": Right.SUPERUSER,
-    "team.list": Right.PERSON,
-    "team.create": Right.SUPERUSER,
-    "team.change": Role.ADMINISTRATOR,
-    "team.delete": Right.SUPERUSER,
-    "team.leave": Role.VIEWER,
-    "notification.view": Right.PERSON,
-    "channel.manage": Role.ADMINISTRATOR,
-    "connection.list": Right.PERSON,
-    "connection.view": Role.VIEWER,
-    "connection.connect": Role.OPERATOR,
-    "connection.test": Role.OPERATOR,
-    "connection.create": Role.ADMINISTRATOR,
-    "connection.change": Role.ADMINISTRATOR,
-    "connection.delete": Role.ADMINISTRATOR,
-    "connection.host_key": Role.ADMINISTRATOR,
-    "project.list": Right.PERSON,
-    "project.view": Role.VIEWER,
-    "project.create": Role.OPERATOR,
-    "project.change": Role.OPERATOR,
-    "project.delete": Role.OPERATOR,
-    "job.list": Right.PERSON,
-    "job.view": Role.VIEWER,
-    "job.files": Role.OPERATOR,
-    "job.create": Role.OPERATOR,
-    "job.start": Role.OPERATOR,
-    "job.stop": Role.OPERATOR,
-    "job.retry": Role.OPERATOR,
-    "job.change": Role.OPERATOR,
-    "job.delete": Role.OPERATOR,
-    "gpu.wish": Role.VIEWER,
-    "queue.change": Role.ADMINISTRATOR,
-    "metrics.view": Role.VIEWER,
-    "export.view": Role.VIEWER,
-    "export.download": Role.VIEWER,
-    "export.make": Role.OPERATOR,
-    "usage.list": Right.PERSON,
-    "alert.list": Right.PERSON,
-    "alert.acknowledge": Role.OPERATOR,
-    "alert_rule.view": Role.VIEWER,
-    "alert_rule.create": Role.OPERATOR,
-    "alert_rule.change": Role.OPERATOR,
-    "member.view": Role.VIEWER,
-    "member.change": Role.ADMINISTRATOR,
-    "member.invite": Role.ADMINISTRATOR,
-    "audit.view": Role.ADMINISTRATOR,
-}
+# The action that each method of a route asks for.
+Methods = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppPermissions:
+    """What one app declares.
+
+    `actions` maps an action to the least role, or the right, that may do it (contract section 6).
+    `pages` and `api` map a route to its methods. A page's route is written as Django's resolver
+    spells it, the API's without its prefix. One that ends with `*` covers all routes that begin so:
+    allauth brings a dozen per way to log in. `topics` maps the kind of a socket's topic, which is
+    what stands before the colon, to the action that following it asks for. Of `admin_models`,
+    named as Django names them, all six routes of the back office are open to staff.
+    """
+
+    actions: Mapping[str, Role | Right] = field(default_factory=dict)
+    pages: Mapping[str, Methods] = field(default_factory=dict)
+    api: Mapping[str, Methods] = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)
+    admin_models: tuple[str, ...] = ()
+
+    def routes(self) -> list[tuple[str, Methods]]:
+        """Every route with its methods, spelled as Django's resolver does."""
+        back_office = {"GET": "admin.use", "POST": "admin.use"}
+        return [
+            *self.pages.items(),
+            *((f"api/v1/{rest}", methods) for rest, methods in self.api.items()),
+            *((f"admin/{name.replace('.', '/')}/*", back_office) for name in self.admin_models),
+        ]
+
+
+# What all apps declare together; empty until `collect` was called, and what is not here is refused.
+ACTIONS: dict[str, Role | Right] = {}
+ROUTES: dict[str, Methods] = {}
+TOPICS: dict[str, str] = {}
+
+
+def collect() -> None:
+    """Fill the tables from the `permissions` module of each installed app.
+
+    Raises `ImproperlyConfigured` for what two apps declare, and for an action that none does.
+    """
+    declared = {config.name: _declared_by(config) for config in apps.get_app_configs()}
+    actions, routes, topics = merge({name: one for name, one in declared.items() if one})
+    for table, found in ((ACTIONS, actions), (ROUTES, routes), (TOPICS, topics)):
+        table.clear()
+        table.update(found)  # type: ignore[arg-type]
+
+
+def _declared_by(config: AppConfig) -> AppPermissions | None:
+    """None for an app without a `permissions` module, and for one of a library with other aims."""
+    if config.module is None or not module_has_submodule(config.module, "permissions"):
+        return None
+    found = getattr(import_module(f"{config.name}.permissions"), "PERMISSIONS", None)
+    return found if isinstance(found, AppPermissions) else None
+
+
+def merge(
+    declared: Mapping[str, AppPermissions],
+) -> tuple[dict[str, Role | Right], dict[str, Methods], dict[str, str]]:
+    """The actions, routes and topics of all apps, by their names; each has one owner."""
+    actions = _join("action", {app: list(one.actions.items()) for app, one in declared.items()})
+    routes = _join("route", {app: one.routes() for app, one in declared.items()})
+    topics = _join("topic", {app: list(one.topics.items()) for app, one in declared.items()})
+    asked = {action for methods in routes.values() for action in methods.values()}
+    unknown = sorted((asked | set(topics.values())) - set(actions))
+    if unknown:
+        raise ImproperlyConfigured(f"No app declares the actions {', '.join(unknown)}.")
+    return actions, routes, topics
+
+
+def _join(kind: str, declared: Mapping[str, list[tuple[str, T]]]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    owner: dict[str, str] = {}
+    for app, entries in declared.items():
+        for name, value in entries:
+            if name in found:
+                raise ImproperlyConfigured(
+                    f"{app} and {owner[name]} both declare the {kind} {name!r}."
+                )
+            found[name], owner[name] = value, app
+    return found
+
+
+def methods_of(route: str) -> Methods | None:
+    """The action for each method of a route; None if nobody has declared it."""
+    exact = ROUTES.get(route)
+    if exact is not None:
+        return exact
+    for pattern, methods in ROUTES.items():
+        if pattern.endswith("*") and route.startswith(pattern[:-1]):
+            return methods
+    return None
+
+
+def action_of_topic(topic: str) -> str | None:
+    """The action that following a topic asks for; None for a kind that is not declared."""
+    return TOPICS.get(topic.partition(":")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.defaults import page_not_found
 
-from accounts import routes
 from accounts.audit import denials
 from accounts.auth.callers import is_api
-from accounts.policy import ACTIONS, Right
+from accounts.policy import ACTIONS, Methods, Right, methods_of
 from core import errors, problems
 from core.web.middleware import UnavailableDatabase
 
@@ -31,7 +30,7 @@ _AS_GET = ("HEAD", "OPTIONS")
 
 
 class DeclaredRoutes:
-    """Refuses what `accounts.routes` does not know, and notes every refusal for the audit."""
+    """Refuses what no app declares (`accounts.policy`), and notes every refusal for the audit."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -45,9 +44,9 @@ class DeclaredRoutes:
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
         match = request.resolver_match
-        methods = routes.methods_of(match.route) if match is not None else None
+        methods = methods_of(match.route) if match is not None else None
         if methods is None:
-            logger.error("accounts.routes declares no action for %r", match and match.route)
+            logger.error("no app declares an action for %r", match and match.route)
             return _absent(request)
         method = "GET" if request.method in _AS_GET else str(request.method)
         action = methods.get(method)
@@ -93,7 +92,7 @@ def _absent(request: HttpRequest) -> HttpResponse:
     raise Http404
 
 
-def _wrong_method(request: HttpRequest, methods: dict[str, str]) -> HttpResponse:
+def _wrong_method(request: HttpRequest, methods: Methods) -> HttpResponse:
     allowed = sorted({*methods, *(("HEAD",) if "GET" in methods else ())})
     if not is_api(request):
         return HttpResponseNotAllowed(allowed)

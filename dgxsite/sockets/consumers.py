@@ -20,8 +20,7 @@ import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from accounts.policy import ACTIONS
-from accounts.routes import action_of_topic
+from accounts.policy import ACTIONS, action_of_topic
 from core import topics as core_topics
 from core.errors import TooMany
 from core.web import request_turns

@@ -5,9 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 
-from accounts import routes
 from accounts.models import ApiToken, Role, Scope, User
-from accounts.policy import ACTIONS, Caller, Right, may
+from accounts.policy import ACTIONS, ROUTES, Caller, Right, may
 from dgxsite.urls import urlpatterns as site_urls
 from tests import factories
 
@@ -40,7 +39,7 @@ def test_an_undeclared_route_is_not_there_even_for_a_superuser(root: Client) -> 
 def test_a_forgotten_login_is_asked_for_and_a_forgotten_method_refused(
     root: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(routes.ROUTES, "forgotten", {"GET": "self.view"})
+    monkeypatch.setitem(ROUTES, "forgotten", {"GET": "self.view"})
     assert Client().get("/forgotten").headers["Location"] == "/accounts/login/?next=/forgotten"
     assert root.get("/forgotten").status_code == 200
     assert root.head("/forgotten").status_code == 200
@@ -52,7 +51,7 @@ def test_a_forgotten_login_is_asked_for_and_a_forgotten_method_refused(
 def test_an_action_that_is_not_in_the_table_is_refused(
     root: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(routes.ROUTES, "forgotten", {"GET": "no.such.action"})
+    monkeypatch.setitem(ROUTES, "forgotten", {"GET": "no.such.action"})
     assert root.get("/forgotten").status_code == 403
 
 

@@ -17,8 +17,7 @@ from django.utils import timezone
 
 from accounts.audit import denials
 from accounts.models import AuditEvent, Role, Scope, User
-from accounts.policy import ACTIONS, Right
-from accounts.routes import methods_of
+from accounts.policy import ACTIONS, Right, methods_of
 from dgxsite.sockets import access as sockets_access
 from tests import factories
 from tests.access.addresses import Address, address_of, every_route

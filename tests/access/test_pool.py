@@ -16,7 +16,7 @@ from celery.fixups.django import DjangoWorkerFixup
 from django.core.cache import cache
 from psycopg_pool import ConnectionPool
 
-from accounts.routes import methods_of
+from accounts.policy import methods_of
 from core.web import streaming
 from dgxsite.asgi import application as site
 from dgxsite.celery import app

@@ -9,8 +9,7 @@ from django.core.cache import cache
 
 from accounts.auth.idempotency import REPLAYED
 from accounts.models import IdempotentAnswer, Membership, User
-from accounts.policy import ACTIONS, Right
-from accounts.routes import methods_of
+from accounts.policy import ACTIONS, Right, methods_of
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES
 from tests.access.cast import Cast, make_cast

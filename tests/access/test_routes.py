@@ -11,8 +11,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 
 from accounts.models import Role
-from accounts.policy import ACTIONS, Right
-from accounts.routes import ROUTES, methods_of
+from accounts.policy import ACTIONS, ROUTES, Right, methods_of
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES
 from tests.access.cast import ACTORS, Cast, make_cast

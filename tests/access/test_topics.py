@@ -7,8 +7,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from accounts.models import Role, Scope, User
-from accounts.policy import ACTIONS, Right
-from accounts.routes import TOPICS, action_of_topic
+from accounts.policy import ACTIONS, TOPICS, Right, action_of_topic
 from connections.models import Connection
 from tests import factories
 from tests.access.cast import ACTORS

@@ -15,7 +15,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from accounts.routes import methods_of
+from accounts.policy import methods_of
 from dgxsite.logs import CallersMistakes
 from tests.access.addresses import Address, address_of, every_route
 from tests.access.bodies import BODIES

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 
-from accounts import routes
 from accounts.models import ApiToken, User
+from accounts.policy import ROUTES
 from accounts.signin import setup
 from dgxsite.urls import handler500
 from dgxsite.urls import urlpatterns as site_urls
@@ -105,7 +105,7 @@ def test_missing_page_is_told_in_the_sites_design(client: Client, db: None) -> N
 def test_fault_of_ours_has_a_number_to_quote(
     client: Client, db: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(routes.ROUTES, "break", {"GET": "site.enter"})
+    monkeypatch.setitem(ROUTES, "break", {"GET": "site.enter"})
     client.raise_request_exception = False
     answer = client.get("/break")
     page = answer.content.decode()
