@@ -58,10 +58,9 @@ def _import_lines(order: dict[str, list[str]]) -> Iterator[str]:
     wrong = imports.back_arrows(order, order)
     yield f"back-arrows: {len(wrong)}"
     yield from (f"  {i.path}:{i.line} imports {i.module}" for i in wrong)
-    circles = imports.find_circles(graph)
-    yield f"circles of files: {len(circles)}"
-    yield from (f"  {' '.join(circle)}" for circle in circles)
-    if circles:
+    circle = imports.find_circle(graph)
+    yield f"circle of files: {' → '.join(circle) or 'none'}"
+    if circle:
         return
     yield "floors (longest chain of imports inside a package):"
     for package in order:

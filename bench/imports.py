@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,32 +112,13 @@ def _origin(name: str, paths: Mapping[str, Path]) -> str:
     return "" if source is None else _origin(source, paths)
 
 
-def find_circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
-    """Groups of modules that import each other in a loop (Tarjan's components of two or more)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    circles: list[list[str]] = []
-
-    def visit(name: str) -> None:
-        index[name] = low[name] = len(index)
-        stack.append(name)
-        for target in graph[name]:
-            if target not in index:
-                visit(target)
-                low[name] = min(low[name], low[target])
-            elif target in stack:
-                low[name] = min(low[name], index[target])
-        if low[name] == index[name]:
-            group = stack[stack.index(name) :]
-            del stack[stack.index(name) :]
-            if len(group) > 1:
-                circles.append(sorted(group))
-
-    for name in sorted(graph):
-        if name not in index:
-            visit(name)
-    return circles
+def find_circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other in a loop, the first one again at the end; or none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [str(name) for name in error.args[1]]
+    return []
 
 
 def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:

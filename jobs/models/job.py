@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -221,6 +222,13 @@ class Job(models.Model):
         for name, value in {**changes, "previous_status": before}.items():
             setattr(self, name, value)
         return True
+
+    def add_metrics(self, **values: object) -> None:
+        """Write values into `metrics`, beside those that are there; nothing else of the row."""
+        column = Job._meta.get_field("metrics")
+        merged = CombinedExpression(F("metrics"), "||", Value(values, output_field=column))
+        Job.objects.filter(pk=self.pk).update(metrics=merged)
+        self.metrics = {**self.metrics, **values}
 
     def request_stop(self) -> None:
         """Wish it ended; the keeper of the machine sees to it. A second wish changes nothing."""

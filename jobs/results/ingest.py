@@ -9,7 +9,6 @@ import logging
 from datetime import timedelta
 
 from django.db.models import F, Q
-from django.db.models.expressions import CombinedExpression, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -61,15 +60,6 @@ def _take_turn(job: Job) -> None:
     catch_up(job)
 
 
-def note(job: Job, **figures: object) -> None:
-    """Put figures into the job's own `metrics`, beside those that are there."""
-    merged = CombinedExpression(
-        F("metrics"), "||", Value(figures, output_field=Job._meta.get_field("metrics"))
-    )
-    Job.objects.filter(pk=job.pk).update(metrics=merged)
-    job.metrics = {**job.metrics, **figures}
-
-
 def _read_piece(job: Job, row: JobScalars) -> bool:
     """Take in what follows `row.offset`; whether there may be more for this turn."""
     data = log_store.read(job, row.offset, _PIECE_BYTES)
@@ -87,7 +77,7 @@ def _read_piece(job: Job, row: JobScalars) -> bool:
         _skip(job, row, len(data))
         return False
     if answer.read and _advance(row, answer.read, answer.curves):
-        note(job, scalars=answer.last, progress_percent=answer.percent)
+        job.add_metrics(scalars=answer.last, progress_percent=answer.percent)
         return True
     return False
 
@@ -98,7 +88,7 @@ def _skip(job: Job, row: JobScalars, count: int) -> None:
     curves = row.curves
     curves.skipped += count
     if _advance(row, count, curves.dump()):
-        note(job, scalars_note=curves.note)
+        job.add_metrics(scalars_note=curves.note)
 
 
 def _advance(row: JobScalars, count: int, data: bytes) -> bool:

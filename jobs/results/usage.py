@@ -14,7 +14,6 @@ from django.conf import settings
 from django.db import transaction
 
 from jobs.models import Job, JobMeasure
-from jobs.results import ingest
 from jobs.tracking import energy
 from jobs.tracking.energy import Reading, Tally
 from metrics.live import store as live_store
@@ -35,7 +34,7 @@ def measure(job: Job, now: datetime, *, peak: int | None = None) -> JobMeasure:
         if peak is not None:
             row.peak_memory_bytes = max(peak, row.peak_memory_bytes or 0)
         row.save()
-        ingest.note(job, **_figures(row))
+        job.add_metrics(**_figures(row))
     return row
 
 
