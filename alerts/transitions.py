@@ -12,21 +12,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from alerts import notify
 from alerts.engine import Key, Transition
 from alerts.evaluation import Event
 from alerts.models import Alert, AlertRule, AlertState
+from connections.keeper import leases
 from core.background import isolation
 
 logger = logging.getLogger(__name__)
-
-_OWNED = """
-SELECT id, epoch FROM connections_connection
-WHERE id = ANY(%s) AND owner_id = %s ORDER BY id FOR SHARE
-"""
 
 
 def write_held(
@@ -36,7 +32,8 @@ def write_held(
     if not transitions:
         return 0
     with transaction.atomic():
-        owned = _owned(keeper_id, holdings, {one.key.connection_id for one in transitions})
+        machines = {one.key.connection_id for one in transitions}
+        owned = leases.lock_held(keeper_id, holdings, machines)
         return write([one for one in transitions if one.key.connection_id in owned])
 
 
@@ -100,12 +97,6 @@ def _in_rounds(
         counts[one.key] += 1
         found.append(((counts[one.key], one.event), one))
     return sorted(found, key=lambda pair: pair[0])
-
-
-def _owned(keeper_id: UUID, holdings: Mapping[UUID, int], ids: Iterable[UUID]) -> set[UUID]:
-    with connection.cursor() as cursor:
-        cursor.execute(_OWNED, [list(ids), keeper_id])
-        return {id for id, epoch in cursor.fetchall() if holdings.get(id) == epoch}
 
 
 def _locked_rules(ids: Iterable[UUID]) -> dict[UUID, int]:

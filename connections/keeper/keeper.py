@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -33,9 +34,10 @@ from connections import broadcast, ssh
 from connections.keeper import leases
 from connections.keeper.backoff import after_failure
 from connections.keeper.connect import open_link
+from connections.keeper.leases import LeaseLost
 from connections.keeper.link import Link, LinkCallback
 from connections.keeper.machine_state import Held, Row
-from connections.keeper.write_state import LeaseLost, State, write_state
+from connections.keeper.write_state import State, write_state
 from connections.models import Connection, Reason, Status
 from connections.ssh.reader import Drain
 from core.background import isolation, own_connection, threads
@@ -291,8 +293,9 @@ class Keeper:
     def _say_failed(self, row: Row, error: Exception) -> None:
         """Say on the machine's row that the site itself cannot go on with it; all else stays."""
         detail = f"The site failed to look after this machine ({type(error).__name__})."
-        rows = Connection.objects.filter(pk=row.id, owner_id=self.id, epoch=row.epoch)
-        if rows.update(detail=detail):
+        with suppress(LeaseLost):
+            with leases.fenced(row.id, row.epoch, keeper_id=self.id, changes=True):
+                Connection.objects.filter(pk=row.id).update(detail=detail)
             broadcast.connections([row.id])
 
     def _retry_is_due(self, held: Held) -> bool:

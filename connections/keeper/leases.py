@@ -1,17 +1,19 @@
 """Which keeper holds which machine: rows, database time, and an epoch that fences the past.
 
 A keeper is alive while its heartbeat is younger than the TTL. It claims free machines up to a fair
-share of the living keepers; claiming raises the machine's epoch, and every later write names it,
-so that a keeper which slept through its TTL changes nothing any more.
+share of the living keepers; claiming raises the machine's epoch, and every later write goes through
+the fence (`fenced`, `lock_held`), so that a keeper which slept through its TTL changes nothing any
+more.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
@@ -21,6 +23,18 @@ from connections.models import Connection, Keeper, Status, Transport
 # A keeper that is gone this long is forgotten (a multiple of the TTL).
 FORGET_AFTER_TTLS = 30
 _LONGEST_TROUBLE = 300
+
+# A keeper that is stopped in here would keep its successor out for as long as it sleeps, since a
+# claim passes over locked rows: the database ends the transaction when the lease is over.
+_FENCE = """
+SELECT id, epoch, set_config('idle_in_transaction_session_timeout', %s, true)
+FROM connections_connection
+WHERE id = ANY(%s) AND (owner_id = %s OR %s) ORDER BY id
+"""
+
+
+class LeaseLost(Exception):
+    """Another keeper holds the machine now; what we know of it no longer counts."""
 
 
 def renew(keeper_id: UUID, name: str, *, holds_local: bool, trouble: str = "") -> None:
@@ -93,6 +107,43 @@ def release_surplus(keeper_id: UUID, *, holds_local: bool) -> int:
 def give_back(keeper_id: UUID, ids: Sequence[UUID]) -> None:
     """No longer hold these."""
     Connection.objects.filter(pk__in=ids, owner_id=keeper_id).update(owner=None)
+
+
+@contextmanager
+def fenced(
+    connection_id: UUID, epoch: int, *, keeper_id: UUID | None = None, changes: bool = False
+) -> Iterator[None]:
+    """A transaction during which nobody can claim the machine; `LeaseLost` if somebody has.
+
+    With `keeper_id` also if this keeper has given it back; with `changes` of the machine's own row
+    nobody else can read it for a change either. Who does nothing in it for longer than the lease
+    loses it: `django.db.Error`.
+    """
+    with transaction.atomic():
+        if not _locked({connection_id: epoch}, [connection_id], keeper_id, changes=changes):
+            raise LeaseLost(str(connection_id))
+        yield
+
+
+def lock_held(keeper_id: UUID, holdings: Mapping[UUID, int], ids: Iterable[UUID]) -> set[UUID]:
+    """The same fence for many at once: those of `ids` that this keeper holds under the epochs that
+    it believes in (`holdings`), kept from others until the transaction ends.
+    """
+    return _locked(holdings, ids, keeper_id)
+
+
+def _locked(
+    epochs: Mapping[UUID, int],
+    ids: Iterable[UUID],
+    keeper_id: UUID | None,
+    *,
+    changes: bool = False,
+) -> set[UUID]:
+    patience = f"{round(settings.KEEPER_TTL_SECONDS * 1000)}ms"
+    lock = "FOR UPDATE" if changes else "FOR SHARE"
+    with connection.cursor() as cursor:
+        cursor.execute(_FENCE + lock, [patience, list(ids), keeper_id, keeper_id is None])
+        return {id for id, epoch, _ in cursor.fetchall() if epochs.get(id) == epoch}
 
 
 def _claimable(holds_local: bool) -> QuerySet[Connection]:

@@ -6,22 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from connections import broadcast, notify
+from connections.keeper import leases
 from connections.models import Connection, ConnectionEvent, Status
 from core import cleaner
 
 LONGEST_DETAIL = 500
-
-
-class LeaseLost(Exception):
-    """Another keeper holds this machine now; what we know of it no longer counts."""
-
-    def __init__(self, connection_id: UUID) -> None:
-        super().__init__(str(connection_id))
-        self.connection_id = connection_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +34,8 @@ class State:
 
 def write_state(keeper_id: UUID, connection_id: UUID, epoch: int, state: State) -> None:
     """Write `state` if this keeper still holds the machine in this epoch, else `LeaseLost`."""
-    with transaction.atomic():
-        row = (
-            Connection.objects.select_for_update(of=("self",))
-            .select_related("team")
-            .filter(pk=connection_id, owner_id=keeper_id, epoch=epoch)
-            .first()
-        )
-        if row is None:
-            raise LeaseLost(connection_id)
+    with leases.fenced(connection_id, epoch, keeper_id=keeper_id, changes=True):
+        row = Connection.objects.select_related("team").get(pk=connection_id)
         if (row.status, row.reason) != (state.status, state.reason):
             _record_change(row, state)
             notify.of_change(row, state.status, state.reason, state.detail)

@@ -16,11 +16,12 @@ from django.conf import settings
 from django.db import connection as database
 
 from connections import ssh
+from connections.keeper import leases
 from connections.keeper.link import Link
 from connections.models import Transport
 from core.background import isolation
 from core.background.threads import Loop
-from jobs.keeper import fencing, unreachable
+from jobs.keeper import unreachable
 from jobs.keeper.reconciler import Tender
 from jobs.log.store import Overtaken
 from jobs.models import ACTIVE, Job, Status
@@ -73,7 +74,7 @@ class Hand(threading.Thread):
         """Seconds until the next round, negative when there was no job; None at the end."""
         try:
             pause = self._tender.round()
-        except fencing.LeaseLost:
+        except leases.LeaseLost:
             return None
         except ssh.SessionLost as error:
             logger.info("%s: jobs wait for the next session: %s", self.link, error)

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from connections.keeper import leases
 from connections.keeper.link import Link
 from core.background import isolation
 from jobs import masking
 from jobs.hidden_values import secrets_of
-from jobs.keeper import fencing
 from jobs.models import Job, JobOrigin
 from jobs.remote import origin
 from jobs.tracking import energy
@@ -45,20 +45,20 @@ class Beginnings:
         return list(self._awaited)
 
     def keep(self, written: Mapping[UUID, bytes]) -> None:
-        """Store what came. Raises `fencing.LeaseLost` and what the database raises."""
+        """Store what came. Raises `leases.LeaseLost` and what the database raises."""
         isolation.each(
             written.keys() & self._awaited.keys(),
             lambda job_id: self._keep_one(job_id, written[job_id]),
             name="keeping what a run began from, of job",
             failed=lambda job_id, _: self._settle(job_id),  # it stays absent
-            passing=(fencing.LeaseLost,),
+            passing=(leases.LeaseLost,),
         )
 
     def _keep_one(self, job_id: UUID, written: bytes) -> None:
         job, _ = self._awaited[job_id]
         found = origin.parse(masking.mask(written, secrets_of(job), is_end=True))
         found["gpus"] = _gpus(job)
-        with fencing.held(self._link.connection_id, self._link.epoch):
+        with leases.fenced(self._link.connection_id, self._link.epoch):
             JobOrigin.objects.get_or_create(job_id=job_id, defaults={"data": found})
         self._settle(job_id)
 

@@ -16,10 +16,11 @@ from django.db import connection as database
 from django.utils import timezone
 
 from connections import ssh
+from connections.keeper import leases
 from connections.keeper.link import Link
 from core.background import isolation
 from jobs import broadcast
-from jobs.keeper import failpoints, fencing, log_budget
+from jobs.keeper import failpoints, log_budget
 from jobs.keeper.origin_collector import Beginnings
 from jobs.keeper.recorder import Writer, known
 from jobs.keeper.starter import Starter
@@ -49,7 +50,7 @@ YOUNG = timedelta(seconds=5)
 
 # Errors of the session or the lease, which are no single job's.
 _OF_THE_MACHINE = (
-    fencing.LeaseLost,
+    leases.LeaseLost,
     ssh.SessionLost,
     ssh.CommandTimeout,
     remote_protocol.Unreadable,
@@ -79,7 +80,7 @@ class Tender:
     def round(self) -> float | None:
         """Do what is to be done now; seconds until the next round, None when there is no job.
 
-        Raises `fencing.LeaseLost` and what `connections.ssh` and the database raise.
+        Raises `leases.LeaseLost` and what `connections.ssh` and the database raise.
         """
         # A queue that cannot be decided keeps nobody from those that run.
         isolation.each(

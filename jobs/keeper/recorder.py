@@ -13,11 +13,12 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from connections.keeper import leases
 from connections.keeper.link import Link
 from jobs import broadcast, masking
 from jobs import lifecycle as jobs_lifecycle
 from jobs.hidden_values import secrets_of
-from jobs.keeper import failpoints, fencing, log_budget
+from jobs.keeper import failpoints, log_budget
 from jobs.keeper.starter import Starter
 from jobs.log import store as log_store
 from jobs.models import FINAL, Job, Kind, Reason, Status
@@ -62,7 +63,7 @@ class Writer:
         if _is_no_news(job, seen, verdict) and (not data or self._may_wait(job, data, rest)):
             return rest > 0
         failpoints.reach("pre_commit")
-        with fencing.held(self._link.connection_id, self._link.epoch):
+        with leases.fenced(self._link.connection_id, self._link.epoch):
             data = self._append(job, data)
             # The end is written with the last of the log.
             if verdict is not None and not (rest > 0 and is_over):
@@ -117,7 +118,7 @@ class Writer:
         verdict = self._lasting(job, unread(why))
         if verdict is None or _is_told(job, verdict):
             return
-        with fencing.held(self._link.connection_id, self._link.epoch):
+        with leases.fenced(self._link.connection_id, self._link.epoch):
             _move(job, verdict)
         broadcast.job(job)
 

@@ -8,10 +8,11 @@ from django.conf import settings
 from django.db import connection as database
 from django.db.models import F
 
+from connections.keeper import leases
 from connections.keeper.link import Link
 from core.errors import SiteError, Unavailable
 from core.security.crypto import SecretUnreadable
-from jobs.keeper import failpoints, fencing
+from jobs.keeper import failpoints
 from jobs.models import Job, Status
 from jobs.remote import client as remote_client
 from jobs.remote import launch as remote_launch
@@ -84,7 +85,7 @@ class Starter:
 
     def _count_try(self, job: Job) -> None:
         """Before the try: a job that kills its keeper must not do so for ever."""
-        with fencing.held(self._link.connection_id, self._link.epoch):
+        with leases.fenced(self._link.connection_id, self._link.epoch):
             Job.objects.filter(pk=job.pk).update(start_tries=F("start_tries") + 1)
         job.start_tries += 1
 

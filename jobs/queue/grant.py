@@ -15,8 +15,8 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from connections.keeper import leases
 from core import cleaner
-from jobs.keeper import fencing
 from jobs.models import Job, MachineQueue, Status
 from jobs.queue import estimate, policy
 from jobs.queue.devices import Device, Rules
@@ -34,7 +34,7 @@ DeviceReader = Callable[[Rules], Sequence[Device] | None]
 
 
 def grant(connection_id: UUID, epoch: int, devices: DeviceReader) -> list[Job]:
-    """Let start what may start; the rows that changed. Raises `fencing.LeaseLost`."""
+    """Let start what may start; the rows that changed. Raises `leases.LeaseLost`."""
     return rows_of(grant_on(connection_id, epoch, devices, LineUp()))
 
 
@@ -47,14 +47,14 @@ def rows_of(ids: Collection[UUID]) -> list[Job]:
 def grant_on(connection_id: UUID, epoch: int, devices: DeviceReader, line_up: LineUp) -> list[UUID]:
     """The same with what is remembered of the queue: which jobs changed, at first those that start.
 
-    Raises `fencing.LeaseLost` and what the database raises; then nothing is remembered.
+    Raises `leases.LeaseLost` and what the database raises; then nothing is remembered.
     """
     if not Job.objects.filter(connection_id=connection_id, status=Status.QUEUED).exists():
         line_up.forget()
         return []
     MachineQueue.of(connection_id)
     try:
-        with fencing.held(connection_id, epoch):
+        with leases.fenced(connection_id, epoch):
             row = MachineQueue.objects.select_for_update().get(pk=connection_id)
             line_up.catch_up(connection_id)
             changed = _Round(row, line_up, devices).run()

@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from psycopg.errors import CheckViolation
 from redis.exceptions import RedisError
 
+from connections.keeper import leases
 from core.background import isolation
 from metrics.history.buffer import R, W, Windows
 from metrics.models import Machine
@@ -31,10 +32,6 @@ MOST_WINDOWS = 1_000
 T = TypeVar("T")
 Ended = Sequence[tuple[UUID, T]]
 
-_OWNED = """
-SELECT id, epoch FROM connections_connection
-WHERE id = ANY(%s) AND owner_id = %s ORDER BY id FOR SHARE
-"""
 _KEYS = """
 INSERT INTO metrics_machine (connection_id)
 SELECT id FROM connections_connection WHERE id = ANY(%s) ON CONFLICT DO NOTHING
@@ -49,13 +46,8 @@ class Keeping:
     holdings: Mapping[UUID, int]
 
     def lock(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of `ids` that are held, locked until the transaction ends.
-
-        Nobody can claim them meanwhile, and a keeper that slept gets none.
-        """
-        with connection.cursor() as cursor:
-            cursor.execute(_OWNED, [list(ids), self.keeper_id])
-            return {id for id, epoch in cursor.fetchall() if self.holdings.get(id) == epoch}
+        """Those of `ids` that are held, kept from others until the transaction ends."""
+        return leases.lock_held(self.keeper_id, self.holdings, ids)
 
 
 @dataclass(frozen=True, slots=True)

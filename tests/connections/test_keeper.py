@@ -16,7 +16,8 @@ from pytest_django import Settings
 from connections.keeper import keeper as keeping
 from connections.keeper import leases
 from connections.keeper.keeper import Keeper
-from connections.keeper.write_state import LeaseLost, State, write_state
+from connections.keeper.leases import LeaseLost
+from connections.keeper.write_state import State, write_state
 from connections.models import Connection, ConnectionEvent
 from tests import sshd
 from tests.connections.conftest import state

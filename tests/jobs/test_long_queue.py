@@ -14,7 +14,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.keeper import fencing
+from connections.keeper import leases
 from jobs.models import Job, MachineQueue, Status
 from jobs.queue import estimate as queue_estimate
 from jobs.queue import grant as queue_grant
@@ -158,7 +158,7 @@ def test_a_round_that_failed_is_not_remembered() -> None:
     project = make_project()
     make_job(project, gpus=1)
     line_up = LineUp()
-    with pytest.raises(fencing.LeaseLost):
+    with pytest.raises(leases.LeaseLost):
         queue_grant.grant_on(project.connection_id, 7, lambda rules: busy(), line_up)
     assert line_up.stamp is None
 
