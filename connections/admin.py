@@ -178,7 +178,7 @@ class ConnectionAdmin(OfTeams, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="stored secrets")
     def stored_secrets(self, obj: Connection) -> str:
         """Which there are, never what they say."""
-        names = [name for name in Connection.SECRETS if getattr(obj, f"{name}_encrypted")]
+        names = [name for name in Connection.encrypted_names() if getattr(obj, f"{name}_encrypted")]
         return ", ".join(names).replace("_", " ") or "none"
 
     @admin.action(description="Connect")

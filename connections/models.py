@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Role, Team, User
 from accounts.policy import teams_with
 from connections.credentials import places
-from core.security import crypto
+from core.security.encrypted_fields import EncryptedRow
 
 # How long a machine that was deleted may come back.
 TRASH = timedelta(days=30)
@@ -85,10 +85,9 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         return self.filter(deleted_at__isnull=True)
 
 
-class Connection(models.Model):
+class Connection(EncryptedRow):
     """One machine of one team."""
 
-    SECRETS: ClassVar[tuple[str, ...]] = ("private_key", "passphrase", "password")
     # A change to one of these means that a held session no longer is what the row says.
     SESSION_FIELDS: ClassVar[frozenset[str]] = frozenset(
         {
@@ -100,7 +99,9 @@ class Connection(models.Model):
             "ssh_key_path",
             "jump_connection",
             "host_key",
-            *SECRETS,
+            "private_key",
+            "passphrase",
+            "password",
         }
     )
 
@@ -180,33 +181,15 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def _context(self, field: str, place: places.Place | None = None) -> str:
-        """A password leaves in a log-in, so it opens only while the row leads where it did."""
-        context = f"connections.connection/{self.pk}/{field}"
-        if field != "password":
+    def secret_context(self, name: str, place: places.Place | None = None) -> str:
+        """A password leaves in a log-in, so it opens only while the row leads where it did.
+
+        With `place`, to what it was bound while the row led there.
+        """
+        context = super().secret_context(name)
+        if name != "password":
             return context
         return f"{context}/{places.digest(place or places.of(self))}"
-
-    def set_secret(self, field: str, value: str) -> None:
-        """Keep `value` encrypted for this row and field; an empty value removes it.
-
-        A password is kept for the place to which the row leads at this moment.
-        """
-        token = crypto.encrypt(value, self._context(field)) if value else ""
-        setattr(self, f"{field}_encrypted", token)
-
-    def secret(self, field: str, place: places.Place | None = None) -> str | None:
-        """The secret in clear, None if there is none; raises `crypto.SecretUnreadable`.
-
-        `crypto.OtherContext` for a password that was given for another place than `place`, which
-        is where the row leads now unless told otherwise.
-        """
-        token = getattr(self, f"{field}_encrypted")
-        return crypto.decrypt(token, self._context(field, place)) if token else None
-
-    def secret_contexts(self) -> dict[str, str]:
-        """To what the ciphertext in each of its columns is bound."""
-        return {f"{name}_encrypted": self._context(name) for name in self.SECRETS}
 
     @property
     def uptime_seconds(self) -> int | None:

@@ -6,7 +6,7 @@ the queue of record, which workers claim row by row.
 """
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
 from accounts.policy import teams_with
-from core.security import crypto
+from core.security.encrypted_fields import EncryptedRow
 from notifications.kinds import Severity, Way
 
 
@@ -28,10 +28,8 @@ class ChannelQuerySet(models.QuerySet["Channel"]):
         return self.filter(teams_with(user, Role.ADMINISTRATOR))
 
 
-class Channel(models.Model):
+class Channel(EncryptedRow):
     """A place outside the site to which a team's events go. Address and secret are encrypted."""
-
-    SECRETS: ClassVar[tuple[str, ...]] = ("url", "secret")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="channels")
@@ -60,23 +58,6 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    def _context(self, field: str) -> str:
-        return f"notifications.channel/{self.pk}/{field}"
-
-    def set_secret(self, field: str, value: str) -> None:
-        """Keep `value` encrypted for this row and field; an empty value removes it."""
-        token = crypto.encrypt(value, self._context(field)) if value else ""
-        setattr(self, f"{field}_encrypted", token)
-
-    def reveal(self, field: str) -> str:
-        """The value in clear, "" if there is none; raises `crypto.SecretUnreadable`."""
-        token = getattr(self, f"{field}_encrypted")
-        return crypto.decrypt(token, self._context(field)) if token else ""
-
-    def secret_contexts(self) -> dict[str, str]:
-        """To what the ciphertext in each of its columns is bound."""
-        return {f"{name}_encrypted": self._context(name) for name in self.SECRETS}
 
 
 class Event(models.Model):

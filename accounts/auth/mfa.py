@@ -7,20 +7,19 @@ allauth's hooks for encrypting know the text alone, not whose it is. So a seed l
 "unbound", is bound when its row is saved, and remembers its person when its row is read.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.signals import post_init, pre_save
 
 from accounts.models import Role, User
 from accounts.policy import roles_from
-from core.security import crypto
-from core.security.key_rotation import Rotated, every, note, rotate_each
+from core.security import crypto, key_rotation
+from core.security.encrypted_fields import Sealed
 
 STRONG = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 _UNBOUND = "mfa.authenticator/unbound"
@@ -78,9 +77,12 @@ def context_of(user_id: int, kind: str, name: str) -> str:
 
 
 def connect() -> None:
-    """Listen to rows being read and saved; called once when the apps are ready."""
+    """Listen to rows being read and saved, and have their seeds rotated with all other secrets;
+    called once when the apps are ready.
+    """
     post_init.connect(_remember, sender=Authenticator, dispatch_uid="second_factor.remember")
     pre_save.connect(_bind, sender=Authenticator, dispatch_uid="second_factor.bind")
+    key_rotation.add(key_rotation.Source(Authenticator, _sealed, _columns))
 
 
 def _remember(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
@@ -109,20 +111,10 @@ def _names(row: Authenticator) -> list[str]:
     return [name for name in _SECRETS if isinstance(row.data.get(name), str)]
 
 
-def rotate_all() -> Rotated:
-    """Bring the seeds under the newest key."""
-    found = Rotated()
+def _sealed(row: Authenticator) -> dict[str, Sealed]:
+    contexts = {name: context_of(row.user_id, row.type, name) for name in _names(row)}
+    return {name: Sealed(row.data[name], context) for name, context in contexts.items()}
 
-    def rotate(key: int) -> None:
-        with transaction.atomic():
-            row = Authenticator.objects.select_for_update().filter(pk=key).first()
-            if row is None:
-                return
-            contexts = {name: context_of(row.user_id, row.type, name) for name in _names(row)}
-            changed, lost = rotate_each({name: row.data[name] for name in contexts}, contexts)
-            if changed:
-                Authenticator.objects.filter(pk=key).update(data=row.data | changed)
-        note(found, key, Authenticator, len(changed), lost)
 
-    every(Authenticator.objects.all(), rotate, found)
-    return found
+def _columns(row: Authenticator, changed: Mapping[str, str]) -> dict[str, Any]:
+    return {"data": row.data | changed}

@@ -73,6 +73,6 @@ def _reached_through(jump: Connection) -> list[UUID]:
 
 def _opened(row: Connection, place: places.Place | None = None) -> str | None:
     try:
-        return row.secret("password", place)
+        return row.secret("password", row.secret_context("password", place))
     except SecretUnreadable:
         return None

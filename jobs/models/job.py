@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.models import Team, User
 from connections.models import Connection
 from core import cleaner
-from core.security import crypto
+from core.security.encrypted_fields import EncryptedRow
 from jobs.models import states
 from jobs.models.states import Reason, Status
 from projects.models import Project
@@ -56,7 +56,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(status__in=states.ACTIVE)
 
 
-class Job(models.Model):
+class Job(EncryptedRow):
     """One run of one command on one machine."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -178,28 +178,15 @@ class Job(models.Model):
         return max(0.0, (end - self.started_at).total_seconds())
 
     @property
-    def _context(self) -> str:
-        return f"jobs.job/{self.pk}/environment"
-
-    @property
     def environment(self) -> dict[str, str]:
         """The variables in clear; raises `crypto.SecretUnreadable`."""
-        if not self.environment_encrypted:
-            return {}
-        value: dict[str, str] = json.loads(
-            crypto.decrypt(self.environment_encrypted, self._context)
-        )
+        value: dict[str, str] = json.loads(self.secret("environment") or "{}")
         return value
 
     @environment.setter
     def environment(self, value: dict[str, str]) -> None:
         """Keep it encrypted for this row; needs the final primary key."""
-        text = json.dumps(value)
-        self.environment_encrypted = crypto.encrypt(text, self._context) if value else ""
-
-    def secret_contexts(self) -> dict[str, str]:
-        """To what the ciphertext in its column is bound."""
-        return {"environment_encrypted": self._context}
+        self.set_secret("environment", json.dumps(value) if value else "")
 
     def move(self, to: Status, who: str, why: str = "", **columns: Any) -> bool:
         """Go to `to` and write `columns` with it, if the row still is where this object is.

@@ -133,11 +133,11 @@ def test_channels(client: Client, team: Team) -> None:
         first, second = f"hook {number}", f"changed {number}"
         saved(client, f"{CHANNELS}add/", channel_form(team, kind=kind, url=url, name=first))
         row = Channel.objects.get(name=first)
-        assert (row.kind, row.reveal("url")) == (kind, url)
+        assert (row.kind, row.secret("url")) == (kind, url)
         other = channel_form(team, kind=kind, url=f"{url}2", name=second)
         saved(client, f"{CHANNELS}{row.pk}/change/", other)
         row.refresh_from_db()
-        assert (row.name, row.reveal("url")) == (second, f"{url}2")
+        assert (row.name, row.secret("url")) == (second, f"{url}2")
 
 
 @in_real_transactions

@@ -88,7 +88,7 @@ def test_a_row_that_was_changed_behind_our_back_sends_nothing(team: Team, field:
 
 def test_every_field_by_which_a_session_is_led_is_part_of_the_place() -> None:
     """A new field that leads elsewhere has to be thought of here, and in `places.Hop`."""
-    credentials = {"auth_method", "ssh_key_path", *Connection.SECRETS}
+    credentials = {"auth_method", "ssh_key_path", *Connection.encrypted_names()}
     leads = Connection.SESSION_FIELDS - credentials - {"transport", "jump_connection"}
     assert leads == set(places.Hop._fields) - {"id"}
 

@@ -19,13 +19,13 @@ from accounts.models import AuditEvent, Refusal
 from alerts import absence, plan, trash
 from alerts import notify as alerts_notify
 from alerts.models import Alert, AlertRule, AlertState
-from connections import key_rotation, purge
 from connections import notify as connections_telling
+from connections import purge
 from connections.models import Connection, ConnectionEvent, Status
+from core.security import key_rotation
 from exports import claiming, cron, schedules
 from exports import retention as exports_retention
 from exports.models import Export, ExportSchedule
-from jobs import key_rotation as jobs_rotation
 from jobs import retention, watchdog
 from jobs.keeper import unreachable
 from jobs.keeper import usage as keeper_usage
@@ -42,7 +42,6 @@ from metrics.history.window import reading_of
 from metrics.live import store as samples
 from metrics.live.persist import persist
 from metrics.live.sessions import Sessions
-from notifications import rotation as notifications_rotation
 from notifications.delivery import sender
 from notifications.events import notify
 from notifications.models import Channel, Delivery, DeliveryStatus, Event
@@ -211,12 +210,12 @@ def _() -> Outcome:
     return Outcome(gone(made), made[1].pk)
 
 
-@trial("jobs.key_rotation.rotate_all")
+@trial("core.security.key_rotation.rotate_rows")
 def _() -> Outcome:
     jobs = [make_job(environment={"WORD": "x"}) for _ in range(3)]
     before = {job.pk: job.environment_encrypted for job in jobs}
     poison("jobs_job", jobs[1].pk)
-    found = jobs_rotation.rotate_all()
+    found = key_rotation.rotate_rows(key_rotation.sources()[Job])
     assert (found.count, list(found.lines())) == (2, [f"jobs.job {jobs[1].pk} not written"])
     after = dict(Job.objects.values_list("pk", "environment_encrypted"))
     return Outcome([after[job.pk] != before[job.pk] for job in jobs], jobs[1].pk)
@@ -250,7 +249,7 @@ def _() -> Outcome:
     return Outcome(gone(machines), machines[1].pk)
 
 
-@trial("connections.key_rotation.rotate_all")
+@trial("core.security.key_rotation.rotate_all of machines")
 def _() -> Outcome:
     machines = three_machines()
     for row in machines:
@@ -443,12 +442,12 @@ def _() -> Outcome:
     return Outcome([states[row.pk] == DeliveryStatus.FAILED for row in rows], rows[1].pk)
 
 
-@trial("notifications.rotation.rotate_all")
+@trial("core.security.key_rotation.rotate_all of channels")
 def _() -> Outcome:
     rows = [make_channel(factories.make_team(), "https://hook.example.org/") for _ in range(3)]
     before = {row.pk: row.url_encrypted for row in rows}
     poison("notifications_channel", rows[1].pk)
-    notifications_rotation.rotate_all()
+    key_rotation.rotate_all()
     after = dict(Channel.objects.values_list("pk", "url_encrypted"))
     return Outcome([after[row.pk] != before[row.pk] for row in rows], rows[1].pk)
 

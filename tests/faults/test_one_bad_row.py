@@ -43,7 +43,6 @@ ELSEWHERE = {
     "connections.keeper.keeper.Keeper._reconcile": "test_one_bad_machine.py",
     "connections.keeper.keeper.Keeper._round": "test_one_bad_machine.py",
     "connections.keeper.keeper.Keeper._watch": "test_one_bad_machine.py",
-    "core.security.key_rotation.every": "each app's rotate_all",
     "exports.queue._make_waiting": "test_one_bad_machine.py",
     "exports.retention._remove_strays": "files that belong to nobody",
     "exports.retention.tidy": "the three rules, each tried by itself",

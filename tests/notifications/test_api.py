@@ -31,14 +31,14 @@ def test_a_channel_is_made_and_shown_masked(crew: Crew) -> None:
     for secret in (b"secret-path", b"token=abc", b"s3cret"):
         assert secret not in everything
     row = Channel.objects.get()
-    assert (row.reveal("url"), row.reveal("secret")) == (HOOK["url"], "s3cret")
+    assert (row.secret("url"), row.secret("secret")) == (HOOK["url"], "s3cret")
     assert "secret-path" not in row.url_encrypted
     assert AuditEvent.objects.filter(action="channel.create", object_id=str(row.pk)).exists()
 
 
 def test_a_secret_that_is_made_here_is_shown_once(crew: Crew) -> None:
     shown = api(crew.boss).post("/notification-channels", HOOK).json()
-    assert shown["secret"] == Channel.objects.get().reveal("secret")
+    assert shown["secret"] == Channel.objects.get().secret("secret")
     assert len(shown["secret"]) >= 32
     (listed,) = api(crew.boss).get("/notification-channels").json()["items"]
     assert listed["secret"] == "••••••••"
@@ -98,7 +98,7 @@ def test_an_address_is_judged_again_when_it_changes(crew: Crew) -> None:
     changed = boss.patch(path, {"name": "new", "events": ["unreachable"]})
     assert changed.json()["events"] == ["unreachable"]
     channel.refresh_from_db()
-    assert (channel.name, channel.reveal("url")) == ("new", "https://192.0.2.1/")
+    assert (channel.name, channel.secret("url")) == ("new", "https://192.0.2.1/")
     assert boss.patch(path, {"events": ["no such kind"]}).status_code == 422
 
 

@@ -85,7 +85,7 @@ def test_what_others_wrote_meanwhile_stays(boss: User, colleague: Caller, slowly
     assert answer.status_code == 200
     assert (answer.json()["name"], answer.json()["url"]) == ("renamed", "https://192.0.2.2/…")
     row.refresh_from_db()
-    assert (row.name, row.reveal("url"), row.reveal("secret")) == ("renamed", NEW, "theirs")
+    assert (row.name, row.secret("url"), row.secret("secret")) == ("renamed", NEW, "theirs")
 
 
 def test_the_slower_of_two_writes_no_old_address_back(
@@ -102,7 +102,7 @@ def test_the_slower_of_two_writes_no_old_address_back(
     monkeypatch.setattr(services, "fill", overtaken)
     assert patch(boss, row.pk, name="renamed").status_code == 200
     row.refresh_from_db()
-    assert (row.name, row.reveal("url"), row.shown_url) == ("renamed", NEW, "https://192.0.2.2/…")
+    assert (row.name, row.secret("url"), row.shown_url) == ("renamed", NEW, "https://192.0.2.2/…")
 
 
 def test_an_address_comes_with_the_kind_that_it_was_checked_as(
@@ -113,7 +113,7 @@ def test_an_address_comes_with_the_kind_that_it_was_checked_as(
     slowly(lambda: services.change(colleague, row.pk, chat))
     assert patch(boss, row.pk, url=NEW).status_code == 200
     row.refresh_from_db()
-    assert (row.kind, row.reveal("url")) == ("webhook", NEW)
+    assert (row.kind, row.secret("url")) == ("webhook", NEW)
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 404), (Role.OPERATOR, 403)])
@@ -124,7 +124,7 @@ def test_who_loses_the_right_meanwhile_changes_nothing(
     slowly(lambda: _take_away(boss, role))
     assert patch(boss, row.pk, url=NEW).status_code == status
     row.refresh_from_db()
-    assert row.reveal("url") == OLD
+    assert row.secret("url") == OLD
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 404), (Role.OPERATOR, 403)])
