@@ -6,6 +6,7 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         # `celery`: without it a task that is sent from here goes to a default broker.
-        from dgxsite import celery, checks  # noqa: F401 (needs every app loaded)
+        from dgxsite import celery, checks, wiring  # noqa: F401 (needs every app loaded)
 
+        wiring.connect()
         checks.register_all()

@@ -78,7 +78,7 @@ def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
 
     names = {queue.alias or queue.name for queue in _queues_of(sender)}
     if "tick" in names:
-        wiring.connect()
+        wiring.connect_keeper()
         keeper.start()
     if "celery" in names:
         heartbeats.stamp(heartbeats.WORKER_KEY)

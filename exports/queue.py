@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.signals import pre_delete
 from django.utils import timezone
 
 from accounts.models import User
@@ -87,12 +86,8 @@ def _say_failed(export: Export, error: Exception) -> None:
     )
 
 
-def connect() -> None:
-    """Listen to people being deleted; called once when the apps are ready."""
-    pre_delete.connect(_give_up, sender=User, dispatch_uid="exports.queue")
-
-
-def _give_up(sender: Any, instance: User, **kwargs: Any) -> None:
+def give_up_exports_of(sender: Any, instance: User, **kwargs: Any) -> None:
+    """Refuse what still waits of a person who is being deleted."""
     rows = Export.objects.filter(requested_by=instance, state=State.WAITING)
     _refuse(rows, given.may_no_more(None, "make exports here"))
 

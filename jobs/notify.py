@@ -5,8 +5,6 @@ committed is not told, and one that is written again is told once. A stop is tol
 stopped it knows. Nor is a failure that another try follows: only the last one needs somebody.
 """
 
-from typing import Any
-
 from core.formats import duration
 from jobs import lifecycle
 from jobs.log import viewer
@@ -40,13 +38,13 @@ _LONGEST_LINE = 160
 _BODY = 1000
 
 
-def of_change(sender: Any, instance: JobChange, created: bool, **kwargs: Any) -> None:
-    """Tell of a step that was just written; a receiver of Django's `post_save`."""
-    kind = _KINDS.get(Status(instance.to_status))
-    if not created or kind is None:
+def notify_change(change: JobChange) -> None:
+    """Notify people of a step that was just written."""
+    kind = _KINDS.get(Status(change.to_status))
+    if kind is None:
         return
     rows = Job.objects.select_related("connection__team", "project", "requested_by")
-    job = rows.get(pk=instance.job_id)
+    job = rows.get(pk=change.job_id)
     if kind == "job_failed":
         if lifecycle.is_tried_again(job):
             return

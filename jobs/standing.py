@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.signals import pre_delete
 
 from accounts.models import Team, User
 from accounts.teams import given
@@ -57,13 +56,9 @@ def _words(person: User | None) -> str:
     return f"{words} An operator who starts it takes it over."
 
 
-def connect() -> None:
-    """Listen to people being deleted; called once when the apps are ready."""
-    pre_delete.connect(_give_up, sender=User, dispatch_uid="jobs.standing")
-
-
 @transaction.atomic
-def _give_up(sender: Any, instance: User, **kwargs: Any) -> None:
+def give_up_jobs_of(sender: Any, instance: User, **kwargs: Any) -> None:
+    """Stop what still waits of a person who is being deleted, and try nothing again."""
     jobs = Job.objects.filter(requested_by=instance).exclude(status__in=FINAL)
     jobs.update(max_retries=0)
     for job in jobs.filter(status__in=WAITING).select_related("connection__team"):

@@ -1,15 +1,17 @@
 """Stretches of time that are marked behind the charts; other apps provide them, today alerts.
 
-An app above registers a provider when it is ready; metrics ask all of them and know none.
-A provider that fails is logged and left out: the charts stand without its marks.
+Metrics ask all of them and know none (`dgxsite/wiring.py`). A provider that fails is logged and
+left out: the charts stand without its marks.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+
+from core.hooks import Hook
 
 logger = logging.getLogger(__name__)
 
@@ -32,31 +34,20 @@ class Mark:
     link: str = ""
 
 
-# provider(connection_id, start, end): the marks that touch the window, in any order.
-Provider = Callable[[UUID, datetime, datetime], Iterable[Mark]]
-_providers: list[Provider] = []
-
-
-def register(provider: Provider) -> None:
-    """Ask `provider` whenever a machine's charts are drawn; registering twice is once."""
-    if provider not in _providers:
-        _providers.append(provider)
-
-
-def unregister(provider: Provider) -> None:
-    """Ask it no more."""
-    _providers.remove(provider)
+# Asked with (connection_id, start, end) whenever a machine's charts are drawn: the marks that touch
+# the window, in any order.
+providers: Hook[[UUID, datetime, datetime], Iterable[Mark]] = Hook("a chart is drawn")
 
 
 def is_empty() -> bool:
     """Nobody provides marks, so nobody needs to be asked."""
-    return not _providers
+    return not providers
 
 
 def marks(connection_id: UUID, start: datetime, end: datetime) -> Sequence[Mark]:
     """At most `MOST` marks that touch the window, the newest first."""
     found: list[Mark] = []
-    for provider in _providers:
+    for provider in providers:
         try:
             found += provider(connection_id, start, end)
         except Exception:

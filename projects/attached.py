@@ -1,38 +1,23 @@
 """What the apps above attach to projects: how many jobs there are, and a word before a deletion.
 
-`jobs/apps.py` registers when it is ready; this app calls and knows nothing of who answers.
+This app calls and knows nothing of who answers; `dgxsite/wiring.py` registers them.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
+from core.hooks import Hook
 from projects.models import Project
 
-Counter = Callable[[Collection[UUID]], Mapping[UUID, int]]
-Guard = Callable[[Project], None]
-
-_counters: list[Counter] = []
-_guards: list[Guard] = []
-
-
-def on_count(callback: Counter) -> None:
-    """`callback(ids)` says how many jobs each project has; one that it leaves out has none."""
-    _counters.append(callback)
-
-
-def before_delete(callback: Guard) -> None:
-    """`callback(project)` raises `Conflict` when a deletion would leave something running."""
-    _guards.append(callback)
+# Asked with ids of projects: how many jobs each has; one that is left out has none.
+on_count: Hook[[Collection[UUID]], Mapping[UUID, int]] = Hook("the jobs of projects are counted")
+# Raises `Conflict` when a deletion would leave something running.
+before_delete: Hook[[Project], None] = Hook("a project is about to be deleted")
 
 
 def job_counts(ids: Collection[UUID]) -> dict[UUID, int] | None:
     """Jobs by project; None while nobody counts them."""
-    if not _counters:
+    if not on_count:
         return None
-    found = [counter(ids) for counter in _counters]
+    found = on_count.call(ids)
     return {one: sum(counts.get(one, 0) for counts in found) for one in ids}
-
-
-def check_deletion(project: Project) -> None:
-    for guard in _guards:
-        guard(project)

@@ -92,7 +92,7 @@ def delete(caller: Caller, project_id: UUID) -> Project:
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
         row = one_locked(caller, visible(caller), project_id, "project.delete")
-        attached.check_deletion(row)
+        attached.before_delete.call(row)
         audit.record(caller, "project.delete", row)
         row.deleted_at = timezone.now()
         row.save(update_fields=["deleted_at"])

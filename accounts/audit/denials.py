@@ -10,13 +10,9 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from allauth.account.signals import user_logged_in
 from allauth.mfa.models import Authenticator
-from allauth.mfa.signals import authentication_failed
-from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.db.models import F
-from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -136,19 +132,16 @@ def _network(address: str | None) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
-@receiver(user_logged_in)
-def _logged_in(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
+def note_login(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
     _record(request, user, "login")
 
 
-@receiver(user_logged_out)
-def _logged_out(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+def note_logout(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     if isinstance(user, User):
         _record(request, user, "logout")
 
 
-@receiver(user_login_failed)
-def _login_failed(
+def note_failed_login(
     sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """Somebody is named only if there is such a person."""
@@ -158,8 +151,7 @@ def _login_failed(
     note(LOGIN_FAILED, user=None, address=address, person=known.get_username() if known else None)
 
 
-@receiver(authentication_failed)
-def _code_failed(
+def note_failed_code(
     sender: Any, request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
 ) -> None:
     note_proof(request, user, authenticator.type)

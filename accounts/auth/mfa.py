@@ -14,7 +14,6 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
-from django.db.models.signals import post_init, pre_save
 
 from accounts.models import Role, User
 from accounts.policy import roles_from
@@ -76,23 +75,14 @@ def context_of(user_id: int, kind: str, name: str) -> str:
     return f"mfa.authenticator/{user_id}/{kind}/{name}"
 
 
-def connect() -> None:
-    """Listen to rows being read and saved, and have their seeds rotated with all other secrets;
-    called once when the apps are ready.
-    """
-    post_init.connect(_remember, sender=Authenticator, dispatch_uid="second_factor.remember")
-    pre_save.connect(_bind, sender=Authenticator, dispatch_uid="second_factor.bind")
-    key_rotation.add(key_rotation.Source(Authenticator, _sealed, _columns))
-
-
-def _remember(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
+def remember_seeds(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
     """A row without a key is new: what was just encrypted for it is not its person's yet."""
     is_read = {"data", "user_id", "type"} <= instance.__dict__.keys()
     if is_read and instance.pk is not None:
         _mark(instance)
 
 
-def _bind(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
+def bind_seeds(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
     """Bind what comes from the hook; what was bound to somebody stays bound to them."""
     for name in _names(instance):
         if not isinstance(instance.data[name], Seed):
@@ -118,3 +108,7 @@ def _sealed(row: Authenticator) -> dict[str, Sealed]:
 
 def _columns(row: Authenticator, changed: Mapping[str, str]) -> dict[str, Any]:
     return {"data": row.data | changed}
+
+
+# What has to be rotated with all other secrets.
+SEEDS = key_rotation.Source(Authenticator, _sealed, _columns)

@@ -11,7 +11,6 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.account.views import EmailView
 from django.contrib.auth.decorators import login_required
-from django.db.models.signals import post_save
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
@@ -38,11 +37,6 @@ class ChangeAddress(EmailView):
         return response
 
 
-def connect() -> None:
-    """Follow every change of a person's address; called once when the apps are ready."""
-    post_save.connect(_saved, sender=User, dispatch_uid="accounts.signin.email_address")
-
-
 def vouch(user: User) -> None:
     """Make the person's address the only verified one; an address of somebody else stays theirs."""
     address = user.email.lower()
@@ -55,9 +49,10 @@ def vouch(user: User) -> None:
         )
 
 
-def _saved(
+def follow_change(
     sender: Any, instance: User, created: bool, update_fields: Any = None, **kwargs: Any
 ) -> None:
+    """Make the address that was just saved with a person their only verified one."""
     # allauth makes the first row itself, of a newcomer whom a provider sends.
     if not created and (update_fields is None or "email" in update_fields):
         vouch(instance)

@@ -8,7 +8,6 @@ from typing import Any
 
 from allauth.core import context
 from django.contrib.auth.hashers import is_password_usable
-from django.db.models.signals import pre_save
 from django.http import HttpRequest
 
 from accounts import audit
@@ -16,12 +15,10 @@ from accounts.models import User
 from accounts.policy import Caller
 
 
-def connect() -> None:
-    """Listen to people being saved; called once when the apps are ready."""
-    pre_save.connect(_saved, sender=User, dispatch_uid="accounts.signin.password_audit")
-
-
-def _saved(sender: Any, instance: User, update_fields: Any = None, **kwargs: Any) -> None:
+def note_new_password(
+    sender: Any, instance: User, update_fields: Any = None, **kwargs: Any
+) -> None:
+    """Write into the audit trail that a person who is about to be saved has a new password."""
     if instance._state.adding or (update_fields is not None and "password" not in update_fields):
         return
     before = User.objects.filter(pk=instance.pk).values_list("password", flat=True).first()

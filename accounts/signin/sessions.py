@@ -13,7 +13,6 @@ from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils import timezone
@@ -33,11 +32,6 @@ class SessionList(DefaultUserSessionsAdapter):
         caller = caller_from_page(context.request)
         audit.record(caller, "session.end", caller.user, sessions=len(sessions))
         super().end_sessions(sessions)
-
-
-def connect() -> None:
-    """Listen to logins; called once when the apps are ready."""
-    user_logged_in.connect(start, dispatch_uid="accounts.signin.sessions.start")
 
 
 def start(sender: Any, request: HttpRequest, **kwargs: Any) -> None:

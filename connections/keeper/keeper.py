@@ -35,12 +35,13 @@ from connections.keeper import leases
 from connections.keeper.backoff import after_failure
 from connections.keeper.connect import open_link
 from connections.keeper.leases import LeaseLost
-from connections.keeper.link import Link, LinkCallback
+from connections.keeper.link import Link
 from connections.keeper.machine_state import Held, Row
 from connections.keeper.write_state import State, write_state
 from connections.models import Connection, Reason, Status
 from connections.ssh.reader import Drain
 from core.background import isolation, own_connection, threads
+from core.hooks import Hook, name_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,11 @@ YOUNG_SECONDS = 2.0
 # A session that lived this long makes the next failure a first one again.
 PROVEN_SECONDS = 30.0
 
-_attachments: list[LinkCallback] = []
-_rounds: list[Callable[[], None]] = []
+# Called for every session, on a pool thread, before it counts as connected. It is connected once
+# something calls `link.progress()`.
+on_connected: Hook[[Link], None] = Hook("a machine's session is open")
+# Called on the reading thread after each round, at least every 0.1 s.
+on_round: Hook[[], None] = Hook("a round of reading is over")
 _current: "Keeper | None" = None
 
 _UNSTORABLE = "What was said about this machine cannot be stored; the site's log says more."
@@ -73,19 +77,6 @@ class Report(NamedTuple):
 
     connection_id: UUID
     call: Callable[[], None]
-
-
-def on_connected(callback: LinkCallback) -> None:
-    """Call `callback(link)` for every session, on a pool thread, before it counts as connected.
-
-    The session is connected once something calls `link.progress()`.
-    """
-    _attachments.append(callback)
-
-
-def on_round(callback: Callable[[], None]) -> None:
-    """Call `callback()` on the reading thread after each round, at least every 0.1 s."""
-    _rounds.append(callback)
 
 
 def current() -> "Keeper | None":
@@ -480,7 +471,7 @@ class Keeper:
     def _attempt(self, held: Held, link: Link) -> None:
         """Log in and let the apps attach (pool thread)."""
         try:
-            open_link(link, _attachments)
+            open_link(link, on_connected)
         except ssh.ConnectError as error:
             failure = error
             self._report(held.row.id, lambda: self._failed(held, link, failure))
@@ -489,7 +480,7 @@ class Keeper:
 
     def _round(self) -> None:
         isolation.each(
-            _rounds, lambda call: call(), name="the end of a round", key=str, rests=False
+            on_round, lambda call: call(), name="the end of a round", key=name_of, rests=False
         )
 
     def _pulse_loop(self) -> None:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.models import Team, User
 from connections.models import Connection
 from core import cleaner
+from core.hooks import Hook
 from core.security.encrypted_fields import EncryptedRow
 from jobs.models import states
 from jobs.models.states import Reason, Status
@@ -249,3 +250,13 @@ class JobChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status} → {self.to_status}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        is_new = self._state.adding
+        super().save(*args, **kwargs)
+        if is_new:
+            on_change.call(self)
+
+
+# Called for each new step, in the transaction that writes it.
+on_change: Hook[[JobChange], None] = Hook("a job went a step")

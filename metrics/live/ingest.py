@@ -7,7 +7,6 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from connections.keeper.link import Link
 from connections.models import Reason, Transport
 from core import cleaner
 from core.background import isolation
+from core.hooks import Hook, name_of
 from metrics.collectors import program
 from metrics.collectors.local import LocalCollector
 from metrics.collectors.readings import Sample
@@ -30,16 +30,9 @@ _LONGEST_WORDS = 200
 
 recorder = Recorder()
 
-SampleCallback = Callable[[Link, Sample], None]
-_listeners: list[SampleCallback] = []
-
-
-def on_sample(callback: SampleCallback) -> None:
-    """Call `callback(link, sample)` for every sample of this keeper, on the thread that read it.
-
-    It must only note the sample: every machine's next frame waits for it.
-    """
-    _listeners.append(callback)
+# Called for every sample of this keeper, on the thread that read it. Who is called must only note
+# the sample: every machine's next frame waits for it.
+on_sample: Hook[[Link, Sample], None] = Hook("a sample was read")
 
 
 def attach(link: Link) -> None:
@@ -68,10 +61,10 @@ def _record(link: Link, sample: Sample) -> None:
     recorder.add(link.connection_id, link.team_id, link.epoch, sample)
     # What one of them cannot do with this sample is no reason to end the stream.
     isolation.each(
-        _listeners,
+        on_sample,
         lambda listener: listener(link, sample),
         name=f"a sample of {link}, for",
-        key=lambda listener: listener.__qualname__,
+        key=name_of,
         rests=False,
     )
 

@@ -258,9 +258,8 @@ def marked() -> Iterator[None]:
         began = datetime.now(UTC) - timedelta(hours=1)
         return [annotations.Mark("alert", "GPU hot", began, None, "critical", link="/alerts/")]
 
-    annotations.register(provide)
-    yield
-    annotations.unregister(provide)
+    with annotations.providers.only(*annotations.providers, provide):
+        yield
 
 
 @pytest.mark.usefixtures("marked")

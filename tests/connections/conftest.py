@@ -33,16 +33,16 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
     running: list[keeping.Keeper] = []
 
     def start(*, holds_local: bool = False, alive: bool = True) -> keeping.Keeper:
-        if alive and show_life not in keeping._attachments:
-            keeping.on_connected(show_life)
+        if alive and show_life not in keeping.on_connected:
+            keeping.on_connected.register(show_life)
         running.append(keeping.Keeper(holds_local=holds_local))
         running[-1].start()
         return running[-1]
 
-    yield start
-    for one in running:
-        one.stop()
-    keeping._attachments.clear()
+    with keeping.on_connected.only():
+        yield start
+        for one in running:
+            one.stop()
 
 
 def show_life(link: Link) -> None:

@@ -165,7 +165,7 @@ def test_machines_that_take_no_heartbeat_keep_it_from_nobody(
     settings.RECONNECT_SECONDS = (300.0, 300.0)
     monkeypatch.setattr(keeping, "PULSE_SECONDS", 1.0)
     came: dict[str, list[float]] = {}
-    keeping.on_connected(partial(collect, came))
+    keeping.on_connected.register(partial(collect, came))
     good, bad = (
         [servers.enter_context(stuck_server.running(*kind)) for kind in kinds]
         for kinds in ([("good",)] * 2, [("stingy", len(STDIN))] * 5 + [("rekey",)])

@@ -65,7 +65,7 @@ def test_a_second_wish_ends_the_slow_log_in_and_only_the_new_one_attaches(
     start_keeper: Callable[..., Keeper],
 ) -> None:
     attached: list[Link] = []
-    keeping.on_connected(attached.append)
+    keeping.on_connected.register(attached.append)
     logins.seconds = [30.0]
     keeper = start_keeper()
     until(lambda: fleet.journal.connections == 1 and not logins.seconds, "the first log-in")

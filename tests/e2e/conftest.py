@@ -1,6 +1,6 @@
 """A whole site in this process: a keeper that collects, over real servers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -8,6 +8,7 @@ from pytest_django import Settings
 
 from connections.keeper import keeper as keeping
 from dgxsite import wiring
+from metrics.live import ingest
 from tests.connections.conftest import quick  # noqa: F401 (a fixture)
 
 
@@ -20,10 +21,8 @@ def site(
 ) -> Iterator[keeping.Keeper]:
     """The keeper of this process, collecting samples until the test ends."""
     settings.KEEPER_TTL_SECONDS = 8.0  # nobody is to take over here
-    wiring.connect()
-    running = keeping.start()
-    yield running
-    keeping.stop()
-    forget: list[list[Callable[..., None]]] = [keeping._attachments, keeping._rounds]
-    for callbacks in forget:
-        callbacks.clear()
+    with keeping.on_connected.only(), keeping.on_round.only(), ingest.on_sample.only():
+        wiring.connect_keeper()
+        running = keeping.start()
+        yield running
+        keeping.stop()

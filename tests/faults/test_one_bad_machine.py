@@ -102,7 +102,7 @@ def test_a_refusal_full_of_nonsense_is_written_clean(
             link.fail("unusable_shell", "no\0 \ud800\x1b[2J" + "x" * 2**20)
 
     bad, good = machine(server), machine(server)
-    keeping.on_connected(fail_on_first)
+    keeping.on_connected.register(fail_on_first)
     keeper = start_keeper()
     until(lambda: state(good) == ("connected", ""))
     until(lambda: state(bad) == ("error", "unusable_shell"))
@@ -122,9 +122,9 @@ def test_one_callback_that_fails_keeps_no_other_from_its_turn(
     def fails() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(keeping, "_rounds", [fails, lambda: turns.append("round")])
-    start_keeper()
-    until(lambda: turns)
+    with keeping.on_round.only(fails, lambda: turns.append("round")):
+        start_keeper()
+        until(lambda: turns)
 
 
 def test_one_listener_that_fails_ends_no_stream(
@@ -137,9 +137,9 @@ def test_one_listener_that_fails_ends_no_stream(
     def fails(link: Link, sample: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(live_ingest, "_listeners", [fails, lambda link, _: heard.append(link)])
     link = a_link()
-    live_ingest._record(link, make_sample())
+    with live_ingest.on_sample.only(fails, lambda link, _: heard.append(link)):
+        live_ingest._record(link, make_sample())
     assert heard == [link]
     assert str(link.connection_id) in caplog.text
 

@@ -83,14 +83,13 @@ def crew(settings: Settings, transactional_db: None) -> Iterator[agent.Crew]:
     """A keeper's crew; the keeper runs at the product's pace."""
     settings.ALLOW_LOOPBACK = True
     crew, life = agent.Crew(), Life()
-    keeping._attachments[:] = [life.attach, crew.attach]
-    keeper = keeping.Keeper()
-    RUNNING.append(keeper)
-    keeper.start()
-    yield crew
-    RUNNING.remove(keeper)
-    keeper.stop()
-    keeping._attachments.clear()
+    with keeping.on_connected.only(life.attach, crew.attach):
+        keeper = keeping.Keeper()
+        RUNNING.append(keeper)
+        keeper.start()
+        yield crew
+        RUNNING.remove(keeper)
+        keeper.stop()
     for link in list(crew._places):
         link.close()
     until(lambda: crew._thread is None)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,12 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
     """Starts keepers with crews of their own; they end with the test."""
     running: list[keeping.Keeper] = []
     crews: list[agent.Crew] = []
+    attached = ExitStack()
 
     def start() -> keeping.Keeper:
         crew = agent.Crew()
         crews.append(crew)
-        keeping._attachments[:] = [show_life, crew.attach]
+        attached.enter_context(keeping.on_connected.only(show_life, crew.attach))
         keeper = keeping.Keeper()
         keeper.start()
         running.append(keeper)
@@ -60,7 +62,7 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
     yield start
     for one in running:
         one.stop()
-    keeping._attachments.clear()
+    attached.close()
     for crew in crews:
         # A session that was being opened when its keeper was killed belongs to nobody.
         for link in list(crew._places):

@@ -29,7 +29,7 @@ import django
 django.setup()
 from connections.keeper import keeper
 from dgxsite import wiring
-wiring.connect()
+wiring.connect_keeper()
 keeper.start()
 time.sleep(120)
 """

@@ -326,18 +326,17 @@ def test_what_is_above_counts_jobs_and_may_keep_a_project(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = factories.make_project(world.machine)
-    monkeypatch.setattr(attached, "_counters", [])
-    monkeypatch.setattr(attached, "_guards", [])
-    assert attached.job_counts([row.pk]) is None
-    attached.on_count(lambda ids: {row.pk: 3})
+    with attached.on_count.only():
+        assert attached.job_counts([row.pk]) is None
     other = factories.make_project(world.machine)
-    assert attached.job_counts([row.pk, other.pk]) == {row.pk: 3, other.pk: 0}
+    with attached.on_count.only(lambda ids: {row.pk: 3}):
+        assert attached.job_counts([row.pk, other.pk]) == {row.pk: 3, other.pk: 0}
 
     def keep(project: Project) -> None:
         raise Conflict("A job runs in it.")
 
-    attached.before_delete(keep)
-    assert world.operator.delete(f"/projects/{row.pk}").status_code == 409
+    with attached.before_delete.only(keep):
+        assert world.operator.delete(f"/projects/{row.pk}").status_code == 409
     row.refresh_from_db()
     assert row.deleted_at is None
 
