@@ -2,7 +2,8 @@
 
 With pytest-xdist the controlling process starts PostgreSQL and hands its place to the workers
 through the environment; each worker gets its own database there (pytest-django names it). Both
-end with the process that started them, also when that is killed.
+end with the process that started them, also when that is killed. Nobody cuts the power: what has
+been written is the kernel's, and is not waited for on the disk.
 """
 
 import atexit
@@ -10,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from core import embedded
@@ -24,7 +26,8 @@ def start() -> Path:
     directory = Path(tempfile.mkdtemp(prefix="dgxsite-test-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     if POSTGRES_VARIABLE not in os.environ:
-        _run(servers.postgres(directory), directory)
+        server = servers.postgres(directory)
+        _run(replace(server, argv=(*server.argv, "-c", "fsync=off")), directory)
         os.environ[POSTGRES_VARIABLE] = embedded.database_url(directory)
     _run(servers.redis_server(directory), directory)
     os.environ["DATABASE_URL"] = os.environ[POSTGRES_VARIABLE]
