@@ -4,11 +4,14 @@ The site runs in a thread of the test process over the test database, with stati
 hashed and compressed as in production. Any console error or page error fails the test.
 """
 
+import fcntl
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.management import call_command
-from django.test import override_settings
+from django.test import Client, override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from accounts.models import Role, Team
@@ -44,17 +47,33 @@ _START_SECONDS = 20
 
 
 # When a test gives up; nothing is promised by it, and the processors may be busy elsewhere.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
 def static_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The static files as production serves them."""
-    root = tmp_path_factory.mktemp("static")
-    with override_settings(**_static_settings(root)):
-        call_command(
-            "collectstatic", ignore_patterns=_OTHER_PACKAGES, verbosity=0, interactive=False
-        )
+    """The static files as production serves them, made once for all workers of a run."""
+    return collect_static(tmp_path_factory, "static", _OTHER_PACKAGES)
+
+
+def collect_static(
+    tmp_path_factory: pytest.TempPathFactory, name: str, other_packages: Collection[str]
+) -> Path:
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root, draft = shared / name, shared / f"{name}-draft"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be at it
+        if not root.exists():
+            with override_settings(**_static_settings(draft)):
+                call_command(
+                    "collectstatic",
+                    ignore_patterns=list(other_packages),
+                    verbosity=0,
+                    interactive=False,
+                )
+            draft.rename(root)
     return root
 
 
@@ -121,6 +140,19 @@ class Visitor:
         self.page.goto(self.site + path)
         return self.page
 
+    def enter(self, username: str) -> "Visitor":
+        """Be logged in, without the page for it: the tests of the sign-in walk through that."""
+        client = Client(HTTP_USER_AGENT=self.page.evaluate("navigator.userAgent"))
+        answer = client.post("/accounts/login/", {"login": username, "password": "password"})
+        assert answer.status_code == HTTPStatus.FOUND, answer.content
+        self.context.add_cookies(
+            [
+                {"name": name, "value": morsel.value, "url": self.site}
+                for name, morsel in client.cookies.items()
+            ]
+        )
+        return self
+
     def log_in(self, username: str) -> Page:
         self.open("/accounts/login/")
         self.page.get_by_label("User name or e-mail").fill(username)
@@ -145,7 +177,7 @@ def visit(site: str, browser: Browser) -> Iterator[Callable[..., Visitor]]:
             reduced_motion="reduce",
             java_script_enabled=java_script,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         visitor = Visitor(site, context, context.new_page())
         page, complaints = visitor.page, visitor.complaints
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)

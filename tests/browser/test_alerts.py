@@ -95,7 +95,7 @@ def test_no_page_breaks_an_accessibility_rule_or_scrolls_sideways(
     visit: Visit, fleet: Fleet, width: int
 ) -> None:
     visitor = visit(width)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     found: dict[str, object] = {}
     check(visitor.open("/alerts/"), "empty", width, found)
     picture(visitor.page, f"empty-{width}")
@@ -114,7 +114,7 @@ def picture(page: Page, name: str) -> None:
 def test_hostile_names_are_text(visit: Visit, fleet: Fleet) -> None:
     paths = furnish(fleet)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(paths[0])
     expect(page.locator("main").get_by_text(HOSTILE[1]).first).to_be_visible()
     assert page.locator("main script, main img, main [onload]").count() == 0
@@ -122,7 +122,7 @@ def test_hostile_names_are_text(visit: Visit, fleet: Fleet) -> None:
 
 def test_pages_stay_within_their_budgets(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     for path in (path for path in furnish(fleet) if path.startswith("/alerts/")):
         sizes, count = first_view(visitor, path)
         assert sizes.get("Script", 0) <= 30 * 1024, (path, sizes)
@@ -133,7 +133,7 @@ def test_pages_stay_within_their_budgets(visit: Visit, fleet: Fleet) -> None:
 def test_a_new_user_enables_a_rule_and_acknowledges_what_rings(visit: Visit, fleet: Fleet) -> None:
     machine = fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/alerts/")
     page.get_by_role("button", name="Enable GPU too hot").click()
     expect(page.get_by_text("watches the machines of")).to_be_visible()
@@ -149,7 +149,7 @@ def test_a_new_user_enables_a_rule_and_acknowledges_what_rings(visit: Visit, fle
 def test_the_rule_reads_as_a_sentence_and_is_previewed(visit: Visit, fleet: Fleet) -> None:
     machine = fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/alerts/rules/add")
     page.get_by_label("Name", exact=True).fill("Too hot")
     page.get_by_label("On", exact=True).select_option(label="Spark 1")
@@ -165,7 +165,7 @@ def test_the_rule_reads_as_a_sentence_and_is_previewed(visit: Visit, fleet: Flee
 def test_a_deleted_rule_is_brought_back_by_undo(visit: Visit, fleet: Fleet) -> None:
     make_rule(fleet.team, name="Too hot")
     visitor = visit(java_script=False)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/alerts/")
     page.get_by_role("button", name="Delete Too hot").click()
     page.get_by_role("button", name="Undo").click()
@@ -177,7 +177,7 @@ def test_the_overviews_title_counts_what_fires(visit: Visit, fleet: Fleet) -> No
     fleet.record(machine, scenes.spark())
     rule = make_rule(fleet.team)
     visitor = visit()
-    page = visitor.log_in("boss")
+    page = visitor.enter("boss").open("/")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     alert = fire(rule, machine, 91.0)
     expect(page).to_have_title("1 ⚠ · Machines · dgxsite")
@@ -191,7 +191,7 @@ def test_a_machines_page_shows_what_begins_to_fire_there(visit: Visit, fleet: Fl
     fleet.record(machine, scenes.spark())
     rule = make_rule(fleet.team)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     for tab in ("metrics", "connection"):
         page = visitor.open(f"/machines/{machine.pk}/?tab={tab}")
         expect(page.locator("#live")).to_have_attribute("data-state", "live")

@@ -41,7 +41,7 @@ def test_no_page_breaks_an_accessibility_rule_or_scrolls_sideways(
     visit: Visit, fleet: Fleet, width: int
 ) -> None:
     visitor = visit(width)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     found: dict[str, object] = {}
     for path in pages(fleet):
         check(visitor.open(path), path, width, found)
@@ -52,7 +52,7 @@ def test_no_page_breaks_an_accessibility_rule_or_scrolls_sideways(
 def test_the_bell_follows_on_every_page(visit: Visit, fleet: Fleet, path: str) -> None:
     fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("guest")
+    visitor.enter("guest")
     page = visitor.open(path)
     expect(page.locator("#bell")).to_have_attribute("data-live", "")
     count = page.locator("#bell .bell-count")
@@ -69,10 +69,10 @@ def test_the_bell_follows_on_every_page(visit: Visit, fleet: Fleet, path: str) -
 
 def test_reading_elsewhere_clears_this_bell(visit: Visit, fleet: Fleet) -> None:
     notify(fleet.team, "unreachable", "Spark 1 is out of reach")
-    page = visit().log_in("guest")
+    page = visit().enter("guest").open("/")
     expect(page.locator("#bell .bell-count")).to_have_text("1 unread")
     other = visit(360)
-    other.log_in("guest")
+    other.enter("guest")
     other.open("/notifications/").get_by_role("button", name="Mark all as read").click()
     expect(page.locator("#bell .bell-count")).to_be_hidden()
 
@@ -80,7 +80,7 @@ def test_reading_elsewhere_clears_this_bell(visit: Visit, fleet: Fleet) -> None:
 def test_the_list_works_without_java_script(visit: Visit, fleet: Fleet) -> None:
     notify(fleet.team, "unreachable", "Spark 1 is out of reach", link="/this-machine")
     visitor = visit(java_script=False)
-    page = visitor.log_in("guest")
+    page = visitor.enter("guest").open("/")
     expect(page.locator("#bell .bell-count")).to_have_text("1 unread")
     page.get_by_role("link", name="Notifications").click()
     page.get_by_role("button", name="Open Spark 1 is out of reach").click()
@@ -91,7 +91,7 @@ def test_the_list_works_without_java_script(visit: Visit, fleet: Fleet) -> None:
 
 def test_desktop_notifications_are_asked_for_once(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
-    visitor.log_in("guest")
+    visitor.enter("guest")
     visitor.context.grant_permissions(["notifications"])
     page = visitor.open("/notifications/choices")
     page.get_by_role("button", name="Turn on").click()

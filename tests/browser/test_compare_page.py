@@ -30,7 +30,7 @@ def test_curves_are_added_by_the_form_and_stand_in_the_address(
     visit: Visit, pair: tuple[Connection, Connection]
 ) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/compare/")
     page.get_by_label("Machine", exact=True).select_option("Spark 1")
     page.get_by_role("button", name="Choose").click()
@@ -54,7 +54,7 @@ def test_a_shared_link_shows_curves_figures_and_what_it_left_out(
     visit: Visit, pair: tuple[Connection, Connection], width: int
 ) -> None:
     visitor = visit(width)
-    visitor.log_in("guest")
+    visitor.enter("guest")
     first, second = pair
     query = f"?item={first.pk},24h&item={second.pk},7d&item={first.pk},nonsense"
     page = visitor.open("/compare/" + query)
@@ -72,7 +72,7 @@ def test_the_file_holds_a_line_per_curve_and_series(
     visit: Visit, pair: tuple[Connection, Connection]
 ) -> None:
     visitor = visit()
-    visitor.log_in("guest")
+    visitor.enter("guest")
     page = visitor.open(f"/compare/?item={pair[0].pk},24h&item={pair[1].pk},24h,0")
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
@@ -86,7 +86,7 @@ def test_scripts_of_drawn_charts_stay_within_the_budget(
     visit: Visit, pair: tuple[Connection, Connection]
 ) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     sizes, count = first_view(visitor, f"/compare/?item={pair[0].pk},24h&item={pair[1].pk},24h")
     assert sizes["Script"] <= 55 * 1024
     assert count <= 16
@@ -95,7 +95,7 @@ def test_scripts_of_drawn_charts_stay_within_the_budget(
 def test_the_overview_draws_half_an_hour_and_goes_on(
     visit: Visit, fleet: Fleet, pair: tuple[Connection, Connection]
 ) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     curve = page.locator(f"tr[data-id='{pair[0].pk}'] .spark")
     expect(curve).to_have_attribute("aria-label", re.compile("^GPU, last 30 minutes: "))
     before = curve.locator("path").get_attribute("d")

@@ -53,7 +53,7 @@ def of_row(page: Page, title: str) -> list[str]:
 
 def test_ticked_jobs_are_compared_by_keyboard_alone(visit: Visit, runs: list[Job]) -> None:
     visitor = visit()
-    visitor.log_in("guest")
+    visitor.enter("guest")
     page = visitor.open("/jobs/")
     for job in runs[:2]:
         page.get_by_role("checkbox", name=f"Compare {job.name}", exact=True).focus()
@@ -82,7 +82,7 @@ def test_ticks_outlive_a_new_painting_of_the_list(
 ) -> None:
     make_job(project, name="waits")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/jobs/")
     box = page.get_by_role("checkbox", name="Compare base", exact=True)
     box.check()
@@ -94,7 +94,7 @@ def test_ticks_outlive_a_new_painting_of_the_list(
 
 def test_it_works_without_a_script(visit: Visit, runs: list[Job]) -> None:
     visitor = visit(java_script=False)
-    visitor.log_in("guest")
+    visitor.enter("guest")
     page = visitor.open("/jobs/")
     for job in runs:
         page.get_by_role("checkbox", name=f"Compare {job.name}", exact=True).check()
@@ -110,7 +110,7 @@ def test_it_works_without_a_script(visit: Visit, runs: list[Job]) -> None:
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_page_is_accessible_narrow_and_light(visit: Visit, runs: list[Job], width: int) -> None:
     visitor = visit(width)
-    visitor.log_in("guest")
+    visitor.enter("guest")
     found: dict[str, object] = {}
     shown = address("/jobs/compare", *runs)
     for path in ("/jobs/compare", shown, f"{shown}&show=all&by=seconds", f"/jobs/{runs[2].pk}/"):
@@ -128,7 +128,7 @@ def test_the_page_is_accessible_narrow_and_light(visit: Visit, runs: list[Job], 
 
 def test_curves_stand_over_time_with_what_each_run_was(visit: Visit, runs: list[Job]) -> None:
     visitor = visit()
-    visitor.log_in("guest")
+    visitor.enter("guest")
     page = visitor.open(address("/jobs/compare", *runs, value="loss", by="seconds"))
     plot = page.get_by_role("slider", name="loss")
     expect(plot.locator("canvas")).to_be_visible()

@@ -76,7 +76,7 @@ def training(count: int = 300, names: int = 0) -> list[str]:
 
 def opened(visitor: Visitor, job: Job, query: str = "") -> Page:
     if visitor.page.url == "about:blank":
-        visitor.log_in("boss")
+        visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/?tab=metrics{query}")
     settled(page)
     return page
@@ -243,7 +243,7 @@ def test_curves_grow_while_the_job_runs_and_end_with_it(visit: Visit, project: P
     job = run(project, is_final=False)
     visitor = visit()
     visitor.page.clock.install()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/?tab=metrics")
     expect(page.get_by_role("heading", name="It has printed no values yet")).to_be_visible()
     assert "end=" not in page.url
@@ -303,7 +303,7 @@ def test_without_scripts_the_last_values_are_a_table(visit: Visit, project: Proj
     job = run(project)
     prints(job, training(20))
     visitor = visit(java_script=False)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/?tab=metrics")
     expect(page.get_by_role("row", name="loss 19")).to_be_visible()
     expect(page.get_by_role("checkbox")).to_have_count(0)

@@ -37,7 +37,7 @@ def test_no_page_breaks_an_accessibility_rule_or_scrolls_sideways(
     found: dict[str, object] = {}
     for path in ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/"):
         check(visitor.open(path), path, width, found)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     for path in paths:
         page = visitor.open(path)
         if page.locator("#live").count():
@@ -52,7 +52,7 @@ def test_no_page_breaks_an_accessibility_rule_or_scrolls_sideways(
 def test_a_viewers_pages_are_accessible_too(visit: Visit, fleet: Fleet, width: int) -> None:
     paths = furnish(fleet)
     visitor = visit(width)
-    visitor.log_in("guest")
+    visitor.enter("guest")
     found: dict[str, object] = {}
     for path in (path for path in paths if path == "/" or path.startswith("/machines/")):
         check(visitor.open(path), path, width, found)
@@ -62,7 +62,7 @@ def test_a_viewers_pages_are_accessible_too(visit: Visit, fleet: Fleet, width: i
 
 def test_viewer_sees_why_a_control_is_off(visit: Visit, fleet: Fleet) -> None:
     fleet.add("Spark 1")
-    page = visit().log_in("guest")
+    page = visit().enter("guest").open("/")
     expect(page.get_by_role("button", name="Disconnect Spark 1")).to_be_disabled()
     expect(page.get_by_text("needs operator")).to_be_visible()
     expect(page.get_by_role("button", name="Add machine")).to_be_disabled()
@@ -73,7 +73,7 @@ def test_hostile_names_are_text(visit: Visit, fleet: Fleet) -> None:
     for machine in machines:
         fleet.record(machine, hostile_sample(machine.name))
     visitor = visit()
-    page = visitor.log_in("boss")
+    page = visitor.enter("boss").open("/")
     for machine in machines:
         expect(page.locator(f"tr[data-id='{machine.pk}'] a").first).to_have_text(machine.name)
     for machine in machines:
@@ -91,7 +91,7 @@ def test_hostile_names_are_text(visit: Visit, fleet: Fleet) -> None:
 def test_pages_stay_within_their_budgets(visit: Visit, fleet: Fleet) -> None:
     paths = furnish(fleet)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     for path in paths:
         sizes, count = first_view(visitor, path)
         limits = dict(_LIMITS)
@@ -108,7 +108,7 @@ def test_no_page_calls_another_host(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
     hosts = set()
     visitor.page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
-    visitor.log_in("boss")
+    visitor.enter("boss")
     for path in paths:
         visitor.open(path)
     visitor.forgive("404")
@@ -118,7 +118,7 @@ def test_no_page_calls_another_host(visit: Visit, fleet: Fleet) -> None:
 def test_keyboard_reaches_content_and_filter_first(visit: Visit, fleet: Fleet) -> None:
     fleet.add("Spark 1")
     fleet.add("Other")
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -130,7 +130,7 @@ def test_keyboard_reaches_content_and_filter_first(visit: Visit, fleet: Fleet) -
 
 
 def test_menu_closes_with_escape_and_gives_the_focus_back(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     menu = page.locator("details.menu").last
     menu.locator("summary").click()
     expect(page.get_by_role("link", name="Account and tokens")).to_be_visible()

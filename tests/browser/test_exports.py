@@ -41,8 +41,8 @@ def spark(fleet: Fleet) -> Connection:
 
 def open_history(visit: Visit, machine: Connection, width: int = 1280) -> tuple[Visitor, Page]:
     visitor = visit(width)
-    page = visitor.log_in("boss")
-    visitor.open(f"/machines/{machine.pk}/?tab=metrics&range=24h")
+    visitor.enter("boss")
+    page = visitor.open(f"/machines/{machine.pk}/?tab=metrics&range=24h")
     return visitor, page
 
 
@@ -123,7 +123,7 @@ def test_pages_are_readable_by_all(visit: Visit, fleet: Fleet, width: int, tmp_p
     make_export(machine, deleted_at=machine.created_at)
     make_schedule(machine)
     visitor = visit(width)
-    page = visitor.log_in("boss")
+    page = visitor.enter("boss").page
     for show in ("files", "schedules", "trash"):
         visitor.open(f"/exports/?show={show}")
         page.screenshot(path=str(tmp_path / f"{show}-{width}.png"), full_page=True)
@@ -136,8 +136,8 @@ def test_one_in_progress_moves_and_ends_by_itself(visit: Visit, fleet: Fleet) ->
     machine = fleet.add("spark")
     export = make_export(machine, state=State.RUNNING, local_ok=None, bytes_total=100)
     visitor = visit()
-    page = visitor.log_in("boss")
-    visitor.open("/exports/")
+    visitor.enter("boss")
+    page = visitor.open("/exports/")
     expect(page.get_by_role("progressbar")).to_be_visible()
     Export.objects.filter(pk=export.pk).update(state=State.DONE, local_ok=True)
     expect(page.get_by_role("progressbar")).to_have_count(0)

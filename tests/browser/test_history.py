@@ -29,7 +29,7 @@ def spark(fleet: Fleet) -> Connection:
 def opened(visitor: Visitor, row: Connection, query: str = "") -> Page:
     """The machine's page, scrolled to its history, which is drawn."""
     if visitor.page.url == "about:blank":
-        visitor.log_in("boss")
+        visitor.enter("boss")
     page = visitor.open(metrics_of(row) + query)
     page.locator("#history .history-state").scroll_into_view_if_needed()
     settled(page)
@@ -65,7 +65,7 @@ def words(page: Page) -> Locator:
 
 def test_nothing_is_loaded_before_the_charts_come_near(visit: Visit, spark: Connection) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
     page = visitor.open(metrics_of(spark))
@@ -227,7 +227,7 @@ def test_a_window_without_data_says_since_when_and_leads_to_the_newest(
     visit: Visit, spark: Connection
 ) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(metrics_of(spark) + "&start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z")
     page.locator("#history .history-state").scroll_into_view_if_needed()
     expect(page.get_by_text("nothing in this window")).to_contain_text("Collected since")

@@ -73,7 +73,7 @@ def job(machine: Connection, home: Path) -> Job:
 
 def test_walking_through_the_files(visit: Visit, job: Job, home: Path) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/")
     page.get_by_role("link", name="Files", exact=True).click()
     expect(page.get_by_role("row")).to_have_count(6)
@@ -94,7 +94,7 @@ def test_walking_through_the_files(visit: Visit, job: Job, home: Path) -> None:
 
 def test_the_container_is_asked_by_itself(visit: Visit, job: Job) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/?tab=container")
     expect(page.get_by_text("0.0.0.0:80 → 8080/tcp")).to_be_visible()
     expect(page.get_by_role("heading", name="Exact command")).to_be_visible()
@@ -102,7 +102,7 @@ def test_the_container_is_asked_by_itself(visit: Visit, job: Job) -> None:
 
 def test_everything_works_without_java_script(visit: Visit, job: Job, machine: Connection) -> None:
     visitor = visit(java_script=False)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/?tab=container")
     page.get_by_role("link", name="Ask docker").click()
     expect(page.get_by_text("0.0.0.0:80 → 8080/tcp")).to_be_visible()
@@ -137,7 +137,7 @@ def test_the_tabs_are_accessible_narrow_and_light(
     MachineQueue.objects.filter(pk=machine.pk).update(is_paused=True, paused_at=timezone.now())
     waits = make_job(job.project, gpus=[1], waiting_reason="GPU 1 is held by run-7")
     visitor = visit(width)
-    visitor.log_in(person)
+    visitor.enter(person)
     found: dict[str, object] = {}
     for path in (
         f"/jobs/{job.pk}/?tab=files",

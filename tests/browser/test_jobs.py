@@ -66,7 +66,7 @@ def test_the_last_thousand_lines_are_there_and_then_it_streams(
     job = running(project)
     prints(job, numbered(1, 3000))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = open_log(visitor, job)
     lines = page.locator(".log-lines .line")
     expect(lines).to_have_count(1000)
@@ -88,7 +88,7 @@ def test_following_yields_to_the_reader_and_end_resumes(visit: Visit, project: P
     job = running(project)
     prints(job, numbered(1, 2500))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = open_log(visitor, job)
     box = page.locator(".log-lines")
     expect(page.locator("#L2500")).to_be_in_viewport()
@@ -116,7 +116,7 @@ def test_searching_the_whole_log_and_links_to_lines(visit: Visit, project: Proje
     job = running(project)
     prints(job, numbered(1, 400) + "NEEDLE one\n" + numbered(402, 9000) + "a needle\n")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = open_log(visitor, job)
     page.keyboard.press("/")
     page.keyboard.type("needle")
@@ -142,7 +142,7 @@ def test_colours_times_wrap_and_hostile_lines(visit: Visit, project: Project) ->
     prints(job, "\x1b[1;31mred\x1b[0m plain \x1b[38;2;0;255;0mgreen\x1b]0;title\x07\n")
     prints(job, "<img src=x onerror=alert(1)>\n 10 %\r 20 %\r")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = open_log(visitor, job)
     expect(page.locator("#L1 .line-text")).to_have_text("red plain green")
     expect(page.locator("#L1 .ansi-ink-1.ansi-bold")).to_have_text("red")
@@ -165,7 +165,7 @@ def test_five_hundred_lines_a_second_keep_the_page_alive(visit: Visit, project: 
     job = running(project)
     prints(job, numbered(1, 4990))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = open_log(visitor, job)
     page.evaluate(_SLOWEST)
     last = 4990
@@ -186,7 +186,7 @@ def test_a_window_that_is_full_and_read_stays_where_it_is(visit: Visit, project:
     job = running(project)
     prints(job, numbered(1, 1000))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = open_log(visitor, job)
     page.locator(".log-lines").hover()
     page.mouse.wheel(0, -600)
@@ -202,7 +202,7 @@ def test_a_window_that_is_full_and_read_stays_where_it_is(visit: Visit, project:
 def test_the_head_and_the_list_follow_the_state(visit: Visit, project: Project) -> None:
     job = running(project, name="run-7")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/{job.pk}/")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     prints(job, "ValueError: bad\n", lose=True)
@@ -218,7 +218,7 @@ def test_the_title_says_how_far_a_bar_is(visit: Visit, project: Project) -> None
     job = running(project, name="resnet")
     prints(job, "  7%|▋         | 7/100 [00:10<02:12]\n")
     visitor = visit()
-    visitor.log_in("guest")
+    visitor.enter("guest")
     page = open_log(visitor, job)
     expect(page).to_have_title("7 % · resnet · dgxsite")
     prints(job, "\r 62%|...\r 63%|██████▎   | 63/100 [01:40<00:59]")
@@ -231,7 +231,7 @@ def test_the_title_says_how_far_a_bar_is(visit: Visit, project: Project) -> None
 def test_stop_takes_two_steps_in_place(visit: Visit, project: Project) -> None:
     job = make_job(project, name="run-7")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/jobs/")
     stop = page.locator("summary", has_text="Stop")
     stop.focus()
@@ -249,7 +249,7 @@ def test_the_form_shows_the_command_and_keeps_what_was_typed(
     visit: Visit, project: Project
 ) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/jobs/add?project={project.pk}")
     page.get_by_role("textbox", name="Command", exact=True).fill("python train.py --lr 0.1")
     expect(page.locator("#preview-command")).to_contain_text("cd -- /srv/mnist")
@@ -276,7 +276,7 @@ def test_pages_are_accessible_narrow_and_light(
     visit: Visit, fleet: Fleet, project: Project, width: int, person: str
 ) -> None:
     visitor = visit(width)
-    visitor.log_in(person)
+    visitor.enter(person)
     found: dict[str, object] = {}
     check(visitor.open("/jobs/"), "/jobs/ empty", width, found)
     for path in furnish(project):

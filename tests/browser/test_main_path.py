@@ -34,7 +34,7 @@ def test_wrong_password_is_told_in_one_neutral_sentence(visit: Visit, fleet: Fle
 def test_overview_follows_each_sample(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
     fleet.record(spark, scenes.spark(0))
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     row = page.locator(f"tr[data-id='{spark.pk}']")
     expect(row.locator("[data-v=gpu]")).to_have_text("55\u00a0%")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
@@ -46,7 +46,7 @@ def test_overview_follows_each_sample(visit: Visit, fleet: Fleet) -> None:
 
 def test_overview_shows_a_lost_machine_with_reason_and_next_try(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     spark.status, spark.reason = Status.CONNECTING, "unreachable"
     spark.retry_at = datetime.now(UTC) + timedelta(seconds=25)
@@ -61,7 +61,7 @@ def test_metrics_follow_each_sample(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
     fleet.record(spark, *(scenes.spark(step) for step in range(5)))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/?tab=metrics")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     fleet.record(spark, scenes.spark(9))
@@ -78,10 +78,10 @@ def test_browser_and_server_say_the_same_of_a_sample(visit: Visit, fleet: Fleet)
     fleet.record(machine, scenes.server(3))
     path = f"/machines/{machine.pk}/?tab=metrics"
     plain = visit(java_script=False)
-    plain.log_in("boss")
+    plain.enter("boss")
     painted = readings(plain.open(path))
     scripted = visit()
-    scripted.log_in("boss")
+    scripted.enter("boss")
     page = scripted.open(path)
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     # A first live sample makes the script write every value, with the very same readings.
@@ -99,7 +99,7 @@ def test_a_page_made_without_the_traffic_since_connected_asks_for_it(
     kept = redis_client.getdel(key)
     assert kept is not None
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
 
     def remember(route: Route) -> None:
         if "hx-request" in route.request.headers:
@@ -114,7 +114,7 @@ def test_a_page_made_without_the_traffic_since_connected_asks_for_it(
 def test_first_sample_fills_a_page_that_had_none(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/?tab=metrics")
     expect(page.get_by_role("heading", name="No readings yet")).to_be_visible()
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
@@ -126,7 +126,7 @@ def test_old_readings_are_greyed_and_say_from_when(visit: Visit, fleet: Fleet) -
     spark = fleet.add("Spark 1")
     fleet.record(spark, scenes.spark(0, now=datetime.now(UTC) - timedelta(seconds=60)))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/?tab=metrics")
     expect(page.locator("#metrics")).to_have_attribute("data-stale", "")
     expect(page.locator("[data-v=stale]")).to_contain_text("last value")
@@ -136,7 +136,7 @@ def test_several_gpus_come_as_small_multiples_and_one_by_one(visit: Visit, fleet
     machine = fleet.add("Server")
     fleet.record(machine, scenes.server(3))
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{machine.pk}/?tab=metrics")
     expect(page.locator("[data-gpu-panel]")).to_have_count(8)
     page.get_by_role("navigation", name="GPU", exact=True).get_by_role("link", name="GPU 7").click()
@@ -148,7 +148,7 @@ def test_several_gpus_come_as_small_multiples_and_one_by_one(visit: Visit, fleet
 def test_connection_tab_follows_the_state(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1", status=Status.CONNECTING)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     offered = "SHA256:" + "B" * 43
@@ -174,7 +174,7 @@ def test_changed_host_key_blocks_until_it_was_compared(visit: Visit, fleet: Flee
         offered_host_key=new,
     )
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/")
     page.get_by_role("button", name="Replace the accepted key").click()
     spark.refresh_from_db()
@@ -188,7 +188,7 @@ def test_changed_host_key_blocks_until_it_was_compared(visit: Visit, fleet: Flee
 
 def test_disconnect_reacts_at_once(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.get_by_role("button", name="Disconnect Spark 1").click()
     expect(page.get_by_role("button", name="Connect Spark 1")).to_be_visible()
     spark.refresh_from_db()
@@ -196,7 +196,7 @@ def test_disconnect_reacts_at_once(visit: Visit, fleet: Fleet) -> None:
 
 
 def test_machine_is_added_with_a_key_made_here(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.get_by_role("link", name="Add machine").first.click()
     page.get_by_label("Name", exact=True).fill("Spark 9")
     page.get_by_label("Host", exact=True).fill("192.0.2.9")
@@ -209,7 +209,7 @@ def test_machine_is_added_with_a_key_made_here(visit: Visit, fleet: Fleet) -> No
 
 def test_wrong_fields_are_told_beside_what_was_typed(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/machines/add")
     page.get_by_label("Name", exact=True).fill("Spark 9")
     page.get_by_label("Host", exact=True).fill("-oProxyCommand=x")
@@ -226,7 +226,7 @@ def test_wrong_fields_are_told_beside_what_was_typed(visit: Visit, fleet: Fleet)
 def test_deleted_machine_comes_back_by_undo(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("Spark 1 was moved to the trash.")).to_be_visible()

@@ -44,7 +44,7 @@ def test_a_project_from_nothing_to_the_trash_and_back(
     visit: Visit, machine: Connection, tmp_path: Path
 ) -> None:
     visitor = visit()
-    page = visitor.log_in("boss")
+    page = visitor.enter("boss").open("/")
     page.get_by_role("link", name="Projects", exact=True).click()
     expect(page.get_by_text("No projects yet")).to_be_visible()
     page.get_by_role("link", name="New project").click()
@@ -68,7 +68,7 @@ def test_a_project_from_nothing_to_the_trash_and_back(
 def test_the_editor_by_keyboard(visit: Visit, fleet: Fleet) -> None:
     row = factories.make_project(fleet.add("Spark 1"), name="mnist", config_text=CONFIG)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/projects/{row.pk}/?tab=config")
     editor = page.get_by_role("textbox", name="Configuration")
     expect(page.locator(".line-numbers").first).to_have_text("\n".join("1234567"))
@@ -93,7 +93,7 @@ def test_the_editor_by_keyboard(visit: Visit, fleet: Fleet) -> None:
 def test_typing_after_the_review_asks_for_another(visit: Visit, fleet: Fleet) -> None:
     row = factories.make_project(fleet.add("Spark 1"), config_text=CONFIG)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/projects/{row.pk}/?tab=config")
     editor = page.get_by_role("textbox", name="Configuration")
     editor.fill('{"a": 1}')
@@ -106,7 +106,7 @@ def test_typing_after_the_review_asks_for_another(visit: Visit, fleet: Fleet) ->
 def test_two_people_edit_and_neither_is_lost(visit: Visit, fleet: Fleet) -> None:
     row = factories.make_project(fleet.add("Spark 1"), config_text=CONFIG)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/projects/{row.pk}/?tab=config")
     Project.objects.filter(pk=row.pk).update(config_text='{"theirs": 1}', revision=2)
     page.get_by_role("textbox", name="Configuration").fill('{"mine": 1}')
@@ -128,7 +128,7 @@ def test_pages_are_accessible_narrow_and_light(
 ) -> None:
     paths = furnish(fleet)
     visitor = visit(width)
-    visitor.log_in(person)
+    visitor.enter(person)
     found: dict[str, object] = {}
     for path in paths:
         if person == "guest" and path.endswith(("/add", "/edit")):
@@ -145,7 +145,7 @@ def test_pages_are_accessible_narrow_and_light(
 def test_a_review_is_accessible_too(visit: Visit, fleet: Fleet) -> None:
     row = factories.make_project(fleet.add("Spark 1"), config_text=CONFIG)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     found: dict[str, object] = {}
     for written in ('{"a": NaN}', '{"a": 1}'):
         page = visitor.open(f"/projects/{row.pk}/?tab=config")

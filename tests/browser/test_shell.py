@@ -34,7 +34,7 @@ def open_palette(page: Page) -> None:
 def test_palette_takes_what_is_typed_while_it_loads(visit: Visit, fleet: Fleet) -> None:
     fleet.add("Spark 1")
     fleet.add("Other")
-    page = visit().log_in("guest")
+    page = visit().enter("guest").open("/")
     held: list[Route] = []
     # Playwright asks a handler for its code, which a built-in method has none of.
     page.route("**/palette*.js", lambda route: held.append(route))  # noqa: PLW0108
@@ -48,7 +48,7 @@ def test_palette_takes_what_is_typed_while_it_loads(visit: Visit, fleet: Fleet) 
 def test_palette_leads_to_a_machine_by_keyboard_alone(visit: Visit, fleet: Fleet) -> None:
     fleet.add("Spark 1")
     other = fleet.add("Spark 2", hostname="10.0.0.7")
-    page = visit().log_in("guest")
+    page = visit().enter("guest").open("/")
     open_palette(page)
     page.keyboard.type("10.0.0.7")
     expect(page.get_by_role("option")).to_have_count(1)
@@ -58,7 +58,7 @@ def test_palette_leads_to_a_machine_by_keyboard_alone(visit: Visit, fleet: Fleet
 
 def test_palette_moves_with_arrows_and_acts(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     open_palette(page)
     page.keyboard.type("spark")
     expect(page.get_by_role("option")).to_have_count(2)
@@ -74,7 +74,7 @@ def test_palette_moves_with_arrows_and_acts(visit: Visit, fleet: Fleet) -> None:
 
 
 def test_palette_keeps_the_focus_and_gives_it_back(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     button = page.get_by_role("button", name="Search machines, pages and actions")
     button.focus()
     page.keyboard.press("Enter")
@@ -89,7 +89,7 @@ def test_palette_keeps_the_focus_and_gives_it_back(visit: Visit, fleet: Fleet) -
 
 
 def test_palette_says_when_nothing_fits(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     open_palette(page)
     page.keyboard.type("no such thing")
     expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Nothing fits.")
@@ -98,7 +98,7 @@ def test_palette_says_when_nothing_fits(visit: Visit, fleet: Fleet) -> None:
 
 
 def test_question_mark_shows_the_keys(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Shortcuts")).to_contain_text("Search machines")
     page.keyboard.press("Escape")
@@ -107,7 +107,7 @@ def test_question_mark_shows_the_keys(visit: Visit, fleet: Fleet) -> None:
 
 def test_slash_searches_where_there_is_no_list(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/account/")
     page.keyboard.press("/")
     expect(page.get_by_role("combobox")).to_be_focused()
@@ -116,7 +116,7 @@ def test_slash_searches_where_there_is_no_list(visit: Visit, fleet: Fleet) -> No
 def test_single_keys_can_be_turned_off(visit: Visit, fleet: Fleet) -> None:
     fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/account/settings")
     page.get_by_label("Single-key shortcuts").uncheck()
     page.get_by_role("button", name="Save settings").click()
@@ -132,7 +132,7 @@ def test_single_keys_can_be_turned_off(visit: Visit, fleet: Fleet) -> None:
 
 def test_browsers_time_zone_is_offered(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/account/settings")
     page.get_by_label("Time zone").select_option("Asia/Kolkata")
     page.get_by_role("button", name="Use this browser's").click()
@@ -144,7 +144,7 @@ def test_scripts_write_times_in_the_persons_zone(visit: Visit, fleet: Fleet) -> 
     spark = fleet.add("Spark 1")
     fleet.record(spark, scenes.spark(0))
     choose("boss", time_zone="Asia/Kolkata")
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     fleet.record(spark, scenes.spark(9))
     expect(page.locator("[data-v=gpu]").first).to_have_text("95\u00a0%")
@@ -160,7 +160,7 @@ def test_scripts_write_times_in_the_persons_zone(visit: Visit, fleet: Fleet) -> 
 def test_title_and_icon_carry_the_state(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1")
     visitor = visit()
-    page = visitor.log_in("boss")
+    page = visitor.enter("boss").open("/")
     expect(page).to_have_title("Machines · dgxsite")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     for status, reason, title, icon in (
@@ -185,7 +185,7 @@ def test_updated_site_asks_to_be_loaded_again(visit: Visit, fleet: Fleet) -> Non
     fleet.add("Spark 1")
     visitor = visit()
     sockets = hand_through(visitor)
-    page = visitor.log_in("boss")
+    page = visitor.enter("boss").open("/")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     sockets[-1].close(code=1012)
     expect(page.locator("#live")).to_have_attribute("data-state", "reconnecting")
@@ -204,7 +204,7 @@ def test_updated_site_asks_to_be_loaded_again(visit: Visit, fleet: Fleet) -> Non
 def test_page_says_that_the_site_is_gone_and_back(visit: Visit, fleet: Fleet, path: str) -> None:
     fleet.add("Spark 1")
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     is_gone = [True]
 
     def answer(route: Route) -> None:
@@ -226,7 +226,7 @@ def test_page_says_that_the_site_is_gone_and_back(visit: Visit, fleet: Fleet, pa
 
 def test_missing_page_opens_the_palette(visit: Visit, fleet: Fleet) -> None:
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/there-is-no-such-page")
     page.locator("main").get_by_role("button", name="Search").click()
     expect(page.get_by_role("combobox")).to_be_focused()
@@ -236,7 +236,7 @@ def test_missing_page_opens_the_palette(visit: Visit, fleet: Fleet) -> None:
 def test_deleted_machine_comes_back_from_the_trash(visit: Visit, fleet: Fleet) -> None:
     spark = fleet.add("Spark 1", auto_connect=False)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open(f"/machines/{spark.pk}/")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("Spark 1 was moved to the trash.")).to_be_visible()
@@ -252,7 +252,7 @@ def test_shell_is_accessible_and_narrow(visit: Visit, fleet: Fleet, width: int) 
     fleet.add(long)
     removed = fleet.add("Removed")
     visitor = visit(width)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     Connection.objects.filter(pk=removed.pk).update(deleted_at=removed.created_at)
     choose("boss", density="compact")
     found: dict[str, object] = {}
@@ -303,7 +303,7 @@ def test_browser_reads_the_machine_of_another_site(
 ) -> None:
     choose("boss", this_machine_address=other_site)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     with override_settings(CORS_ORIGINS=[site]):
         page = visitor.open("/this-machine")
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
@@ -319,7 +319,7 @@ def test_site_that_does_not_name_this_one_is_not_read(
 ) -> None:
     choose("boss", this_machine_address=other_site)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     page = visitor.open("/this-machine")
     expect(page.locator("#estimated")).to_contain_text("DGX_CORS_ORIGINS")
     page.goto("about:blank")  # it would try again for ever

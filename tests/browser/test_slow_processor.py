@@ -49,7 +49,7 @@ def test_charts_are_usable_in_two_seconds(
     fleet.record(row, *(scenes.spark(step) for step in range(5)))
     histories.fill(row, gpus=8)
     visitor = visit()
-    visitor.log_in("boss")
+    visitor.enter("boss")
     session = visitor.context.new_cdp_session(visitor.page)
     session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
     taken = []

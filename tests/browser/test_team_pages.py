@@ -32,7 +32,7 @@ def test_no_page_of_teams_breaks_a_rule_or_scrolls_sideways(
     visitor, found = visit(width), dict[str, object]()
     for path in (f"/join/{secret}", "/join/no-such-link"):
         check(visitor.open(path), path, width, found)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     for path in (
         "/teams/",
         f"/teams/{fleet.team.pk}/",
@@ -49,7 +49,7 @@ def test_no_page_of_teams_breaks_a_rule_or_scrolls_sideways(
 
 
 def test_a_person_is_invited_and_joins_with_a_new_account(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.goto(page.url + f"teams/{fleet.team.pk}/")
     page.get_by_role("region", name="Invite by link").get_by_label("As").select_option("operator")
     page.get_by_role("button", name="Make link").click()
@@ -68,7 +68,7 @@ def test_a_team_is_chosen_in_the_header_and_stays_chosen_live(visit: Visit, flee
     factories.join(boss, second)
     fleet.add("In the first")
     factories.make_connection(second, name="In the second")
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.get_by_text("All teams").first.click()
     page.get_by_role("button", name="Second", exact=True).click()
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
@@ -79,7 +79,7 @@ def test_a_team_is_chosen_in_the_header_and_stays_chosen_live(visit: Visit, flee
 
 
 def test_a_revoked_token_is_brought_back(visit: Visit, fleet: Fleet) -> None:
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.goto(page.url + "account/tokens")
     page.get_by_label("What it is for").fill("ci")
     page.get_by_role("button", name="Make token").click()

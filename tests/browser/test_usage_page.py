@@ -86,7 +86,7 @@ def test_usage_is_accessible_and_narrow(
     visit: Visit, fleet: Fleet, usage: None, width: int
 ) -> None:
     visitor = visit(width)
-    visitor.log_in("boss")
+    visitor.enter("boss")
     found: dict[str, object] = {}
     check(visitor.open("/usage/"), "empty", width, found)
     _picture(visitor, f"usage-empty-{width}")
@@ -113,7 +113,7 @@ def test_ranges_and_groups_are_links_that_work_without_script(
 ) -> None:
     fill(fleet.add("Spark 1"))
     visitor = visit(java_script=False)
-    page = visitor.log_in("guest")
+    page = visitor.enter("guest").open("/")
     page.get_by_role("link", name="Usage").click()
     page.get_by_role("link", name="30 days").click()
     page.get_by_role("link", name="Machine", exact=True).click()
@@ -126,7 +126,7 @@ def test_ranges_and_groups_are_links_that_work_without_script(
 
 def test_hostile_owners_are_text(visit: Visit, fleet: Fleet, usage: None) -> None:
     fill(fleet.add(HOSTILE[0]), HOSTILE)
-    page = visit().log_in("boss")
+    page = visit().enter("boss").open("/")
     page.get_by_role("link", name="Usage").click()
     for name in HOSTILE:
         expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.core.management import call_command
-from django.test import override_settings
 
 from accounts.models import User
-from tests.browser.conftest import Visitor, _static_settings, browser, fleet, site, visit
+from tests.browser.conftest import Visitor, browser, collect_static, fleet, site, visit
 
 __all__ = ["browser", "fleet", "site", "visit"]
 
@@ -21,10 +19,7 @@ Visit = Callable[..., Visitor]
 @pytest.fixture(scope="session")
 def static_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As for the other pages, and with the admin's own files."""
-    root = tmp_path_factory.mktemp("static-with-admin")
-    with override_settings(**_static_settings(root)):
-        call_command("collectstatic", ignore_patterns=["ninja"], verbosity=0, interactive=False)
-    return root
+    return collect_static(tmp_path_factory, "static-with-admin", ["ninja"])
 
 
 @pytest.mark.timeout(300)
