@@ -49,8 +49,10 @@ def judge(
     """
     if seen.is_alive or seen.is_supervised:
         return _living(seen, is_stopping=is_stopping)
-    # Nothing of it lives from here on. Without a supervisor only the job could write an end.
-    if seen.exit_code is not None and not was_alone:
+    # Nothing of it lives from here on. Without a supervisor only the job could write an end; but
+    # the end of a stop is also written by the stop itself, where the job had removed its folder.
+    is_stopped = is_stopping and seen.ending in ("stop", "kill")
+    if seen.exit_code is not None and (is_stopped or not was_alone):
         return _ended(seen.exit_code, seen.ending, is_stopping=is_stopping)
     if not seen.is_here:
         return _absent(was_there=was_there)

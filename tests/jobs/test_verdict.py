@@ -47,6 +47,18 @@ def test_without_a_supervisor_nobody_writes_an_end() -> None:
     assert (verdict.status, verdict.reason) == (Status.LOST, Reason.SUPERVISOR_LOST)
 
 
+@pytest.mark.parametrize(
+    ("is_stopping", "expected"), [(True, Status.STOPPED), (False, Status.LOST)]
+)
+def test_a_stop_that_was_asked_for_is_one_also_in_a_folder_made_anew(
+    is_stopping: bool, expected: str
+) -> None:
+    """Its supervisor's record went with the folder, so it was seen alone while it ended."""
+    seen = Seen(True, False, False, 7, 8, "boot", 143, "stop", None, 0, b"")
+    verdict = judge(seen, "boot", is_stopping=is_stopping, was_there=True, was_alone=True)
+    assert verdict.status == expected
+
+
 def test_a_stop_that_nobody_asked_for_is_no_stop() -> None:
     seen = Seen(True, False, False, 7, 8, "boot", 0, "stop", None, 0, b"")
     assert judge(seen, "boot", is_stopping=False, was_there=True).status == Status.COMPLETED
