@@ -25,6 +25,7 @@ PERMISSIONS = AppPermissions(
     pages={
         f"{_MACHINE_PAGE}jobs": {"GET": "job.view"},
         f"{_MACHINE_PAGE}queue": {"POST": "queue.change"},
+        f"{_MACHINE_PAGE}gpu-alert": {"POST": "gpu.wish"},
         f"{_MACHINE_PAGE}gpu-wish": {"POST": "gpu.wish"},
         "jobs/": {"GET": "job.list"},
         "jobs/trash": {"GET": "job.list"},
@@ -43,6 +44,7 @@ PERMISSIONS = AppPermissions(
         f"{_PAGE}restore": {"POST": "job.delete"},
     },
     api={
+        f"{_MACHINE}/gpu-alerts": {"GET": "gpu.wish", "POST": "gpu.wish", "DELETE": "gpu.wish"},
         f"{_MACHINE}/gpu-wishes": {"GET": "gpu.wish", "POST": "gpu.wish", "DELETE": "gpu.wish"},
         f"{_MACHINE}/queue": {"GET": "job.view", "PATCH": "queue.change"},
         "jobs": {"GET": "job.list", "POST": "job.create"},

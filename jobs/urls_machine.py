@@ -9,5 +9,6 @@ from jobs.pages import views as pages_views
 urlpatterns = [
     path("<uuid:connection_id>/jobs", pages_views.of_machine, name="machine_jobs"),
     path("<uuid:connection_id>/queue", pages_queue.change, name="machine_queue"),
-    path("<uuid:connection_id>/gpu-wish", gpu_alerts.wish, name="machine_gpu_wish"),
+    path("<uuid:connection_id>/gpu-alert", gpu_alerts.change_alert, name="machine_gpu_alert"),
+    path("<uuid:connection_id>/gpu-wish", gpu_alerts.redirect_gpu_wish),
 ]

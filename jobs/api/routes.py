@@ -3,7 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    StreamingHttpResponse,
+)
 from ninja import Query, Router
 from ninja.responses import Status
 
@@ -173,15 +178,15 @@ def read_scalars(
     return columnar.response(request, results_scalars.as_dict(row, query.name, query.max_points))
 
 
-@queues.get("/{connection_id}/gpu-wishes", response=schemas.WishList)
-def list_wishes(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> dict[str, Any]:
-    """The GPUs of this machine of which the caller wants to hear."""
+@queues.get("/{connection_id}/gpu-alerts", response=schemas.WishList)
+def list_gpu_alerts(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> dict[str, Any]:
+    """The GPUs of this machine whose availability the caller is notified of."""
     return listing(gpu_alerts.own_alerts(caller_of(request), connection_id), page, wish_dict)
 
 
-@queues.post("/{connection_id}/gpu-wishes", response={201: schemas.WishOut})
-def make_wish(request: HttpRequest, connection_id: UUID, payload: schemas.WishIn) -> Any:
-    """Be told once when it is free."""
+@queues.post("/{connection_id}/gpu-alerts", response={201: schemas.WishOut})
+def create_gpu_alert(request: HttpRequest, connection_id: UUID, payload: schemas.WishIn) -> Any:
+    """Be notified once when it is free."""
     caller = caller_of(request)
     return once(
         request,
@@ -189,11 +194,21 @@ def make_wish(request: HttpRequest, connection_id: UUID, payload: schemas.WishIn
     )
 
 
-@queues.delete("/{connection_id}/gpu-wishes", response={204: None})
-def withdraw_wishes(request: HttpRequest, connection_id: UUID) -> Status[None]:
-    """Forget the caller's wishes on this machine."""
+@queues.delete("/{connection_id}/gpu-alerts", response={204: None})
+def delete_gpu_alerts(request: HttpRequest, connection_id: UUID) -> Status[None]:
+    """Delete the caller's GPU alerts on this machine."""
     gpu_alerts.cancel_alerts(caller_of(request), connection_id)
     return Status(204, None)
+
+
+@queues.api_operation(
+    ["GET", "POST", "DELETE"], "/{connection_id}/gpu-wishes", include_in_schema=False
+)
+def redirect_gpu_wishes(request: HttpRequest, connection_id: UUID) -> HttpResponse:
+    """The path of before; the method and the body stay."""
+    gpu_alerts.own_alerts(caller_of(request), connection_id)
+    path = request.get_full_path().replace("/gpu-wishes", "/gpu-alerts")
+    return HttpResponsePermanentRedirect(path, preserve_request=True)
 
 
 @queues.get("/{connection_id}/queue", response=schemas.QueueOut)

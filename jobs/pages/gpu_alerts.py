@@ -1,10 +1,10 @@
-"""“Tell me when this GPU is free”, as a button that works without JavaScript."""
+"""“Notify me when this GPU is free”, as a button that works without JavaScript."""
 
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -22,8 +22,8 @@ _LARGEST = 1023
 
 @login_required
 @require_POST
-def wish(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
-    """`gpu=` a number, or empty for any; `step=withdraw` takes the wish back."""
+def change_alert(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
+    """`gpu=` a number, or empty for any; `step=withdraw` cancels the alert."""
     caller = caller_from_page(request)
     text = request.POST.get("gpu", "")
     gpu = whole(text, _LARGEST)
@@ -40,6 +40,15 @@ def wish(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
         except Conflict as error:
             messages.error(request, error.detail)
     return redirect(_back(request, connection_id))
+
+
+@login_required
+@require_POST
+def redirect_gpu_wish(request: HttpRequest, connection_id: UUID) -> HttpResponseBase:
+    """The path of before; the method and the form stay."""
+    gpu_alerts.own_alerts(caller_from_page(request), connection_id)
+    path = reverse("machine_gpu_alert", args=[connection_id])
+    return HttpResponsePermanentRedirect(path, preserve_request=True)
 
 
 def _back(request: HttpRequest, connection_id: UUID) -> str:

@@ -20,7 +20,7 @@ KEEPS = {
     "connections/<connection_id>/connect",
     "connections/<connection_id>/disconnect",
     "connections/<connection_id>/exports",
-    "connections/<connection_id>/gpu-wishes",
+    "connections/<connection_id>/gpu-alerts",
     "exports/<export_id>/repeat",
     "export-schedules",
     "alert-rules",

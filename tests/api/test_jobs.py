@@ -401,8 +401,22 @@ def test_tells_the_curves_that_are_asked_for(world: World) -> None:
     assert world.stranger.get(path).status_code == 404
 
 
+def test_the_old_path_of_gpu_alerts_leads_to_the_new_one(world: World) -> None:
+    old = f"/connections/{world.machine.pk}/gpu-wishes"
+    for answer in (
+        world.viewer.get(old),
+        world.viewer.post(old, {"gpu": 2}),
+        world.viewer.delete(old),
+    ):
+        assert answer.status_code == 308
+        assert answer["Location"] == f"/api/v1/connections/{world.machine.pk}/gpu-alerts"
+    assert world.viewer.get(old, page_size=1)["Location"].endswith("/gpu-alerts?page_size=1")
+    assert world.stranger.get(old).status_code == 404
+    assert world.nobody.get(old).status_code == 401
+
+
 def test_whoever_sees_a_machine_may_wait_for_its_gpus(world: World) -> None:
-    path = f"/connections/{world.machine.pk}/gpu-wishes"
+    path = f"/connections/{world.machine.pk}/gpu-alerts"
     assert world.viewer.post(path, {"gpu": 2}).status_code == 201
     assert world.viewer.post(path, {"gpu": 2}).json()["gpu"] == 2
     assert [one["gpu"] for one in world.viewer.get(path).json()["items"]] == [2]

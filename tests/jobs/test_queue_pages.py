@@ -126,29 +126,38 @@ def test_each_gpu_has_a_button_and_a_wish_is_withdrawn(people: People, machine: 
     recorder.add(machine.pk, machine.team_id, 1, Sample(timezone.now(), gpus=gpus))
     recorder.flush({machine.pk: 1})
     metrics = f"/machines/{machine.pk}/?tab=metrics"
-    assert text(people.guest.get(metrics)).count(f"/machines/{machine.pk}/gpu-wish") == 2
-    page = post(people.guest, machine, "gpu-wish", gpu="1", next=f"{metrics}&gpu=1")
+    assert text(people.guest.get(metrics)).count(f"/machines/{machine.pk}/gpu-alert") == 2
+    page = post(people.guest, machine, "gpu-alert", gpu="1", next=f"{metrics}&gpu=1")
     assert page.redirect_chain[-1][0] == f"{metrics}&gpu=1"
     assert "Do not tell me" in text(page)
     assert [(row.user.username, row.gpu) for row in GpuWish.objects.all()] == [("guest", 1)]
     assert "Do not tell me" not in text(people.boss.get(metrics))
-    post(people.guest, machine, "gpu-wish", gpu="0")
-    post(people.guest, machine, "gpu-wish", gpu="1", step="withdraw")
+    post(people.guest, machine, "gpu-alert", gpu="0")
+    post(people.guest, machine, "gpu-alert", gpu="1", step="withdraw")
     assert [row.gpu for row in GpuWish.objects.all()] == [0]
 
 
 @pytest.mark.parametrize("gpu", ["-1", "1024", "one", "00000999999", "²"])
 def test_a_gpu_that_cannot_be_is_refused(people: People, machine: Connection, gpu: str) -> None:
-    assert "There is no such GPU" in text(post(people.guest, machine, "gpu-wish", gpu=gpu))
+    assert "There is no such GPU" in text(post(people.guest, machine, "gpu-alert", gpu=gpu))
     assert not GpuWish.objects.exists()
+
+
+def test_the_old_path_of_the_button_leads_to_the_new_one(
+    people: People, machine: Connection
+) -> None:
+    answer = people.guest.post(f"/machines/{machine.pk}/gpu-wish", {"gpu": "0"})
+    assert answer.status_code == 308
+    assert answer["Location"] == f"/machines/{machine.pk}/gpu-alert"
+    assert people.stranger.post(f"/machines/{machine.pk}/gpu-wish").status_code == 404
 
 
 def test_a_wish_never_leads_to_another_site(people: People, machine: Connection) -> None:
     for elsewhere in ("//evil.example/", "https://evil.example/", "/\\evil.example"):
         fields = {"gpu": "", "next": elsewhere}
-        answer = people.guest.post(f"/machines/{machine.pk}/gpu-wish", fields)
+        answer = people.guest.post(f"/machines/{machine.pk}/gpu-alert", fields)
         assert answer.headers["Location"] == f"/machines/{machine.pk}/?tab=metrics"
-    assert post(people.stranger, machine, "gpu-wish", gpu="0").status_code == 404
+    assert post(people.stranger, machine, "gpu-alert", gpu="0").status_code == 404
 
 
 @pytest.mark.parametrize(("gpus", "wished"), [(1, None), ([1], 1), ([0, 1], None)])
@@ -159,4 +168,4 @@ def test_a_waiting_job_offers_to_tell(
     page = text(people.guest.get(f"/jobs/{job.pk}/"))
     assert f'name="gpu" value="{"" if wished is None else wished}"' in page
     job.move(Status.STOPPED, "test")
-    assert "/gpu-wish" not in text(people.guest.get(f"/jobs/{job.pk}/"))
+    assert "/gpu-alert" not in text(people.guest.get(f"/jobs/{job.pk}/"))
