@@ -17,25 +17,22 @@ from accounts.models import Role, Team, User
 from accounts.policy import teams_with
 from alerts.evaluation import COMPARISONS, Condition, Trigger
 from connections.models import Connection
+from core.soft_delete import SoftDeleted, TrashQuerySet
 from notifications.models import Channel
 
 _COMPARISONS = [(sign, sign) for sign in COMPARISONS]
 
 
-class RuleQuerySet(models.QuerySet["AlertRule"]):
+class RuleQuerySet(TrashQuerySet["AlertRule"]):
     def visible_to(self, user: Any) -> "RuleQuerySet":
         return self.living().filter(teams_with(user, Role.VIEWER))
-
-    def living(self) -> "RuleQuerySet":
-        """Not in the trash."""
-        return self.filter(deleted_at__isnull=True)
 
     def watching(self) -> "RuleQuerySet":
         """Those that are to be evaluated."""
         return self.living().filter(enabled=True)
 
 
-class AlertRule(models.Model):
+class AlertRule(SoftDeleted):
     """When to ring, for which machines of one team, and where."""
 
     # A change to one of these begins the evaluation anew.
@@ -84,7 +81,6 @@ class AlertRule(models.Model):
         User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
     updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = RuleQuerySet.as_manager()
 

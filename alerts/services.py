@@ -16,9 +16,10 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, may, one, one_locked, role_in, teams_with
-from alerts import inputs, notify, transitions, trash
+from alerts import inputs, notify, transitions
 from alerts.models import Alert, AlertQuerySet, AlertRule
 from core.errors import Forbidden, Invalid, NotFound
+from core.soft_delete import TrashQuerySet
 from notifications.models import Channel
 
 CHANGE = "alert_rule.change"
@@ -91,8 +92,7 @@ def delete(caller: Caller, rule_id: UUID) -> AlertRule:
         rule = _own(caller, one_locked(caller, rules(caller), rule_id, CHANGE))
         audit.record(caller, "alert_rule.delete", rule)
         begin_anew(rule)
-        rule.deleted_at = timezone.now()
-        rule.save(update_fields=["deleted_at", "updated_at"])
+        rule.move_to_trash()
     return rule
 
 
@@ -102,16 +102,13 @@ def restore(caller: Caller, rule_id: UUID) -> AlertRule:
         caller = audit.take_turn_of(caller)
         rule = _own(caller, one_locked(caller, in_trash(caller), rule_id, CHANGE))
         audit.record(caller, "alert_rule.restore", rule)
-        rule.deleted_at = None
-        rule.save(update_fields=["deleted_at", "updated_at"])
+        rule.take_from_trash()
     return find_rule(caller, rule_id)
 
 
-def in_trash(caller: Caller) -> QuerySet[AlertRule]:
+def in_trash(caller: Caller) -> TrashQuerySet[AlertRule]:
     """The deleted rules of the caller's teams that can come back, the newest first."""
-    rows = AlertRule.objects.filter(
-        teams_with(caller.user, Role.VIEWER), deleted_at__gte=timezone.now() - trash.RULES
-    )
+    rows = AlertRule.objects.in_trash().filter(teams_with(caller.user, Role.VIEWER))
     return rows.select_related("team", "connection").order_by("-deleted_at")
 
 

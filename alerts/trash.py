@@ -8,14 +8,13 @@ from accounts import audit
 from alerts.models import Alert, AlertRule, AlertState
 from core.background import isolation
 
-RULES = timedelta(days=30)
 ALERTS = timedelta(days=400)
 
 
 def empty(now: datetime) -> int:
     """Remove for good; how many rules went."""
     Alert.objects.filter(state=AlertState.RESOLVED, resolved_at__lt=now - ALERTS).delete()
-    rules = list(AlertRule.objects.filter(deleted_at__lt=now - RULES))
+    rules = list(AlertRule.objects.expired(now))
     return isolation.each(rules, _remove, name="removing alert rule")
 
 

@@ -18,11 +18,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller, forbidden
 from accounts.teams import current_team
-from alerts import board, inputs, preview, services, trash
+from alerts import board, inputs, preview, services
 from alerts.forms import RuleForm
 from alerts.models import AlertRule
 from alerts.suggestions import BY_KEY
 from connections import services as machines
+from core import soft_delete
 from core.errors import Forbidden, Invalid, NotFound, SiteError
 from core.numbers import whole
 
@@ -30,7 +31,6 @@ RULES_PAGE, HISTORY_PAGE = 50, 30
 # Hours that a rule can be snoozed for; 0 ends it.
 SNOOZES = ((1, "1 hour"), (4, "4 hours"), (24, "1 day"), (168, "7 days"), (0, "not any more"))
 # As long as the link with `?deleted=` is fresh; the trash keeps the rule for longer.
-_UNDO = timedelta(minutes=5)
 
 
 @login_required
@@ -58,7 +58,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "suggestions": board.suggestions(caller, narrowed) if writes_for else [],
         "writes_for": writes_for,
         "deleted": board.restorable(caller) if writes_for else [],
-        "trash_days": trash.RULES.days,
+        "trash_days": soft_delete.PERIOD.days,
         "snoozes": SNOOZES,
         "undo_rule": _undo(caller, request.GET.get("deleted", "")),
     }
@@ -231,10 +231,5 @@ def _asked_rule(caller: Caller, request: HttpRequest) -> AlertRule | None:
 
 def _undo(caller: Caller, text: str) -> AlertRule | None:
     """The rule that `?deleted=` names, if it is fresh and the person may bring it back."""
-    try:
-        wanted = UUID(text)
-    except ValueError:
-        return None
-    fresh = services.in_trash(caller).filter(deleted_at__gte=timezone.now() - _UNDO)
-    rule = fresh.filter(pk=wanted).first()
+    rule = services.in_trash(caller).just_deleted(text)
     return rule if rule is not None and services.may_change(caller, rule) else None

@@ -5,7 +5,6 @@ writes the state. Neither touches the other's columns.
 """
 
 import uuid
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db import models
@@ -16,9 +15,7 @@ from accounts.models import Role, Team, User
 from accounts.policy import teams_with
 from connections.credentials import places
 from core.security.encrypted_fields import EncryptedRow
-
-# How long a machine that was deleted may come back.
-TRASH = timedelta(days=30)
+from core.soft_delete import SoftDeleted, TrashQuerySet
 
 
 class Status(models.TextChoices):
@@ -68,7 +65,7 @@ class Keeper(models.Model):
         return self.name
 
 
-class ConnectionQuerySet(models.QuerySet["Connection"]):
+class ConnectionQuerySet(TrashQuerySet["Connection"]):
     """Every query for a person starts with one of the `*_by` methods: nobody may forget."""
 
     def visible_to(self, user: Any) -> "ConnectionQuerySet":
@@ -80,12 +77,8 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
     def administered_by(self, user: Any) -> "ConnectionQuerySet":
         return self.living().filter(teams_with(user, Role.ADMINISTRATOR))
 
-    def living(self) -> "ConnectionQuerySet":
-        """Not in the trash."""
-        return self.filter(deleted_at__isnull=True)
 
-
-class Connection(EncryptedRow):
+class Connection(EncryptedRow, SoftDeleted):
     """One machine of one team."""
 
     # A change to one of these means that a held session no longer is what the row says.
@@ -157,7 +150,6 @@ class Connection(EncryptedRow):
         User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
     updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = ConnectionQuerySet.as_manager()
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import ProtectedError
 
 from accounts import audit
-from connections.models import TRASH, Connection
+from connections.models import Connection
 from core.background import isolation
 from core.times import iso
 
@@ -23,7 +23,7 @@ def empty_trash(now: datetime) -> int:
 
     A jump host stays until whatever is reached through it is gone.
     """
-    due = Connection.objects.filter(deleted_at__lt=now - TRASH, reached_through=None)
+    due = Connection.objects.expired(now).filter(reached_through=None)
     keys = list(due.values_list("pk", flat=True))
     return isolation.each(keys, lambda key: _remove(key, now), name="removing connection")
 
@@ -34,7 +34,7 @@ def _remove(key: UUID, now: datetime) -> bool:
         with transaction.atomic():
             audit.take_turn()
             rows = Connection.objects.select_for_update(of=("self",)).select_related("team")
-            row = rows.filter(pk=key, deleted_at__lt=now - TRASH).first()
+            row = rows.expired(now).filter(pk=key).first()
             if row is None or row.deleted_at is None:
                 return False
             audit.record(None, "connection.purge", row, deleted_at=iso(row.deleted_at))

@@ -11,17 +11,17 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Role
 from accounts.policy import Caller, one, one_locked, teams_with
 from connections import inputs, transfer, wakeup
 from connections.credentials import passwords, places, server_keys
-from connections.models import TRASH, Connection, ConnectionEvent, Status, Transport
+from connections.models import Connection, ConnectionEvent, Status, Transport
 from connections.ssh import host_keys
 from core.errors import Conflict, Invalid
 from core.failures import conflict
+from core.soft_delete import TrashQuerySet
 
 # What a PATCH may write, besides the columns that follow from these.
 _COLUMNS = (
@@ -130,8 +130,7 @@ def delete(caller: Caller, connection_id: UUID) -> None:
         if Connection.objects.living().filter(jump_connection=row).exists():
             raise Conflict("Other machines are reached through this one.")
         audit.record(caller, "connection.delete", row)
-        row.deleted_at = timezone.now()
-        row.save(update_fields=["deleted_at"])
+        row.move_to_trash()
         row.wish(active=False)
         _wake_keepers(row)
 
@@ -145,13 +144,12 @@ def restore(caller: Caller, connection_id: UUID) -> Connection:
             _refuse_second_local()
         _refuse_lost_jump(row)
         audit.record(caller, "connection.restore", row)
-        row.deleted_at = None
-        row.save(update_fields=["deleted_at", "updated_at"])
+        row.take_from_trash()
         _wake_keepers(row)
     return row
 
 
-def trash(caller: Caller) -> QuerySet[Connection]:
+def trash(caller: Caller) -> TrashQuerySet[Connection]:
     """What the caller may take out of the trash again, the newest first."""
     return (
         _in_trash(caller)
@@ -221,10 +219,9 @@ def _note_wish(caller: Caller, row: Connection, wished: Status) -> None:
     )
 
 
-def _in_trash(caller: Caller) -> QuerySet[Connection]:
-    return Connection.objects.filter(
-        teams_with(caller.user, Role.VIEWER), deleted_at__gte=timezone.now() - TRASH
-    ).select_related("team", "jump_connection")
+def _in_trash(caller: Caller) -> TrashQuerySet[Connection]:
+    rows = Connection.objects.in_trash().filter(teams_with(caller.user, Role.VIEWER))
+    return rows.select_related("team", "jump_connection")
 
 
 def _refuse_lost_jump(row: Connection) -> None:

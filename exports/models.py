@@ -17,9 +17,9 @@ from django_celery_beat.models import PeriodicTask
 from accounts.models import User
 from accounts.teams import given
 from connections.models import Connection
+from core.soft_delete import SoftDeleted, TrashQuerySet
 from exports import storage
 
-TRASH = timedelta(days=30)
 # Who makes a file writes a sign of life about twice a second.
 SILENT = timedelta(minutes=2)
 
@@ -40,25 +40,18 @@ class State(models.TextChoices):
 UNFINISHED = (State.WAITING, State.RUNNING)
 
 
-class OfMachine(models.QuerySet[Any]):
+class OfMachine(TrashQuerySet[Any]):
     """Every query for a person starts with `visible_to`: nobody may forget."""
 
     def visible_to(self, user: Any) -> "OfMachine":
         return self.living().filter(connection__in=Connection.objects.visible_to(user))
 
-    def living(self) -> "OfMachine":
-        """Not in the trash."""
-        return self.filter(deleted_at__isnull=True)
-
     def in_trash_for(self, user: Any) -> "OfMachine":
         """What somebody deleted in the last 30 days, of machines that the user may see."""
-        return self.filter(
-            deleted_at__gte=timezone.now() - TRASH,
-            connection__in=Connection.objects.visible_to(user),
-        )
+        return self.in_trash().filter(connection__in=Connection.objects.visible_to(user))
 
 
-class ExportSchedule(models.Model):
+class ExportSchedule(SoftDeleted):
     """Make an export of a machine again and again; the times stand in `periodic_task`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -77,7 +70,6 @@ class ExportSchedule(models.Model):
     keep_count = models.PositiveIntegerField(default=30)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
-    deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = OfMachine.as_manager()
 
@@ -108,7 +100,7 @@ class ExportSchedule(models.Model):
         return " ".join(str(getattr(times, name)) for name in fields)
 
 
-class Export(models.Model):
+class Export(SoftDeleted):
     """One file: what it holds, how far it is, and where it lies."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -148,7 +140,6 @@ class Export(models.Model):
     finished_at = models.DateTimeField(null=True)
     # The site's copy is gone: its schedule keeps newer ones.
     expired_at = models.DateTimeField(null=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = OfMachine.as_manager()
 

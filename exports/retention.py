@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core.background import isolation
 from exports import storage
-from exports.models import TRASH, Export, ExportSchedule
+from exports.models import Export, ExportSchedule
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ def _expire_one(export: Export, now: datetime) -> None:
 
 
 def _empty_trash(now: datetime) -> None:
-    exports = Export.objects.filter(deleted_at__lt=now - TRASH)
+    exports = Export.objects.expired(now)
     isolation.each(exports, _forget, name="forgetting export")
-    schedules = ExportSchedule.objects.filter(deleted_at__lt=now - TRASH)
+    schedules = ExportSchedule.objects.expired(now)
     # The task takes the schedule with it.
     isolation.each(schedules, lambda row: row.periodic_task.delete(), name="forgetting schedule")
 

@@ -21,6 +21,7 @@ from accounts.policy import Caller, forbidden, may
 from connections import services as connections
 from core.background import isolation
 from core.errors import Conflict, Invalid, NotFound
+from core.soft_delete import TrashQuerySet
 from exports import cron, room
 from exports.models import UNFINISHED, Export, ExportSchedule, Kind
 from exports.services import check
@@ -78,18 +79,18 @@ def create(
 def delete(caller: Caller, schedule_id: UUID) -> ExportSchedule:
     """Stop it; it can be brought back for 30 days. What it has made stays."""
     row = visible(caller).filter(pk=schedule_id).first()
-    return _switch(caller, row, "export.schedule_delete", timezone.now())
+    return _switch(caller, row, "export.schedule_delete", on=False)
 
 
 def restore(caller: Caller, schedule_id: UUID) -> ExportSchedule:
     """Go on with it, from its next time on."""
     row = in_trash(caller).filter(pk=schedule_id).first()
-    return _switch(caller, row, "export.schedule_restore", None)
+    return _switch(caller, row, "export.schedule_restore", on=True)
 
 
-def in_trash(caller: Caller) -> QuerySet[ExportSchedule]:
+def in_trash(caller: Caller) -> TrashQuerySet[ExportSchedule]:
     """What was stopped in the last 30 days."""
-    rows: QuerySet[ExportSchedule] = ExportSchedule.objects.in_trash_for(caller.user)
+    rows: TrashQuerySet[ExportSchedule] = ExportSchedule.objects.in_trash_for(caller.user)
     return rows.select_related("connection__team", "periodic_task__crontab")
 
 
@@ -142,25 +143,25 @@ def _has_enough(connection_id: UUID) -> bool:
     return rows.count() >= MOST_PER_MACHINE
 
 
-def _switch(
-    caller: Caller, row: ExportSchedule | None, action: str, deleted_at: datetime | None
-) -> ExportSchedule:
+def _switch(caller: Caller, row: ExportSchedule | None, action: str, *, on: bool) -> ExportSchedule:
     if row is None:
         raise NotFound
     if not may(caller, "export.make", row.connection.team):
         raise forbidden("export.make")
     with transaction.atomic():
         audit.record(caller, action, row)
-        row.deleted_at = deleted_at
-        if deleted_at is None:
+        if on:
             if _has_enough(row.connection_id):
                 raise Conflict(
                     f"A machine has at most {MOST_PER_MACHINE} schedules; stop one first."
                 )
             row.created_by, row.skipped_because = caller.user, ""
             row.next_run_at = cron.next_after(_fields_of(row), timezone.now()) or row.next_run_at
-        row.save(update_fields=["deleted_at", "next_run_at", "created_by", "skipped_because"])
-        PeriodicTask.objects.filter(pk=row.periodic_task_id).update(enabled=deleted_at is None)
+            row.save(update_fields=["next_run_at", "created_by", "skipped_because"])
+            row.take_from_trash()
+        else:
+            row.move_to_trash()
+        PeriodicTask.objects.filter(pk=row.periodic_task_id).update(enabled=on)
     return row
 
 

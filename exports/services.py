@@ -21,6 +21,7 @@ from connections.files import own_folders, upload
 from connections.models import Connection, Transport
 from core.background.wakeup import WORKERS, Wakeup
 from core.errors import Conflict, Invalid, NotFound
+from core.soft_delete import TrashQuerySet
 from core.web.waiting import outside_database
 from exports import room, writer
 from exports.models import UNFINISHED, Export, Kind, State
@@ -148,8 +149,7 @@ def delete(caller: Caller, export_id: UUID) -> None:
         if row.state in UNFINISHED:
             raise Conflict("It is still being made; cancel it first.")
         audit.record(caller, "export.delete", row)
-        row.deleted_at = timezone.now()
-        row.save(update_fields=["deleted_at"])
+        row.move_to_trash()
 
 
 def restore(caller: Caller, export_id: UUID) -> Export:
@@ -161,14 +161,13 @@ def restore(caller: Caller, export_id: UUID) -> Export:
         raise forbidden("export.make")
     with transaction.atomic():
         audit.record(caller, "export.restore", row)
-        row.deleted_at = None
-        row.save(update_fields=["deleted_at"])
+        row.take_from_trash()
     return row
 
 
-def in_trash(caller: Caller) -> QuerySet[Export]:
+def in_trash(caller: Caller) -> TrashQuerySet[Export]:
     """What can be restored, the newest first."""
-    rows: QuerySet[Export] = Export.objects.in_trash_for(caller.user)
+    rows: TrashQuerySet[Export] = Export.objects.in_trash_for(caller.user)
     return rows.select_related("connection__team").order_by("-deleted_at", "pk")
 
 

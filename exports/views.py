@@ -18,10 +18,11 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller
 from connections.models import Connection
+from core import soft_delete
 from core.errors import Conflict, Forbidden, NotFound, SiteError
 from exports import claiming, schedules, services
 from exports.forms import ScheduleForm
-from exports.models import TRASH, UNFINISHED, Export, State
+from exports.models import UNFINISHED, Export, State
 
 PAGE = 25
 SHOWS = ("files", "schedules", "trash")
@@ -140,11 +141,11 @@ def _page(
         "asked": _asked(page) if show == "files" else (),
         "is_moving": show == "files" and any(row.state in UNFINISHED for row in page),
         "form": form,
-        "days": TRASH.days,
+        "days": soft_delete.PERIOD.days,
         "now": timezone.now(),
         "base_url": request.build_absolute_uri("/").rstrip("/"),
-        "undo_export": _fresh(services.in_trash(caller), request.GET.get("deleted", "")),
-        "undo_schedule": _fresh(schedules.in_trash(caller), request.GET.get("stopped", "")),
+        "undo_export": services.in_trash(caller).just_deleted(request.GET.get("deleted", "")),
+        "undo_schedule": schedules.in_trash(caller).just_deleted(request.GET.get("stopped", "")),
     }
     is_fragment = request.headers.get("HX-Request") == "true"
     name = "exports/_list.html" if is_fragment else "exports/index.html"
@@ -175,12 +176,6 @@ def _narrowed(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
 
 def _chosen(request: HttpRequest) -> dict[str, str]:
     return {"machine": request.GET.get("machine", "")}
-
-
-def _fresh(rows: QuerySet[Any], text: str) -> Any:
-    """The row that an address with `?deleted=` or `?stopped=` names, if it can be undone."""
-    wanted = _uuid(text)
-    return rows.filter(pk=wanted).first() if wanted else None
 
 
 def _uuid(text: str) -> UUID | None:

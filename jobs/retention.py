@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from core.background import isolation
-from jobs.models import FINAL, TRASH, Job, LogChunk
+from jobs.models import FINAL, Job, LogChunk
 
 KEEP_LOGS = timedelta(days=180)
 _AT_ONCE = 200
@@ -17,7 +17,7 @@ _AT_ONCE = 200
 def forget() -> tuple[int, int]:
     """Drop what is due; how many pieces of logs and how many jobs went."""
     pieces = _forget_logs()
-    jobs = Job.objects.filter(deleted_at__lt=timezone.now() - TRASH, status__in=FINAL)
+    jobs = Job.objects.expired(timezone.now()).filter(status__in=FINAL)
     keys = list(jobs.values_list("pk", flat=True)[:_AT_ONCE])
     gone = isolation.each(
         keys, lambda key: Job.objects.filter(pk=key).delete()[0], name="forgetting job"

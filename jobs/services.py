@@ -21,8 +21,9 @@ from connections.models import Connection
 from connections.services import find as find_connection
 from core.background.wakeup import KEEPERS, Wakeup
 from core.errors import Conflict
+from core.soft_delete import TrashQuerySet
 from jobs import broadcast, inputs, lifecycle, standing
-from jobs.models import ACTIVE, FINAL, TRASH, WAITING, Job, JobChange, MachineQueue, Reason, Status
+from jobs.models import ACTIVE, FINAL, WAITING, Job, JobChange, MachineQueue, Reason, Status
 from projects import services as projects
 from projects.models import Project
 
@@ -166,8 +167,7 @@ def delete(caller: Caller, job_id: UUID) -> None:
                 "Deleted while it waited.",
                 reason=Reason.STOPPED,
             )
-        row.deleted_at = timezone.now()
-        row.save(update_fields=["deleted_at", "updated_at"])
+        row.move_to_trash()
         _tell(row)
 
 
@@ -176,13 +176,12 @@ def restore(caller: Caller, job_id: UUID) -> Job:
     row = one(caller, _in_trash(caller, Role.VIEWER), job_id, "job.delete")
     with transaction.atomic():
         audit.record(caller, "job.restore", row)
-        row.deleted_at = None
-        row.save(update_fields=["deleted_at", "updated_at"])
+        row.take_from_trash()
         _tell(row)
     return row
 
 
-def trash(caller: Caller) -> QuerySet[Job]:
+def trash(caller: Caller) -> TrashQuerySet[Job]:
     """What the caller may take out of the trash again, the newest first."""
     return _in_trash(caller, Role.OPERATOR).order_by("-deleted_at")
 
@@ -261,11 +260,11 @@ def _note_activity(row: Job) -> None:
     Project.objects.filter(pk=row.project_id).update(last_activity_at=timezone.now())
 
 
-def _in_trash(caller: Caller, role: Role) -> QuerySet[Job]:
+def _in_trash(caller: Caller, role: Role) -> TrashQuerySet[Job]:
     machines = Connection.objects.visible_to(caller.user)
     if role == Role.OPERATOR:
         machines = Connection.objects.operable_by(caller.user)
-    rows = Job.objects.filter(connection__in=machines, deleted_at__gte=timezone.now() - TRASH)
+    rows = Job.objects.in_trash().filter(connection__in=machines)
     return rows.select_related("connection__team", "requested_by")
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Team, User
 from connections.models import Connection
+from core.soft_delete import SoftDeleted, TrashQuerySet
 
 # Up to 256 KiB each, which a list of projects does not show.
 LONG_TEXTS = ("config_text", "schema_text")
@@ -24,7 +25,7 @@ class Status(models.TextChoices):
     ARCHIVED = "archived"
 
 
-class ProjectQuerySet(models.QuerySet["Project"]):
+class ProjectQuerySet(TrashQuerySet["Project"]):
     """Every query for a person starts with one of the `*_by` methods: nobody may forget.
 
     A project is as visible as its machine: one whose machine is in the trash is not there.
@@ -36,12 +37,8 @@ class ProjectQuerySet(models.QuerySet["Project"]):
     def operable_by(self, user: Any) -> "ProjectQuerySet":
         return self.living().filter(connection__in=Connection.objects.operable_by(user))
 
-    def living(self) -> "ProjectQuerySet":
-        """Not in the trash."""
-        return self.filter(deleted_at__isnull=True)
 
-
-class Project(models.Model):
+class Project(SoftDeleted):
     """One folder of one machine, in which jobs run."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -70,7 +67,6 @@ class Project(models.Model):
         User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
     updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = ProjectQuerySet.as_manager()
 

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet
-from django.utils import timezone
 
 from accounts.models import Membership, Role, User
 from accounts.policy import Caller, may, roles_from
@@ -16,8 +13,6 @@ from projects import attached, choices, services
 from projects.models import LONG_TEXTS, Project, Status
 
 PAGE = 24
-# As long as the link with `?deleted=` is fresh; the trash keeps the row for longer.
-_UNDO = timedelta(minutes=5)
 
 # Key in the address, title, class of the column.
 COLUMNS = (
@@ -87,9 +82,4 @@ def may_add(user: User) -> bool:
 
 def deleted_by(caller: Caller, text: str) -> Project | None:
     """The project that `?deleted=` names, if the person may bring it back and it is fresh."""
-    try:
-        wanted = UUID(text)
-    except ValueError:
-        return None
-    fresh = timezone.now() - _UNDO
-    return services.trash(caller).filter(pk=wanted, deleted_at__gte=fresh).first()
+    return services.trash(caller).just_deleted(text)

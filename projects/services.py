@@ -8,7 +8,6 @@ has changed in between, `Conflict` with the code `changed_meanwhile`.
 """
 
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -25,10 +24,9 @@ from connections.models import Connection
 from core import cleaner
 from core.errors import Conflict, SiteError, TooMany, Unavailable
 from core.failures import conflict
+from core.soft_delete import TrashQuerySet
 from projects import attached, inputs
 from projects.models import Project
-
-TRASH = timedelta(days=30)
 
 # What a change may write, besides the columns that follow from these.
 _COLUMNS = (
@@ -94,8 +92,7 @@ def delete(caller: Caller, project_id: UUID) -> Project:
         row = one_locked(caller, visible(caller), project_id, "project.delete")
         attached.before_delete.call(row)
         audit.record(caller, "project.delete", row)
-        row.deleted_at = timezone.now()
-        row.save(update_fields=["deleted_at"])
+        row.move_to_trash()
     return row
 
 
@@ -105,12 +102,11 @@ def restore(caller: Caller, project_id: UUID) -> Project:
         caller = audit.take_turn_of(caller)
         row = one_locked(caller, _in_trash(caller, Role.VIEWER), project_id, "project.delete")
         audit.record(caller, "project.restore", row)
-        row.deleted_at = None
-        row.save(update_fields=["deleted_at", "updated_at"])
+        row.take_from_trash()
     return row
 
 
-def trash(caller: Caller) -> QuerySet[Project]:
+def trash(caller: Caller) -> TrashQuerySet[Project]:
     """What the caller may take out of the trash again, the newest first."""
     return _in_trash(caller, Role.OPERATOR).order_by("-deleted_at")
 
@@ -191,14 +187,13 @@ def _check_revision(row: Project, expected: int | None) -> None:
         )
 
 
-def _in_trash(caller: Caller, least: Role) -> QuerySet[Project]:
+def _in_trash(caller: Caller, least: Role) -> TrashQuerySet[Project]:
     """Deleted projects of machines that are there."""
     machines = Connection.objects.visible_to(caller.user)
     if least == Role.OPERATOR:
         machines = Connection.objects.operable_by(caller.user)
-    return Project.objects.filter(
-        connection__in=machines, deleted_at__gte=timezone.now() - TRASH
-    ).select_related("connection__team", "created_by")
+    rows = Project.objects.in_trash().filter(connection__in=machines)
+    return rows.select_related("connection__team", "created_by")
 
 
 def _unique_name() -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from accounts.teams import current_team
 from connections import services as machines
 from connections.models import Connection
 from connections.pages.context import machine_context
+from core import soft_delete
 from core.errors import Forbidden, NotFound, SiteError
 from projects import attached, config_views, pages, services
 from projects.models import LONG_TEXTS, Status
@@ -70,8 +71,7 @@ def project(request: HttpRequest, project_id: UUID) -> HttpResponse:
 def trash(request: HttpRequest) -> HttpResponse:
     """The projects that were deleted in the last 30 days, each with its way back."""
     rows = services.trash(caller_from_page(request)).defer(*LONG_TEXTS)
-    lines = [(row, row.deleted_at + services.TRASH) for row in rows if row.deleted_at]
-    context = {"lines": lines, "days": services.TRASH.days}
+    context = {"lines": soft_delete.last_days(rows), "days": soft_delete.PERIOD.days}
     return render(request, "projects/trash.html", context)
 
 

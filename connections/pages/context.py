@@ -1,18 +1,12 @@
 """What the pages about one machine need to know, beside the row itself."""
 
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
-
-from django.utils import timezone
 
 from accounts.models import Membership, Role, User
 from accounts.policy import role_in, teams_with
 from connections.models import Connection
 
 EVENTS = 20
-# As long as the link with `?deleted=` is fresh; the trash keeps the row for longer.
-_UNDO = timedelta(minutes=5)
 
 
 def machine_context(user: User, connection: Connection) -> dict[str, Any]:
@@ -43,12 +37,4 @@ def may_add(user: User) -> bool:
 
 def deleted_by(user: User, text: str) -> Connection | None:
     """The machine that `?deleted=` names, if the person may bring it back and it is fresh."""
-    try:
-        wanted = UUID(text)
-    except ValueError:
-        return None
-    return Connection.objects.filter(
-        teams_with(user, Role.ADMINISTRATOR),
-        pk=wanted,
-        deleted_at__gte=timezone.now() - _UNDO,
-    ).first()
+    return Connection.objects.filter(teams_with(user, Role.ADMINISTRATOR)).just_deleted(text)

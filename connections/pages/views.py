@@ -19,10 +19,11 @@ from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller, forbidden
 from connections import inputs as connections_inputs
 from connections import services, visits
-from connections.models import TRASH, Connection
+from connections.models import Connection
 from connections.pages import context as pages_context
 from connections.pages.forms import ConnectionForm
 from connections.schemas import HostKeyIn
+from core import soft_delete
 from core.errors import Forbidden, Invalid, NotFound, SiteError
 
 
@@ -31,8 +32,7 @@ from core.errors import Forbidden, Invalid, NotFound, SiteError
 def trash(request: HttpRequest) -> HttpResponse:
     """The machines that were deleted in the last 30 days, each with its way back."""
     rows = services.trash(caller_from_page(request))
-    lines = [(row, row.deleted_at + TRASH) for row in rows if row.deleted_at]
-    context = {"lines": lines, "days": TRASH.days}
+    context = {"lines": soft_delete.last_days(rows), "days": soft_delete.PERIOD.days}
     return render(request, "connections/trash.html", context)
 
 

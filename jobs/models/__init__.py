@@ -1,6 +1,6 @@
 """Jobs, their logs and what came of them, the queues of machines, and the states of a job."""
 
-from jobs.models.job import MASK, TRASH, Job, JobChange, JobQuerySet, Kind
+from jobs.models.job import MASK, Job, JobChange, JobQuerySet, Kind
 from jobs.models.log import LogChunk
 from jobs.models.queue import MachineQueue
 from jobs.models.results import GpuWish, JobMeasure, JobOrigin, JobScalars
@@ -10,7 +10,6 @@ __all__ = [
     "ACTIVE",
     "FINAL",
     "MASK",
-    "TRASH",
     "WAITING",
     "GpuWish",
     "Job",

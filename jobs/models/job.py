@@ -6,7 +6,6 @@ the machine says, under its epoch. `move` is the only way from one state to anot
 
 import json
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
@@ -20,13 +19,12 @@ from connections.models import Connection
 from core import cleaner
 from core.hooks import Hook
 from core.security.encrypted_fields import EncryptedRow
+from core.soft_delete import SoftDeleted, TrashQuerySet
 from jobs.models import states
 from jobs.models.states import Reason, Status
 from projects.models import Project
 
 MASK = "********"
-# How long a deleted job can be restored.
-TRASH = timedelta(days=30)
 # Columns with sentences that may hold what a machine said, and what they hold.
 _WORDS = {"detail": 500, "waiting_reason": 1000}
 
@@ -36,7 +34,7 @@ class Kind(models.TextChoices):
     CONTAINER = "container"
 
 
-class JobQuerySet(models.QuerySet["Job"]):
+class JobQuerySet(TrashQuerySet["Job"]):
     """Every query for a person starts with one of the `*_by` methods: nobody may forget.
 
     A job is as visible as its machine.
@@ -48,16 +46,12 @@ class JobQuerySet(models.QuerySet["Job"]):
     def operable_by(self, user: Any) -> "JobQuerySet":
         return self.living().filter(connection__in=Connection.objects.operable_by(user))
 
-    def living(self) -> "JobQuerySet":
-        """Not in the trash."""
-        return self.filter(deleted_at__isnull=True)
-
     def active(self) -> "JobQuerySet":
         """Those about which a machine may know something, also from the trash."""
         return self.filter(status__in=states.ACTIVE)
 
 
-class Job(EncryptedRow):
+class Job(EncryptedRow, SoftDeleted):
     """One run of one command on one machine."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -131,7 +125,6 @@ class Job(EncryptedRow):
     started_at = models.DateTimeField(null=True, editable=False)
     completed_at = models.DateTimeField(null=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = JobQuerySet.as_manager()
 

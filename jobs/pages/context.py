@@ -4,7 +4,6 @@ import json
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +28,6 @@ from projects.models import Project
 PAGE = 50
 # More are reached by the address, from the page of the machine or the project.
 _OFFERED = 200
-# As long as the link with `?deleted=` is fresh; the trash keeps the row for longer.
-_UNDO = timedelta(minutes=5)
 
 # Key in the address, title.
 COLUMNS = (
@@ -151,9 +148,4 @@ def config_tab(row: Job) -> dict[str, Any]:
 
 def deleted_by(caller: Caller, text: str) -> Job | None:
     """The job that `?deleted=` names, if the person may bring it back and it is fresh."""
-    try:
-        wanted = UUID(text)
-    except ValueError:
-        return None
-    fresh = timezone.now() - _UNDO
-    return services.trash(caller).filter(pk=wanted, deleted_at__gte=fresh).first()
+    return services.trash(caller).just_deleted(text)

@@ -16,11 +16,12 @@ from accounts.teams import current_team
 from connections import services as machines
 from connections.models import Connection
 from connections.pages.context import machine_context
+from core import soft_delete
 from core.times import iso
 from jobs import services
 from jobs.log import page as log_page
 from jobs.log import viewer
-from jobs.models import TRASH, Job
+from jobs.models import Job
 from jobs.pages import context as pages_context
 from jobs.pages import machine_tabs, queue
 from jobs.pages.filters import Choice
@@ -154,5 +155,5 @@ def log_lines(request: HttpRequest, job_id: UUID) -> JsonResponse:
 def trash(request: HttpRequest) -> HttpResponse:
     """The jobs that were deleted in the last 30 days, each with its way back."""
     rows = services.trash(caller_from_page(request)).select_related("project")[:500]
-    found = [(row, row.deleted_at + TRASH) for row in rows if row.deleted_at]
-    return render(request, "jobs/trash.html", {"lines": found, "days": TRASH.days})
+    context = {"lines": soft_delete.last_days(rows), "days": soft_delete.PERIOD.days}
+    return render(request, "jobs/trash.html", context)

@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Role, Scope
-from connections.models import TRASH, Connection, Status
+from connections.models import Connection, Status
+from core.soft_delete import PERIOD
 from tests import factories
 from tests.api.client import Api, fields_of
 from tests.api.conftest import World
@@ -115,7 +116,7 @@ def test_delete_restore_within_the_trash_time(world: World) -> None:
     assert world.stranger.post(f"{path}/restore").status_code == 404
     assert world.admin.post(f"{path}/restore").json()["is_active"] is False
     assert world.admin.get(path).status_code == 200
-    Connection.objects.update(deleted_at=timezone.now() - TRASH)
+    Connection.objects.update(deleted_at=timezone.now() - PERIOD)
     assert world.admin.post(f"{path}/restore").status_code == 404
 
 

@@ -9,12 +9,13 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import AuditEvent
 from connections import purge
-from connections.models import TRASH, Connection, ConnectionEvent, Status
+from connections.models import Connection, ConnectionEvent, Status
+from core.soft_delete import PERIOD
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
-LONG_AGO, LATELY = NOW - TRASH - timedelta(minutes=1), NOW - TRASH + timedelta(minutes=1)
+LONG_AGO, LATELY = NOW - PERIOD - timedelta(minutes=1), NOW - PERIOD + timedelta(minutes=1)
 
 
 def trashed(name: str, **fields: Any) -> Connection:

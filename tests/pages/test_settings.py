@@ -9,7 +9,8 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.models import Preference, User
-from connections.models import TRASH, Connection, ConnectionEvent, Status
+from connections.models import Connection, ConnectionEvent, Status
+from core.soft_delete import PERIOD
 from dgxsite.version import build
 from tests import factories
 from tests.pages.people import People
@@ -164,7 +165,7 @@ def test_trash_lists_what_the_person_may_restore(people: People) -> None:
 
 
 def test_trash_keeps_for_thirty_days(people: People) -> None:
-    almost = timezone.now() - TRASH
+    almost = timezone.now() - PERIOD
     minute = timedelta(minutes=1)
     factories.make_connection(people.team, name="still there", deleted_at=almost + minute)
     factories.make_connection(people.team, name="gone for good", deleted_at=almost - minute)
