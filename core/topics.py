@@ -156,6 +156,7 @@ class _Sender:
             )
             waiting = _Waiting(team_group(team_id), batch, time.monotonic())
             self._loop.call_soon_threadsafe(self._queue.put_nowait, waiting)
+        self._thread.revive()  # a web process has no other that looks
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

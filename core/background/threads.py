@@ -2,13 +2,17 @@
 
 A thread dies of what nobody catches: memory that is used up, a panic in a library. The others go
 on, so that nobody would miss it for hours. `look` is called every few seconds by more than one
-thread, starts again what died, and says what is not well; `/api/health` repeats it.
+thread, starts again what died, and names what is not well; `/api/health` repeats it.
+
+Owned here: the keeper's deciding thread and its pulse, the one that reads all sessions, the agent
+of the jobs, the reader of the site's own machine, the loop that sends to the pages, and the one
+that sends notifications. `tests/e2e/test_threads.py` kills each of them.
 """
 
 import logging
+import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
@@ -16,7 +20,8 @@ logger = logging.getLogger(__name__)
 # One that was started again is trusted after this long.
 PROVEN_SECONDS = 5.0
 
-_started: "weakref.WeakSet[Loop]" = weakref.WeakSet()
+# All that are wanted. A thread that died is referred to from nowhere else, if its owner keeps none.
+_started: "set[Loop]" = set()
 _looking = threading.Lock()
 
 
@@ -45,9 +50,10 @@ class Loop:
         self._died_at: float | None = None
 
     def start(self) -> None:
-        """Start it, unless it runs."""
+        """Start it, unless it runs; one that died is started again as `look` would do it."""
         with _looking:
-            if self.is_wanted and self.is_alive:
+            if self.is_wanted:
+                self._revive()
                 return
             self.is_wanted, self._died_at = True, None
             _started.add(self)
@@ -81,10 +87,14 @@ class Loop:
     def revive(self) -> None:
         """Start it again if it died."""
         with _looking:
-            if self.is_wanted and not self.is_alive:
-                logger.error("the thread %s had ended; it is started again", self.name)
-                self._died_at = time.monotonic()
-                self._run()
+            if self.is_wanted:
+                self._revive()
+
+    def _revive(self) -> None:
+        if not self.is_alive:
+            logger.warning("the thread %s is started again", self.name)
+            self._died_at = time.monotonic()
+            self._run()
 
     @property
     def is_alive(self) -> bool:
@@ -98,7 +108,7 @@ class Loop:
     def _safely(self) -> None:
         try:
             self._target()
-        except BaseException:  # said here once, with our log's form; the thread ends all the same
+        except BaseException:  # logged here once, in our log's form; the thread ends all the same
             logger.critical("the thread %s died", self.name, exc_info=True)
         else:
             self.end()  # only a thread whose owner wants it to returns
@@ -111,3 +121,13 @@ def look() -> list[str]:
     for loop in wanted:
         loop.revive()
     return [loop.what for loop in wanted if not loop.is_well()]
+
+
+def _forget() -> None:
+    """A forked child has the objects but not their threads."""
+    global _looking
+    _started.clear()
+    _looking = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

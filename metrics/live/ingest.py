@@ -5,9 +5,9 @@ The keeper hands over bytes and asks for nothing; this file knows what they mean
 
 import logging
 import secrets
-import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 from django.conf import settings
 
@@ -16,6 +16,7 @@ from connections.keeper.link import Link
 from connections.models import Reason, Transport
 from core import cleaner
 from core.background import isolation
+from core.background.threads import Loop
 from core.hooks import Hook, name_of
 from metrics.collectors import program
 from metrics.collectors.local import LocalCollector
@@ -38,7 +39,7 @@ on_sample: Hook[[Link, Sample], None] = Hook("a sample was read")
 def attach(link: Link) -> None:
     """Start collecting on a fresh session."""
     if link.transport == Transport.LOCAL:
-        threading.Thread(target=_collect_here, args=(link,), name="local", daemon=True).start()
+        Loop("local", "reading this machine", partial(_collect_here, link)).start()
     else:
         _collect_there(link)
 
