@@ -12,7 +12,7 @@ from pydantic import Field
 from accounts import schemas, serializers, tokens
 from accounts.audit import query as audit_query
 from accounts.auth.callers import caller_of
-from accounts.auth.idempotency import once
+from accounts.auth.idempotency import REPEATABLE, once
 from accounts.models import Role, Team
 from accounts.policy import role_in
 from accounts.teams import invitations
@@ -31,7 +31,7 @@ def list_tokens(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     return listing(tokens.own(caller_of(request)), page, serializers.token_dict)
 
 
-@router.post("/tokens", response={201: schemas.NewTokenOut})
+@router.post("/tokens", response={201: schemas.NewTokenOut}, openapi_extra=REPEATABLE)
 def create_token(request: HttpRequest, payload: schemas.TokenIn) -> Any:
     """A new token; the secret is in this answer and nowhere else."""
     caller = caller_of(request)
@@ -62,7 +62,7 @@ def list_teams(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     return listing(teams_services.teams(caller), page, as_dict)
 
 
-@router.post("/teams", response={201: schemas.TeamOut})
+@router.post("/teams", response={201: schemas.TeamOut}, openapi_extra=REPEATABLE)
 def create_team(request: HttpRequest, payload: schemas.TeamIn) -> Any:
     caller = caller_of(request)
 
@@ -88,8 +88,12 @@ def list_invitations(request: HttpRequest, team_id: UUID, page: Query[Page]) -> 
     return listing(invitations.open_ones(team), page, serializers.invitation_dict)
 
 
-@router.post("/teams/{team_id}/invitations", response={201: schemas.NewInvitationOut})
-def invite(request: HttpRequest, team_id: UUID, payload: schemas.InvitationIn) -> Any:
+@router.post(
+    "/teams/{team_id}/invitations",
+    response={201: schemas.NewInvitationOut},
+    openapi_extra=REPEATABLE,
+)
+def create_invitation(request: HttpRequest, team_id: UUID, payload: schemas.InvitationIn) -> Any:
     """A link that lets one person join; it is in this answer and nowhere else."""
     caller = caller_of(request)
 
@@ -114,7 +118,9 @@ def list_members(request: HttpRequest, team_id: UUID, page: Query[Page]) -> dict
     return listing(teams_services.members(team), page, serializers.member_dict)
 
 
-@router.post("/teams/{team_id}/members", response={201: schemas.MemberOut})
+@router.post(
+    "/teams/{team_id}/members", response={201: schemas.MemberOut}, openapi_extra=REPEATABLE
+)
 def add_member(request: HttpRequest, team_id: UUID, payload: schemas.MemberIn) -> Any:
     caller = caller_of(request)
 
@@ -146,7 +152,7 @@ def list_users(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     return listing(teams_services.users(caller_of(request)), page, serializers.user_dict)
 
 
-@router.post("/users", response={201: schemas.UserOut})
+@router.post("/users", response={201: schemas.UserOut}, openapi_extra=REPEATABLE)
 def create_user(request: HttpRequest, payload: schemas.UserIn) -> Any:
     caller = caller_of(request)
 

@@ -96,8 +96,6 @@ def _wrong_method(request: HttpRequest, methods: Methods) -> HttpResponse:
     allowed = sorted({*methods, *(("HEAD",) if "GET" in methods else ())})
     if not is_api(request):
         return HttpResponseNotAllowed(allowed)
-    refused = problems.problem(
-        405, "method_not_allowed", "This method is not for this address", "See the Allow header."
-    )
+    refused = problems.response(errors.MethodNotAllowed("See the Allow header."))
     refused.headers["Allow"] = ", ".join(allowed)
     return refused

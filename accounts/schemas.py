@@ -13,10 +13,11 @@ from pydantic import (
     StringConstraints,
 )
 
+from core.openapi import Choice, Instant
 from core.schemas import Input, Moment, Name, Output, Printable
 
-Scope = Literal["read", "operate", "admin"]
-Role = Literal["viewer", "operator", "administrator"]
+Scope = Annotated[Literal["read", "operate", "admin"], Choice("Scope")]
+Role = Annotated[Literal["viewer", "operator", "administrator"], Choice("Role")]
 Login = Annotated[StrictStr, StringConstraints(min_length=1, max_length=150), Printable]
 Email = Annotated[StrictStr, StringConstraints(max_length=254), Printable]
 Password = Annotated[StrictStr, StringConstraints(max_length=1024)]
@@ -80,11 +81,11 @@ class UserPatch(Input):
 class TokenOut(Output):
     id: UUID
     name: str
-    scope: str
+    scope: Scope
     hint: str
-    created_at: str
-    expires_at: str | None
-    last_used_at: str | None
+    created_at: Instant
+    expires_at: Instant | None
+    last_used_at: Instant | None
 
 
 class NewTokenOut(TokenOut):
@@ -96,25 +97,25 @@ class NewTokenOut(TokenOut):
 class TeamOut(Output):
     id: UUID
     name: str
-    role: str | None
-    created_at: str
+    role: Role | None
+    created_at: Instant
 
 
 class MemberOut(Output):
     user_id: int
     username: str
     email: str
-    role: str
+    role: Role
     is_active: bool
-    created_at: str
+    created_at: Instant
 
 
 class InvitationOut(Output):
     id: UUID
-    role: str
+    role: Role
     email: str | None
-    created_at: str
-    expires_at: str
+    created_at: Instant
+    expires_at: Instant
 
 
 class NewInvitationOut(InvitationOut):
@@ -135,13 +136,13 @@ class UserOut(Output):
     email: str
     is_active: bool
     is_superuser: bool
-    last_login: str | None
-    created_at: str
+    last_login: Instant | None
+    created_at: Instant
 
 
 class AuditOut(Output):
     id: int
-    at: str
+    at: Instant
     actor: str
     token: str | None
     team_id: UUID | None

@@ -1,13 +1,16 @@
 """The grammar of what clients send about alert rules, and the shape of what they get."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictStr, StringConstraints
 
+from alerts.evaluation import COMPARISONS
+from alerts.models import AlertState
 from alerts.quantities import QUANTITIES
 from connections.schemas import Tag
-from core.schemas import Input, Moment, Name, Output
+from core.openapi import Choice, Instant
+from core.schemas import CHANGES, Input, Moment, Name, Output
 
 LONGEST_HOLD_SECONDS = 7 * 24 * 3600
 MOST_CHANNELS = 20
@@ -20,8 +23,14 @@ def metric(name: str) -> str:
     return name
 
 
-MetricName = Annotated[StrictStr, StringConstraints(max_length=100), AfterValidator(metric)]
-Comparison = Literal[">", ">=", "<", "<="]
+_METRIC = Choice("Metric", sorted(QUANTITIES))
+_COMPARISON = Choice("Comparison", COMPARISONS, names=("ABOVE", "AT_LEAST", "BELOW", "AT_MOST"))
+_STATE = Choice("AlertState", AlertState.values)
+
+MetricName = Annotated[
+    StrictStr, StringConstraints(max_length=100), AfterValidator(metric), _METRIC
+]
+Comparison = Annotated[Literal[">", ">=", "<", "<="], _COMPARISON]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 
 
@@ -61,10 +70,18 @@ class RuleIn(Input):
 class RulePatch(RuleIn):
     """What is to change; a field that is not sent stays as it is."""
 
+    model_config = CHANGES
+
     name: Name = ""
     metric: MetricName = ""
     comparison: Comparison = ">"
     threshold: Number = 0.0
+
+
+class ConditionOut(Output):
+    metric: Annotated[str, _METRIC]
+    comparison: Annotated[str, _COMPARISON]
+    threshold: float
 
 
 class RuleOut(Output):
@@ -73,20 +90,20 @@ class RuleOut(Output):
     id: UUID
     team_id: UUID
     name: str
-    metric: str
-    comparison: str
+    metric: Annotated[str, _METRIC]
+    comparison: Annotated[str, _COMPARISON]
     threshold: float
     for_seconds: int
     clear_margin: float
-    and_: Annotated[dict[str, Any] | None, Field(alias="and")]
+    and_: Annotated[ConditionOut | None, Field(alias="and")]
     connection_id: UUID | None
     tag: str | None
     gpu: int | None
     channel_ids: list[UUID]
     enabled: bool
-    snoozed_until: str | None
-    created_at: str
-    updated_at: str
+    snoozed_until: Instant | None
+    created_at: Instant
+    updated_at: Instant
 
 
 class RuleList(Output):
@@ -99,12 +116,12 @@ class AlertOut(Output):
     rule_id: UUID
     connection_id: UUID
     gpu: int | None
-    state: str
+    state: Annotated[str, _STATE]
     value: float | None
-    started_at: str
-    fired_at: str | None
-    resolved_at: str | None
-    acknowledged_at: str | None
+    started_at: Instant
+    fired_at: Instant | None
+    resolved_at: Instant | None
+    acknowledged_at: Instant | None
 
 
 class AlertList(Output):
@@ -112,22 +129,31 @@ class AlertList(Output):
     count: int
 
 
+class FiringOut(Output):
+    """One alert that there would have been; it would still fire while `resolved_at` is null."""
+
+    connection_id: UUID
+    gpu: int | None
+    fired_at: Instant
+    resolved_at: Instant | None
+
+
 class PreviewOut(Output):
     """`firings` is null where the past cannot tell; `detail` says why, and how exact it is."""
 
     firings: int | None
-    start: str
-    end: str
+    start: Instant
+    end: Instant
     resolution_seconds: int | None
     series: int
     detail: str
-    items: list[dict[str, Any]]
+    items: list[FiringOut]
 
 
 class AlertFilter(Input):
     """Which alerts are asked for."""
 
-    state: Literal["pending", "firing", "resolved"] | None = None
+    state: Annotated[Literal["pending", "firing", "resolved"], _STATE] | None = None
     connection_id: UUID | None = None
     rule_id: UUID | None = None
     acknowledged: bool | None = None

@@ -8,7 +8,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
-from accounts.auth.idempotency import once, once_prepared
+from accounts.auth.idempotency import REPEATABLE, once, once_prepared
 from connections import inputs, schemas, services, visits
 from connections.serializers import as_dict, event_dict, status_dict
 from core.pagination import Page, listing
@@ -23,7 +23,7 @@ def list_connections(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     return listing(rows, page, as_dict)
 
 
-@router.post("", response={201: schemas.ConnectionOut})
+@router.post("", response={201: schemas.ConnectionOut}, openapi_extra=REPEATABLE)
 def create_connection(request: HttpRequest, payload: schemas.ConnectionIn) -> Any:
     """Add a machine; with `auto_connect` it connects by itself."""
     caller = caller_of(request)
@@ -35,7 +35,7 @@ def create_connection(request: HttpRequest, payload: schemas.ConnectionIn) -> An
 
 
 @router.post("/test", response=schemas.StepsOut)
-def test_draft(request: HttpRequest, payload: schemas.ConnectionIn) -> dict[str, Any]:
+def test_new_connection(request: HttpRequest, payload: schemas.ConnectionIn) -> dict[str, Any]:
     """Try a machine step by step without storing it."""
     caller = caller_of(request)
     row = inputs.new(caller, payload.model_dump(exclude_unset=True))
@@ -68,22 +68,26 @@ def restore_connection(request: HttpRequest, connection_id: UUID) -> dict[str, A
     return as_dict(services.restore(caller_of(request), connection_id))
 
 
-@router.post("/{connection_id}/connect", response={202: schemas.ConnectionOut})
-def connect(request: HttpRequest, connection_id: UUID) -> Any:
+@router.post(
+    "/{connection_id}/connect", response={202: schemas.ConnectionOut}, openapi_extra=REPEATABLE
+)
+def connect_connection(request: HttpRequest, connection_id: UUID) -> Any:
     """Wish it connected; the state follows by itself."""
     caller = caller_of(request)
     return once(request, lambda: Status(202, as_dict(services.connect(caller, connection_id))))
 
 
-@router.post("/{connection_id}/disconnect", response={202: schemas.ConnectionOut})
-def disconnect(request: HttpRequest, connection_id: UUID) -> Any:
+@router.post(
+    "/{connection_id}/disconnect", response={202: schemas.ConnectionOut}, openapi_extra=REPEATABLE
+)
+def disconnect_connection(request: HttpRequest, connection_id: UUID) -> Any:
     """Wish it let go."""
     caller = caller_of(request)
     return once(request, lambda: Status(202, as_dict(services.disconnect(caller, connection_id))))
 
 
 @router.get("/{connection_id}/status", response=schemas.StatusOut)
-def get_status(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
+def get_connection_status(request: HttpRequest, connection_id: UUID) -> dict[str, Any]:
     return status_dict(services.find(caller_of(request), connection_id))
 
 
@@ -106,7 +110,9 @@ def accept_host_key(
 
 
 @router.get("/{connection_id}/events", response=schemas.EventList, by_alias=True)
-def list_events(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> dict[str, Any]:
+def list_connection_events(
+    request: HttpRequest, connection_id: UUID, page: Query[Page]
+) -> dict[str, Any]:
     """Changes of state and wish, newest first."""
     row = services.find(caller_of(request), connection_id)
     return listing(row.events.order_by("-id"), page, event_dict)

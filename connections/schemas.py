@@ -6,7 +6,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, StringConstraints
 
-from core.schemas import Input, Name, Output, Printable
+from connections import models
+from core.openapi import Choice, Instant
+from core.schemas import CHANGES, Input, Name, Output, Printable
 
 _USERNAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}")
 
@@ -45,15 +47,24 @@ KeyPath = Annotated[StrictStr, StringConstraints(max_length=500), Printable]
 HostKey = Annotated[StrictStr, StringConstraints(max_length=16 * 1024)]
 
 
+Transport = Annotated[Literal["ssh", "local"], Choice("Transport")]
+AuthMethod = Annotated[Literal["key", "password", "agent"], Choice("AuthMethod")]
+Status = Annotated[str, Choice("ConnectionStatus", models.Status.values)]
+Reason = Annotated[str, Choice("ConnectionReason", models.Reason.values)]
+# What `connections.diagnose` goes through, in this order.
+_STEPS = ("resolve", "tcp", "host_key", "auth", "shell", "gpu", "docker", "ollama")
+StepName = Annotated[str, Choice("StepName", _STEPS)]
+
+
 class ConnectionIn(Input):
     """A machine to add. Secrets are written and never read back; an empty one is none."""
 
     name: Name
-    transport: Literal["ssh", "local"] = "ssh"
+    transport: Transport = "ssh"
     hostname: Hostname = ""
     port: Port = 22
     username: Username | Literal[""] = ""
-    auth_method: Literal["key", "password", "agent"] = "key"
+    auth_method: AuthMethod = "key"
     private_key: KeyText | None = None
     passphrase: Secret | None = None
     password: Secret | None = None
@@ -69,6 +80,8 @@ class ConnectionIn(Input):
 
 class ConnectionPatch(ConnectionIn):
     """What is to change; a field that is not sent stays as it is."""
+
+    model_config = CHANGES
 
     name: Name = ""
 
@@ -88,11 +101,11 @@ class ConnectionOut(Output):
     team_id: UUID
     name: str
     tags: list[str]
-    transport: str
+    transport: Transport
     hostname: str
     port: int
     username: str
-    auth_method: str
+    auth_method: AuthMethod
     ssh_key_path: str | None
     public_key: str | None
     jump_connection_id: UUID | None
@@ -101,15 +114,15 @@ class ConnectionOut(Output):
     ollama_port: int
     auto_connect: bool
     is_active: bool
-    status: str
-    reason: str | None
+    status: Status
+    reason: Reason | None
     detail: str | None
-    since: str | None
-    retry_at: str | None
+    since: Instant | None
+    retry_at: Instant | None
     uptime_seconds: int | None
-    last_connected_at: str | None
-    created_at: str
-    updated_at: str
+    last_connected_at: Instant | None
+    created_at: Instant
+    updated_at: Instant
 
 
 class ConnectionList(Output):
@@ -118,22 +131,22 @@ class ConnectionList(Output):
 
 
 class StatusOut(Output):
-    status: str
-    reason: str | None
+    status: Status
+    reason: Reason | None
     detail: str | None
     connected: bool
     uptime_seconds: int | None
-    since: str | None
-    retry_at: str | None
+    since: Instant | None
+    retry_at: Instant | None
     host_key: str | None
     offered_host_key: str | None
 
 
 class EventOut(Output):
-    at: str
-    from_: Annotated[str, Field(alias="from")]
-    to: str
-    reason: str | None
+    at: Instant
+    from_: Annotated[Status, Field(alias="from")]
+    to: Status
+    reason: Reason | None
     detail: str | None
     actor: str
 
@@ -144,7 +157,7 @@ class EventList(Output):
 
 
 class StepOut(Output):
-    name: str
+    name: StepName
     ok: bool
     detail: str | None
     hint: str | None

@@ -1,8 +1,11 @@
 """The errors that reach a person: a code, a sentence, and the HTTP status that fits.
 
-Apps raise them from services; the API turns them into RFC 9457 problems, pages into messages.
+Apps raise them from services; the API turns them into RFC 9457 problems, pages into messages. A
+code is a class: what clients tell apart is a subclass of one of these, beside what raises it, and
+`dgxsite.openapi` documents it from there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -21,12 +24,9 @@ class SiteError(Exception):
     code = "internal_error"
     title = "Something went wrong"
 
-    def __init__(
-        self, detail: str = "", *, code: str | None = None, errors: tuple[FieldError, ...] = ()
-    ) -> None:
+    def __init__(self, detail: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
-        self.code = code or self.code
         self.errors = errors
 
 
@@ -48,8 +48,18 @@ class NotFound(SiteError):
     status, code, title = 404, "not_found", "There is no such thing"
 
 
+class MethodNotAllowed(SiteError):
+    status, code, title = 405, "method_not_allowed", "This method is not for this address"
+
+
 class Conflict(SiteError):
     status, code, title = 409, "conflict", "This conflicts with what is there"
+
+
+class ChangedMeanwhile(Conflict):
+    """The caller has read what somebody else has written over since."""
+
+    code = "changed_meanwhile"
 
 
 class PreconditionFailed(SiteError):
@@ -87,3 +97,10 @@ class NoRoom(SiteError):
     """The site's own disk cannot take what was asked for."""
 
     status, code, title = 507, "insufficient_storage", "The site has no room for it"
+
+
+def every_kind(kind: type[SiteError] = SiteError) -> Iterator[type[SiteError]]:
+    """`kind` and all that are made from it, wherever an app has declared them."""
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from every_kind(narrower)

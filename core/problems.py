@@ -11,8 +11,27 @@ import orjson
 from django.http import HttpResponse
 
 from core.errors import FieldError, SiteError, TooMany
+from core.schemas import Output
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemField(Output):
+    """What is wrong with one field of the input."""
+
+    field: str
+    message: str
+
+
+class Problem(Output):
+    """Why a request was refused; `code` is for programs, `detail` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemField]
 
 
 def response(error: SiteError) -> HttpResponse:

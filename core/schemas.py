@@ -19,6 +19,7 @@ from pydantic import (
 
 from core import times
 from core.errors import SiteError
+from core.openapi import without_defaults
 
 # Overrides and isolates that make the rest of a line read backwards (UAX 9).
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -33,6 +34,10 @@ class Input(BaseModel):
     """What a client sends: an unknown field is an error, not a typo that goes unseen."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+# `model_config` of an input whose fields are all left alone unless they are sent.
+CHANGES = ConfigDict(json_schema_extra=without_defaults)
 
 
 def printable(text: str) -> str:

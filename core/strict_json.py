@@ -20,14 +20,18 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _OUTSIDE = re.compile(r"[^\[\]{}]+")
 
 
+class InvalidJson(Invalid):
+    code = "invalid_json"
+
+
 def loads(raw: bytes) -> Any:
-    """The value of a JSON text; `Invalid` (code `invalid_json`) or `TooLarge` otherwise."""
+    """The value of a JSON text; `InvalidJson` or `TooLarge` otherwise."""
     if len(raw) > LIMIT_BYTES:
         raise TooLarge(f"The body is larger than {LIMIT_BYTES} bytes.")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _invalid("The body is not UTF-8.") from error
+        raise InvalidJson("The body is not UTF-8.") from error
     _check_depth(text)
     try:
         value = json.loads(
@@ -39,13 +43,9 @@ def loads(raw: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise _invalid(f"The body is not JSON ({place}).") from error
+        raise InvalidJson(f"The body is not JSON ({place}).") from error
     _check_text(value)
     return value
-
-
-def _invalid(detail: str) -> Invalid:
-    return Invalid(detail, code="invalid_json")
 
 
 def _check_depth(text: str) -> None:
@@ -54,38 +54,38 @@ def _check_depth(text: str) -> None:
     for character in _OUTSIDE.sub("", _STRING.sub("", text)):
         depth += 1 if character in "[{" else -1
         if depth > DEPTH:
-            raise _invalid(f"The JSON is nested deeper than {DEPTH} levels.")
+            raise InvalidJson(f"The JSON is nested deeper than {DEPTH} levels.")
 
 
 def _integer(text: str) -> int:
     # Longer texts are never converted: that takes quadratic time, and past 4300 digits it raises.
     if len(text) <= 20 and -_LARGEST - 1 <= (value := int(text)) <= _LARGEST:
         return value
-    raise _invalid("A whole number does not fit into 64 bits.")
+    raise InvalidJson("A whole number does not fit into 64 bits.")
 
 
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _invalid("A number is too large.")
+        raise InvalidJson("A number is too large.")
     return value
 
 
 def _constant(text: str) -> Any:
-    raise _invalid(f"{text} is not JSON.")
+    raise InvalidJson(f"{text} is not JSON.")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise _invalid("An object has the same key twice.")
+        raise InvalidJson("An object has the same key twice.")
     return value
 
 
 def _check_text(value: Any) -> None:
     if isinstance(value, str):
         if _UNSTORABLE.search(value):
-            raise _invalid("A text holds a NUL or half a character.")
+            raise InvalidJson("A text holds a NUL or half a character.")
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_text(key)

@@ -13,7 +13,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, re_path
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
 from ninja.parser import Parser
@@ -25,6 +24,7 @@ from connections.api import router as connections
 from core import errors, failures, problems, strict_json
 from core.schemas import UnsupportedMedia
 from dgxsite import health
+from dgxsite.openapi import DocumentedAPI
 from exports.api import router as exports
 from jobs.api.routes import queues
 from jobs.api.routes import router as jobs
@@ -69,7 +69,7 @@ def logged_in(view: View) -> View:
     return wrapped
 
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="dgxsite",
     version="1",
     urls_namespace="api",
@@ -153,9 +153,7 @@ def as_problem(view: View) -> View:
 
 
 def _wrong_method(answer: HttpResponseBase) -> HttpResponse:
-    refused = problems.problem(
-        405, "method_not_allowed", "This method is not for this address", "See the Allow header."
-    )
+    refused = problems.response(errors.MethodNotAllowed("See the Allow header."))
     refused.headers["Allow"] = answer.headers["Allow"]
     return refused
 

@@ -9,16 +9,20 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
-from accounts.auth.idempotency import REPLAYED, once
+from accounts.auth.idempotency import REPEATABLE, REPLAYED, once
 from connections import visits
+from core.errors import NoRoom
+from core.openapi import file, raises
 from core.pagination import Page, listing
-from exports import download, ranges, schedules, schemas, services
+from exports import download, plan, ranges, schedules, schemas, services
 from exports.serializers import export_dict, schedule_dict
 
 router = Router(tags=["exports"])
 
+_FILES = file(*plan.CONTENT_TYPES.values()) | raises(NoRoom)
 
-@router.get("/connections/{connection_id}/metrics/export")
+
+@router.get("/connections/{connection_id}/metrics/export", openapi_extra=_FILES)
 def export_range(
     request: HttpRequest, connection_id: UUID, query: Query[schemas.RangeQuery]
 ) -> StreamingHttpResponse:
@@ -26,8 +30,12 @@ def export_range(
     return ranges.download_range(caller_of(request), connection_id, query)
 
 
-@router.post("/connections/{connection_id}/exports", response={201: schemas.ExportOut})
-def make_export(request: HttpRequest, connection_id: UUID, payload: schemas.ExportIn) -> Any:
+@router.post(
+    "/connections/{connection_id}/exports",
+    response={201: schemas.ExportOut},
+    openapi_extra=REPEATABLE,
+)
+def create_export(request: HttpRequest, connection_id: UUID, payload: schemas.ExportIn) -> Any:
     """Store an export here and on the machine; answers when both sides have ended.
 
     The row is what is made once; the machine is reached outside of any transaction.
@@ -74,7 +82,7 @@ def get_export(request: HttpRequest, export_id: UUID) -> dict[str, Any]:
     return export_dict(services.find(caller_of(request), export_id))
 
 
-@router.get("/exports/{export_id}/download")
+@router.get("/exports/{export_id}/download", openapi_extra=_FILES)
 def download_export(request: HttpRequest, export_id: UUID) -> StreamingHttpResponse:
     """The site's copy."""
     caller = caller_of(request)
@@ -99,7 +107,9 @@ def cancel_export(request: HttpRequest, export_id: UUID) -> dict[str, Any]:
     return export_dict(services.cancel(caller_of(request), export_id))
 
 
-@router.post("/exports/{export_id}/repeat", response={201: schemas.ExportOut})
+@router.post(
+    "/exports/{export_id}/repeat", response={201: schemas.ExportOut}, openapi_extra=REPEATABLE
+)
 def repeat_export(request: HttpRequest, export_id: UUID) -> Any:
     """The same again with the data of now, made by a worker."""
     caller = caller_of(request)
@@ -107,13 +117,13 @@ def repeat_export(request: HttpRequest, export_id: UUID) -> Any:
 
 
 @router.get("/export-schedules", response=schemas.ScheduleList)
-def list_schedules(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
+def list_export_schedules(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     """The exports that are made at set times, the next one first."""
     return listing(schedules.visible(caller_of(request)), page, schedule_dict)
 
 
-@router.post("/export-schedules", response={201: schemas.ScheduleOut})
-def create_schedule(request: HttpRequest, payload: schemas.ScheduleIn) -> Any:
+@router.post("/export-schedules", response={201: schemas.ScheduleOut}, openapi_extra=REPEATABLE)
+def create_export_schedule(request: HttpRequest, payload: schemas.ScheduleIn) -> Any:
     caller = caller_of(request)
 
     def work() -> Status[Any]:
@@ -133,12 +143,12 @@ def create_schedule(request: HttpRequest, payload: schemas.ScheduleIn) -> Any:
 
 
 @router.delete("/export-schedules/{schedule_id}", response={204: None})
-def delete_schedule(request: HttpRequest, schedule_id: UUID) -> Status[None]:
+def delete_export_schedule(request: HttpRequest, schedule_id: UUID) -> Status[None]:
     """Stop it; what it has made stays."""
     schedules.delete(caller_of(request), schedule_id)
     return Status(204, None)
 
 
 @router.post("/export-schedules/{schedule_id}/restore", response=schemas.ScheduleOut)
-def restore_schedule(request: HttpRequest, schedule_id: UUID) -> dict[str, Any]:
+def restore_export_schedule(request: HttpRequest, schedule_id: UUID) -> dict[str, Any]:
     return schedule_dict(schedules.restore(caller_of(request), schedule_id))

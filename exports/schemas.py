@@ -5,10 +5,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
 
+from core.openapi import Choice, Instant
 from core.schemas import Input, Output, Printable, ZonelessMoment
+from exports.models import State
 
-Format = Literal["csv", "json", "parquet", "sqlite"]
-RangeName = Literal["24h", "7d", "30d", "12m"]
+Format = Annotated[Literal["csv", "json", "parquet", "sqlite"], Choice("ExportFormat")]
+RangeName = Annotated[Literal["24h", "7d", "30d", "12m"], Choice("ExportRange")]
+Kind = Annotated[Literal["dual", "range"], Choice("ExportKind")]
+Tier = Annotated[Literal["raw", "hourly", "daily"], Choice("Tier")]
 Gpu = Annotated[StrictStr, StringConstraints(max_length=10), Printable]
 
 
@@ -20,7 +24,7 @@ class RangeQuery(BaseModel):
     range: RangeName | None = None
     start: ZonelessMoment | None = None
     end: ZonelessMoment | None = None
-    tier: Literal["raw", "hourly", "daily"] | None = None
+    tier: Tier | None = None
     format: Format = "csv"
     gpu: Gpu = "all"
 
@@ -28,7 +32,7 @@ class RangeQuery(BaseModel):
 class ExportIn(Input):
     """A dual export, or with `kind="range"` a range as a file of the site."""
 
-    kind: Literal["dual", "range"] = "dual"
+    kind: Kind = "dual"
     range: RangeName | None = None
     format: Format = "json"
     remote_directory: Annotated[StrictStr, StringConstraints(max_length=1024)] | None = None
@@ -38,7 +42,7 @@ class ScheduleIn(Input):
     """When to export what; `cron` is hourly, daily, weekly or five fields, in UTC."""
 
     connection_id: UUID
-    kind: Literal["dual", "range"]
+    kind: Kind
     range: RangeName | None = None
     format: Format = "json"
     cron: Annotated[StrictStr, StringConstraints(max_length=200), Printable]
@@ -58,10 +62,10 @@ class ExportOut(Output):
     id: UUID
     connection_id: UUID
     schedule_id: UUID | None
-    kind: str
-    range: str | None
-    format: str
-    state: str
+    kind: Kind
+    range: RangeName | None
+    format: Format
+    state: Annotated[str, Choice("ExportState", State.values)]
     filename: str | None
     size_bytes: int | None
     rows: int | None
@@ -73,8 +77,8 @@ class ExportOut(Output):
     downloadable: bool
     duration_ms: int | None
     requested_by: str | None
-    created_at: str
-    finished_at: str | None
+    created_at: Instant
+    finished_at: Instant | None
 
 
 class ExportList(Output):
@@ -85,17 +89,17 @@ class ExportList(Output):
 class ScheduleOut(Output):
     id: UUID
     connection_id: UUID
-    kind: str
-    range: str | None
-    format: str
+    kind: Kind
+    range: RangeName | None
+    format: Format
     cron: str
-    next_run_at: str
+    next_run_at: Instant
     keep_days: int
     keep_count: int
     created_by: str | None
     # Why it makes nothing for now, or made nothing at its last turn; null as long as it works.
     rests_because: str | None
-    created_at: str
+    created_at: Instant
 
 
 class ScheduleList(Output):

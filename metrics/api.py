@@ -1,4 +1,7 @@
-"""The newest readings and the history over the REST API, and this machine's own."""
+"""The newest readings and the history over the REST API, and this machine's own.
+
+The schemas are for the document: what is answered was encoded before and is passed on as it is.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -13,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
 from accounts.auth.callers import caller_of, identify
 from connections import services
 from core.errors import Invalid, NotFound
+from core.openapi import raises
 from core.pagination import Page
 from core.schemas import Printable, Words, ZonelessMoment
+from metrics import schemas
 from metrics.collectors.this_machine import this_machine
 from metrics.history import columnar
 from metrics.history import query as history_query
@@ -26,19 +31,33 @@ _GREATEST_INDEX = 32_767
 router = Router(tags=["metrics"])
 
 
-@router.get("/{connection_id}/metrics")
-def latest_sample(request: HttpRequest, connection_id: UUID) -> HttpResponse:
+class NoSample(NotFound):
+    code = "no_sample"
+
+
+@router.get(
+    "/{connection_id}/metrics",
+    response=schemas.SampleOut,
+    openapi_extra=raises(NoSample, live_store.RedisUnavailable),
+)
+def get_latest_sample(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     """The latest sample; 404 `no_sample` before the first."""
     row = services.find(caller_of(request), connection_id, "metrics.view")
     found = live_store.latest_json([row.pk], strict=True).get(row.pk)
     if found is None:
-        raise NotFound("Nothing has been read from this machine yet.", code="no_sample")
+        raise NoSample("Nothing has been read from this machine yet.")
     # The keeper has written it as JSON already.
     return HttpResponse(found, content_type="application/json")
 
 
-@router.get("/{connection_id}/metrics/recent")
-def recent_samples(request: HttpRequest, connection_id: UUID, page: Query[Page]) -> HttpResponse:
+@router.get(
+    "/{connection_id}/metrics/recent",
+    response=schemas.SampleList,
+    openapi_extra=raises(live_store.RedisUnavailable),
+)
+def list_recent_samples(
+    request: HttpRequest, connection_id: UUID, page: Query[Page]
+) -> HttpResponse:
     """The last 60 samples, oldest first."""
     row = services.find(caller_of(request), connection_id, "metrics.view")
     samples = live_store.recent(row.pk, strict=True)
@@ -52,7 +71,7 @@ class HistoryQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    range: Words | None = None
+    range: Annotated[Words, schemas.HistoryRange] | None = None
     start: ZonelessMoment | None = None
     end: ZonelessMoment | None = None
     gpu: Literal["all"] | Annotated[int, Field(ge=0, le=_GREATEST_INDEX)] = "all"
@@ -60,8 +79,8 @@ class HistoryQuery(BaseModel):
     metrics: Annotated[StrictStr, StringConstraints(max_length=5000), Printable] | None = None
 
 
-@router.get("/{connection_id}/metrics/history")
-def metrics_history(
+@router.get("/{connection_id}/metrics/history", response=schemas.HistoryOut)
+def get_metrics_history(
     request: HttpRequest, connection_id: UUID, asked: Query[HistoryQuery]
 ) -> HttpResponse:
     """Mean, least and greatest of every series in equal steps; a step without readings is null."""

@@ -8,7 +8,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
-from accounts.auth.idempotency import once_prepared
+from accounts.auth.idempotency import REPEATABLE, once_prepared
 from accounts.models import Scope
 from core.errors import Forbidden, Invalid
 from core.pagination import Page, listing
@@ -32,7 +32,7 @@ def list_notifications(
 
 
 @router.post("/notifications/read", response=schemas.UnreadOut)
-def mark_read(request: HttpRequest, payload: schemas.ReadIn) -> dict[str, int]:
+def mark_notifications_read(request: HttpRequest, payload: schemas.ReadIn) -> dict[str, int]:
     """Mark some or all of the caller's notifications as read; what is left unread."""
     if payload.all == bool(payload.ids):
         raise Invalid.field("ids", "Give either ids, or all: true.")
@@ -45,13 +45,13 @@ def mark_read(request: HttpRequest, payload: schemas.ReadIn) -> dict[str, int]:
 
 
 @router.get("/notification-channels", response=schemas.ChannelList)
-def list_channels(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
+def list_notification_channels(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     """The channels of the teams that the caller administers, by name."""
     return listing(services.manageable(caller_of(request)), page, channel_dict)
 
 
-@router.post("/notification-channels", response={201: schemas.ChannelOut})
-def create_channel(request: HttpRequest, payload: schemas.ChannelIn) -> Any:
+@router.post("/notification-channels", response={201: schemas.ChannelOut}, openapi_extra=REPEATABLE)
+def create_notification_channel(request: HttpRequest, payload: schemas.ChannelIn) -> Any:
     caller = caller_of(request)
 
     def work(row: Channel) -> Status[Any]:
@@ -64,7 +64,7 @@ def create_channel(request: HttpRequest, payload: schemas.ChannelIn) -> Any:
 
 
 @router.patch("/notification-channels/{channel_id}", response=schemas.ChannelOut)
-def change_channel(
+def change_notification_channel(
     request: HttpRequest, channel_id: UUID, payload: schemas.ChannelPatch
 ) -> dict[str, Any]:
     fields = payload.model_dump(exclude_unset=True)
@@ -72,13 +72,13 @@ def change_channel(
 
 
 @router.delete("/notification-channels/{channel_id}", response={204: None})
-def delete_channel(request: HttpRequest, channel_id: UUID) -> Status[None]:
+def delete_notification_channel(request: HttpRequest, channel_id: UUID) -> Status[None]:
     services.delete(caller_of(request), channel_id)
     return Status(204, None)
 
 
 @router.post("/notification-channels/{channel_id}/test", response=schemas.TestOut)
-def test_channel(request: HttpRequest, channel_id: UUID) -> dict[str, Any]:
+def test_notification_channel(request: HttpRequest, channel_id: UUID) -> dict[str, Any]:
     """Send one message now; what came of it."""
     outcome = services.test(caller_of(request), channel_id)
     return {"ok": outcome.ok, "detail": outcome.detail}

@@ -1,14 +1,16 @@
 """The grammar of what clients send about notifications, and the shape of what they get."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
 
-from core.schemas import Input, Name, Output, Printable
-from notifications.kinds import KINDS, Way
+from core.openapi import Choice, Instant
+from core.schemas import CHANGES, Input, Name, Output, Printable
+from notifications.kinds import BY_NAME, KINDS, TEST, Severity, Way
+from notifications.models import DeliveryStatus
 
-ChannelKind = Literal["apprise", "webhook"]
+ChannelKind = Annotated[Literal["apprise", "webhook"], Choice("ChannelKind")]
 Url = Annotated[StrictStr, StringConstraints(min_length=1, max_length=2000), Printable]
 Secret = Annotated[StrictStr, StringConstraints(max_length=500), Printable]
 
@@ -21,7 +23,8 @@ def _event(name: str) -> str:
     return name
 
 
-EventName = Annotated[StrictStr, StringConstraints(max_length=100), AfterValidator(_event)]
+_EVENT = Choice("ChannelEvent", [kind.name for kind in KINDS if kind.name in _OFFERED])
+EventName = Annotated[StrictStr, StringConstraints(max_length=100), AfterValidator(_event), _EVENT]
 Events = Annotated[list[EventName], Field(max_length=100)]
 
 
@@ -38,6 +41,10 @@ class ChannelIn(Input):
 
 
 class ChannelPatch(Input):
+    """What is to change; a field that is not sent stays as it is."""
+
+    model_config = CHANGES
+
     name: Name = ""
     kind: ChannelKind = "apprise"
     url: Url = ""
@@ -53,16 +60,16 @@ class ReadIn(Input):
 
 
 class NotificationOut(Output):
-    id: str
-    kind: str
-    severity: str
+    id: UUID
+    kind: Annotated[str, Choice("EventKind", [*BY_NAME, TEST])]
+    severity: Annotated[str, Choice("Severity", Severity.values)]
     title: str
     body: str
     link: str | None
-    team_id: str
+    team_id: UUID
     object: dict[str, str] | None
-    created_at: str
-    read_at: str | None
+    created_at: Instant
+    read_at: Instant | None
 
 
 class NotificationList(Output):
@@ -76,14 +83,14 @@ class UnreadOut(Output):
 
 
 class ChannelOut(Output):
-    id: str
-    team_id: str
+    id: UUID
+    team_id: UUID
     name: str
-    kind: str
+    kind: ChannelKind
     url: str
     secret: str | None
-    events: list[str]
-    created_at: str
+    events: list[Annotated[str, _EVENT]]
+    created_at: Instant
 
 
 class ChannelList(Output):
@@ -96,14 +103,21 @@ class TestOut(Output):
     detail: str
 
 
-class DeliveryOut(Output):
-    event_id: str
-    status: str
-    attempts: int
-    due_at: str
-    finished_at: str | None
+class TryOut(Output):
+    at: Instant
+    ok: bool
     detail: str
-    tries: list[dict[str, Any]]
+    duration_ms: int
+
+
+class DeliveryOut(Output):
+    event_id: UUID
+    status: Annotated[str, Choice("DeliveryStatus", DeliveryStatus.values)]
+    attempts: int
+    due_at: Instant
+    finished_at: Instant | None
+    detail: str
+    tries: list[TryOut]
 
 
 class DeliveryList(Output):

@@ -8,14 +8,29 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
-from accounts.auth.idempotency import once_prepared
-from core.errors import Conflict
+from accounts.auth.idempotency import REPEATABLE, once_prepared
+from core.errors import ChangedMeanwhile
+from core.openapi import raises
 from core.pagination import listing
 from projects import choices, config, inputs, schemas, services
 from projects.models import Project
 from projects.serializers import as_dict, etag
 
 router = Router(tags=["projects"])
+
+# When the machine is asked for a folder.
+_FOLDER = (inputs.FolderMissing, inputs.FolderUnusable)
+_IF_MATCH: dict[str, Any] = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "If-Match",
+            "description": "The ETag of what was read; 409 if it is another one by now.",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 1000},
+        }
+    ]
+}
 
 
 @router.get("", response=schemas.ProjectList)
@@ -31,7 +46,7 @@ def list_projects(request: HttpRequest, page: Query[schemas.ProjectFilter]) -> d
     return listing(choices.ordered(rows, "name"), page, as_dict)
 
 
-@router.post("", response={201: schemas.ProjectOut})
+@router.post("", response={201: schemas.ProjectOut}, openapi_extra=REPEATABLE | raises(*_FOLDER))
 def create_project(request: HttpRequest, payload: schemas.ProjectIn) -> Any:
     """Add a project; its folder is looked up on the machine, and made with `create_directory`."""
     caller = caller_of(request)
@@ -47,7 +62,11 @@ def get_project(request: HttpRequest, response: HttpResponse, project_id: UUID) 
     return _answer(response, services.find(caller_of(request), project_id))
 
 
-@router.patch("/{project_id}", response=schemas.ProjectOut)
+@router.patch(
+    "/{project_id}",
+    response=schemas.ProjectOut,
+    openapi_extra=_IF_MATCH | raises(ChangedMeanwhile, *_FOLDER),
+)
 def change_project(
     request: HttpRequest, response: HttpResponse, project_id: UUID, payload: schemas.ProjectPatch
 ) -> dict[str, Any]:
@@ -70,8 +89,8 @@ def restore_project(request: HttpRequest, project_id: UUID) -> dict[str, Any]:
     return as_dict(services.restore(caller_of(request), project_id))
 
 
-@router.post("/{project_id}/check", response=schemas.ProjectOut)
-def check_folder(request: HttpRequest, project_id: UUID) -> dict[str, Any]:
+@router.post("/{project_id}/check", response=schemas.ProjectOut, openapi_extra=raises(*_FOLDER))
+def check_project(request: HttpRequest, project_id: UUID) -> dict[str, Any]:
     """Ask the machine for the folder again; `path_note` says what is wrong with it."""
     return as_dict(services.check_folder(caller_of(request), project_id))
 
@@ -93,9 +112,7 @@ def _expected(request: HttpRequest, row: Project) -> int | None:
     if wanted is None or wanted.strip() == "*":
         return None
     if etag(row) not in [tag.strip() for tag in wanted.split(",")]:
-        raise Conflict(
-            "Somebody has changed this project in the meantime.", code="changed_meanwhile"
-        )
+        raise ChangedMeanwhile("Somebody has changed this project in the meantime.")
     return row.revision
 
 

@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.auth.callers import caller_from_page
 from accounts.policy import Caller
-from core.errors import Conflict, SiteError, TooLarge, TooMany
+from core.errors import ChangedMeanwhile, Conflict, SiteError, TooLarge, TooMany
 from core.numbers import whole
 from projects import config, differences, hidden, pages, schema_checks, services
 from projects.json_lines import Problem
@@ -64,11 +64,9 @@ def save(request: HttpRequest, project_id: UUID) -> HttpResponseBase:
         status, outcome = 422, outcome | _problems(error)
     except TooLarge as error:
         status, outcome = 422, outcome | {"problems": [(Problem(1, (), error.detail), "")]}
-    except Conflict as error:
-        if error.code != "changed_meanwhile":
-            raise
+    except ChangedMeanwhile:
         status, outcome = 409, _conflict(services.find(caller, project_id), sent)
-    except TooMany:
+    except (Conflict, TooMany):
         raise
     except SiteError as error:
         status, outcome = 422, outcome | {"problems": [(Problem(1, (), error.detail), "")]}
@@ -84,7 +82,7 @@ def _read(request: HttpRequest) -> Sent:
 
 def _review(caller: Caller, row: Project, sent: Sent) -> dict[str, Any]:
     if sent.revision is not None and sent.revision != row.revision:
-        raise Conflict(code="changed_meanwhile")
+        raise ChangedMeanwhile
     text = hidden.kept(sent.config_text, row.config_text)
     written = schema_checks.check(caller, text, sent.schema_text)
     return {

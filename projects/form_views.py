@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.auth.callers import caller_from_page
 from accounts.policy import forbidden
-from core.errors import Conflict, Forbidden, NotFound, SiteError
+from core.errors import ChangedMeanwhile, Forbidden, NotFound, SiteError
 from projects import pages, services
 from projects.forms import ProjectForm
 from projects.models import Project
@@ -62,7 +62,7 @@ def edit(request: HttpRequest, project_id: UUID) -> HttpResponseBase:
             raise
         except SiteError as error:
             form.take(error)
-            if isinstance(error, Conflict) and error.code == "changed_meanwhile":
+            if isinstance(error, ChangedMeanwhile):
                 context = _both_versions(services.find(caller, project_id), fields)
     return _form_page(request, form, context)
 

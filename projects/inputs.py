@@ -29,6 +29,16 @@ _PLAIN = ("name", "description", "project_type", "status")
 _NO_TROUBLE = frozenset({"", Reason.STALE})
 
 
+class FolderMissing(Invalid):
+    """The folder is not there, and could be made."""
+
+    code = "folder_missing"
+
+
+class FolderUnusable(Invalid):
+    code = "folder_unusable"
+
+
 def new(caller: Caller, fields: Fields) -> Project:
     """The unsaved row; `NotFound`, `Forbidden` or `Invalid` if it may not be."""
     connection = machines.find(caller, fields["connection_id"], "project.create")
@@ -57,7 +67,7 @@ def fill(caller: Caller, row: Project, fields: Fields) -> None:
 def place(caller: Caller, row: Project, *, create: bool) -> None:
     """Fill in where the folder is; a machine that cannot be asked leaves a note instead.
 
-    Raises `Invalid` with the code `folder_missing` or `folder_unusable` when the machine says no,
+    Raises `FolderMissing` or `FolderUnusable` when the machine says no,
     and `TooMany` when this person has asked too often in the last minute.
     """
     rate_limits.allow(caller, "folders.look", LOOKUPS_PER_MINUTE)
@@ -74,8 +84,8 @@ def place(caller: Caller, row: Project, *, create: bool) -> None:
 
 def refusal(error: folders.NoFolder) -> Invalid:
     """The machine's no, as an error of the field."""
-    code = "folder_missing" if error.can_be_made else "folder_unusable"
-    return Invalid(error.detail, code=code, errors=(FieldError("remote_path", error.detail),))
+    kind = FolderMissing if error.can_be_made else FolderUnusable
+    return kind(error.detail, errors=(FieldError("remote_path", error.detail),))
 
 
 def _ask(connection: Connection, text: str, *, create: bool) -> str:

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints
 
+from core.openapi import Choice, Instant
 from core.pagination import Page
-from core.schemas import Input, Name, Output, Printable, printable, prose
+from core.schemas import CHANGES, Input, Name, Output, Printable, printable, prose
 
 LONGEST_DESCRIPTION = 2000
 
@@ -25,7 +26,7 @@ Description = Annotated[
 Kind = Annotated[StrictStr, StringConstraints(max_length=1000), AfterValidator(kind)]
 # Its grammar is `connections.files.folders.check_path`.
 RemotePath = Annotated[StrictStr, StringConstraints(max_length=10_000)]
-ProjectStatus = Literal["active", "paused", "archived"]
+ProjectStatus = Annotated[Literal["active", "paused", "archived"], Choice("ProjectStatus")]
 
 
 class ProjectIn(Input):
@@ -44,6 +45,8 @@ class ProjectIn(Input):
 
 class ProjectPatch(ProjectIn):
     """What is to change; a field that is not sent stays as it is."""
+
+    model_config = CHANGES
 
     connection_id: UUID | None = None  # type: ignore[assignment]  # a project stays on its machine
     name: Name = ""
@@ -65,7 +68,7 @@ class ProjectOut(Output):
     name: str
     description: str
     project_type: str
-    status: str
+    status: ProjectStatus
     remote_path: str
     resolved_path: str | None
     path_note: str | None
@@ -73,9 +76,9 @@ class ProjectOut(Output):
     config_schema: dict[str, Any] | None
     revision: int
     created_by: str | None
-    last_activity_at: str
-    created_at: str
-    updated_at: str
+    last_activity_at: Instant
+    created_at: Instant
+    updated_at: Instant
 
 
 class ProjectList(Output):

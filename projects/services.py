@@ -4,7 +4,7 @@ Each action finds the row among those the caller may see, locks it, asks the pol
 audit row and the change in one transaction. What asks a machine comes before; the right is then
 asked again, since it may have ended meanwhile. Files on the machine are never deleted. A row that
 the caller may not see is `NotFound`; what the role does not allow, `Forbidden`; what somebody else
-has changed in between, `Conflict` with the code `changed_meanwhile`.
+has changed in between, `ChangedMeanwhile`.
 """
 
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ from connections import ssh
 from connections.files import folders
 from connections.models import Connection
 from core import cleaner
-from core.errors import Conflict, SiteError, TooMany, Unavailable
+from core.errors import ChangedMeanwhile, SiteError, TooMany, Unavailable
 from core.failures import conflict
 from core.soft_delete import TrashQuerySet
 from projects import attached, inputs
@@ -43,6 +43,10 @@ _COLUMNS = (
 )
 _PATH = ("resolved_path", "path_note", "create_directory")
 _CONFIG = frozenset({"config_text", "schema_text"})
+
+
+class MachineUnreachable(Unavailable):
+    code = "machine_unreachable"
 
 
 def visible(caller: Caller) -> QuerySet[Project]:
@@ -132,15 +136,15 @@ def check_folder(caller: Caller, project_id: UUID) -> Project:
 def folder_of(project: Project, session: ssh.Session | None = None) -> str:
     """The absolute path of the folder; the machine is asked if that was not possible before.
 
-    Uses `session` if there is one, else logs in. Never inside a transaction. Raises `Unavailable`
-    with the code `machine_unreachable`, or `Invalid` when the machine says no.
+    Uses `session` if there is one, else logs in. Never inside a transaction. Raises
+    `MachineUnreachable`, or `Invalid` when the machine says no.
     """
     if project.resolved_path:
         return project.resolved_path
     try:
         path = _resolve(project, session)
     except folders.NotReached as error:
-        raise Unavailable(error.detail, code="machine_unreachable") from error
+        raise MachineUnreachable(error.detail) from error
     except folders.NoFolder as error:
         raise inputs.refusal(error) from error
     project.resolved_path, project.path_note, project.create_directory = path, "", False
@@ -182,9 +186,7 @@ def _store(caller: Caller, row: Project, changed: list[str], expected: int | Non
 
 def _check_revision(row: Project, expected: int | None) -> None:
     if expected is not None and row.revision != expected:
-        raise Conflict(
-            "Somebody has changed this project in the meantime.", code="changed_meanwhile"
-        )
+        raise ChangedMeanwhile("Somebody has changed this project in the meantime.")
 
 
 def _in_trash(caller: Caller, least: Role) -> TrashQuerySet[Project]:

@@ -5,9 +5,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.openapi import Choice, Instant
 from core.schemas import Moment, Output
 
-GroupBy = Literal["user", "container", "machine", "gpu", "week", "day"]
+GroupBy = Annotated[
+    Literal["user", "container", "machine", "gpu", "week", "day"], Choice("UsageGroupBy")
+]
 
 
 class SpanQuery(BaseModel):
@@ -15,7 +18,7 @@ class SpanQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    range: Literal["24h", "7d", "30d", "12m"] | None = None
+    range: Annotated[Literal["24h", "7d", "30d", "12m"], Choice("UsageRange")] | None = None
     start: Moment | None = None
     end: Moment | None = None
 
@@ -44,18 +47,18 @@ class UsageNumbers(Output):
 class UsageLine(UsageNumbers):
     """One group. `owner` says what `user` and `container` are: known, "unknown", or "nobody"."""
 
-    owner: Literal["known", "unknown", "nobody"] | None
+    owner: Annotated[Literal["known", "unknown", "nobody"], Choice("UsageOwner")] | None
     user: str | None
     container: str | None
     connection_id: UUID | None
     connection_name: str | None
     gpu: int | None
-    start: str | None
+    start: Instant | None
 
 
 class UsageList(Output):
-    start: str
-    end: str
+    start: Instant
+    end: Instant
     group_by: GroupBy
     currency: str | None
     price_per_kwh: float | None
@@ -72,14 +75,14 @@ class IdleHolder(Output):
     gpu: int
     user: str | None
     container: str | None
-    idle_since: str | None
+    idle_since: Instant | None
     idle_seconds: int | None
     memory_bytes: int | None
     idle_hours: float
 
 
 class IdleList(Output):
-    start: str
-    end: str
+    start: Instant
+    end: Instant
     items: list[IdleHolder]
     count: int

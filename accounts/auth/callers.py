@@ -27,6 +27,14 @@ _BEARER = re.compile(r"(?i:bearer) (dgx_[A-Za-z0-9_-]{20,100})")
 _USED_STEP = timedelta(minutes=1)
 
 
+class CsrfFailed(Forbidden):
+    code = "csrf_failed"
+
+
+class SecondFactorRequired(Forbidden):
+    code = "second_factor_required"
+
+
 class ApiLogin(AuthBase):
     """Ninja's hook: the caller; raises `Unauthorized`, or `Forbidden` without a CSRF token."""
 
@@ -93,9 +101,9 @@ def _by_session(request: HttpRequest) -> Caller:
     if person is None:
         raise Unauthorized
     if check_csrf(request) is not None:
-        raise Forbidden("The CSRF token is missing or wrong.", code="csrf_failed")
+        raise CsrfFailed("The CSRF token is missing or wrong.")
     if lacking([person.pk]):
-        raise Forbidden("Set up a second factor first.", code="second_factor_required")
+        raise SecondFactorRequired("Set up a second factor first.")
     return Caller(person, address=_address(request))
 
 

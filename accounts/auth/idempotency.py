@@ -31,9 +31,26 @@ from core.errors import Conflict, Invalid, NotFound
 from core.security import crypto
 
 LIFETIME = timedelta(hours=24)
+HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 T = TypeVar("T")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# `openapi_extra` of the routes that go through `once`.
+REPEATABLE: dict[str, Any] = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": HEADER,
+            "description": "The same key with the same body is answered once, for 24 hours.",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
+        }
+    ]
+}
+
+
+class KeyReused(Conflict):
+    code = "idempotency_key_reused"
 
 
 def once(request: HttpRequest, work: Callable[[], Status[Any]]) -> Any:
@@ -91,11 +108,11 @@ class _Asked:
 
 def _asked(request: HttpRequest) -> _Asked | None:
     """None without a key; `Invalid` for one that is none."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.headers.get(HEADER)
     if key is None:
         return None
     if not _KEY.fullmatch(key):
-        raise Invalid.field("Idempotency-Key", "It has 1 to 255 printable ASCII characters.")
+        raise Invalid.field(HEADER, "It has 1 to 255 printable ASCII characters.")
     caller = caller_of(request)
     # A token of the same person that is weaker, or ends sooner, does not read what was answered
     # to another: the answer may hold a stronger one, or one that lasts.
@@ -149,9 +166,7 @@ def _keep(asked: _Asked, result: Status[Any], rights: Sequence[Allowed]) -> None
 
 def _replay(asked: _Asked, row: IdempotentAnswer) -> HttpResponse:
     if row.body_digest != asked.digest:
-        raise Conflict(
-            "This Idempotency-Key was used with another body.", code="idempotency_key_reused"
-        )
+        raise KeyReused("This Idempotency-Key was used with another body.")
     _ask_again(asked.caller, row)
     body = crypto.decrypt(row.answer, asked.context)
     return HttpResponse(

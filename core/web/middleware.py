@@ -6,10 +6,10 @@ from collections.abc import Callable
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from core import failures
+from core import errors, failures, problems
 from core.web import error_pages
 
 logger = logging.getLogger(__name__)
@@ -85,13 +85,5 @@ class UnavailableDatabase:
             return None
         logger.error("database unavailable: %s", exception)
         if request.path.startswith("/api/"):
-            problem = {
-                "type": "about:blank",
-                "title": "A part of the site is not available",
-                "status": 503,
-                "detail": "The database does not answer.",
-                "code": "database_unavailable",
-                "errors": [],
-            }
-            return JsonResponse(problem, status=503, content_type="application/problem+json")
+            return problems.response(errors.Unavailable("The database does not answer."))
         return render(request, "503.html", status=503)

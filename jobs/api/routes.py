@@ -13,8 +13,9 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from accounts.auth.callers import caller_of
-from accounts.auth.idempotency import once, once_prepared
+from accounts.auth.idempotency import REPEATABLE, once, once_prepared
 from core.errors import Invalid
+from core.openapi import file
 from core.pagination import Page, listing
 from jobs import inputs as jobs_inputs
 from jobs import services
@@ -47,7 +48,7 @@ def list_jobs(request: HttpRequest, page: Query[schemas.JobFilter]) -> dict[str,
     return listing(rows, page, as_dict)
 
 
-@router.post("", response={201: schemas.JobOut})
+@router.post("", response={201: schemas.JobOut}, openapi_extra=REPEATABLE)
 def create_job(request: HttpRequest, payload: schemas.JobIn) -> Any:
     """Make a job; unless `start` is false it goes into its machine's queue."""
     caller = caller_of(request)
@@ -83,21 +84,21 @@ def restore_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     return as_dict(services.restore(caller_of(request), job_id))
 
 
-@router.post("/{job_id}/start", response={202: schemas.JobOut})
+@router.post("/{job_id}/start", response={202: schemas.JobOut}, openapi_extra=REPEATABLE)
 def start_job(request: HttpRequest, job_id: UUID) -> Any:
     """Put a pending job into the queue."""
     caller = caller_of(request)
     return once(request, lambda: Status(202, as_dict(services.start(caller, job_id))))
 
 
-@router.post("/{job_id}/stop", response={202: schemas.JobOut})
+@router.post("/{job_id}/stop", response={202: schemas.JobOut}, openapi_extra=REPEATABLE)
 def stop_job(request: HttpRequest, job_id: UUID) -> Any:
     """Wish it ended; the state follows by itself."""
     caller = caller_of(request)
     return once(request, lambda: Status(202, as_dict(services.stop(caller, job_id))))
 
 
-@router.post("/{job_id}/retry", response={201: schemas.JobOut})
+@router.post("/{job_id}/retry", response={201: schemas.JobOut}, openapi_extra=REPEATABLE)
 def retry_job(request: HttpRequest, job_id: UUID) -> Any:
     """A new job that asks for the same, with `retry_of`."""
     caller = caller_of(request)
@@ -105,14 +106,14 @@ def retry_job(request: HttpRequest, job_id: UUID) -> Any:
 
 
 @router.get("/{job_id}/events", response=schemas.ChangeList, by_alias=True)
-def list_changes(request: HttpRequest, job_id: UUID, page: Query[Page]) -> dict[str, Any]:
+def list_job_events(request: HttpRequest, job_id: UUID, page: Query[Page]) -> dict[str, Any]:
     """The job's steps, the oldest first."""
     row = services.find(caller_of(request), job_id)
     return listing(row.changes.order_by("id"), page, change_dict)
 
 
 @router.get("/{job_id}/log", response=schemas.LogOut)
-def read_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -> dict[str, Any]:
+def get_job_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -> dict[str, Any]:
     """A piece of the log by byte offset; `complete` when nothing will follow it."""
     row = services.find(caller_of(request), job_id)
     data = log_store.read(row, part.offset, part.limit)
@@ -128,22 +129,24 @@ def read_log(request: HttpRequest, job_id: UUID, part: Query[schemas.LogPart]) -
     }
 
 
-@router.get("/{job_id}/log/download")
-def download_log(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
+@router.get("/{job_id}/log/download", openapi_extra=file())
+def download_job_log(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """The log's bytes as they were read, as a file."""
     caller = caller_of(request)
     return log_download.response(services.find(caller, job_id), caller.user.pk)
 
 
-@router.get("/{job_id}/bundle")
-def download_bundle(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
+@router.get("/{job_id}/bundle", openapi_extra=file("application/zip"))
+def download_job_bundle(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """The run as one zip: report, configuration, origin, tables as Parquet, and the log."""
     caller = caller_of(request)
     return bundle.response(services.find(caller, job_id), caller.user.pk)
 
 
 @router.get("/{job_id}/log/search", response=schemas.FoundList, exclude_unset=True)
-def search_log(request: HttpRequest, job_id: UUID, page: Query[schemas.LogWords]) -> dict[str, Any]:
+def search_job_log(
+    request: HttpRequest, job_id: UUID, page: Query[schemas.LogWords]
+) -> dict[str, Any]:
     """The lines that hold some words, whatever the case; the first thousand.
 
     `complete` is there, and false, when the log is too long to be read to its end in time.
@@ -161,7 +164,7 @@ def search_log(request: HttpRequest, job_id: UUID, page: Query[schemas.LogWords]
 
 
 @router.get("/{job_id}/metrics", response=schemas.JobMetricsOut)
-def read_metrics(
+def get_job_metrics(
     request: HttpRequest, job_id: UUID, query: Query[schemas.MetricsQuery]
 ) -> HttpResponse:
     """Curves of the machine and the granted GPUs over the run, energy, cost, and scalars."""
@@ -170,7 +173,7 @@ def read_metrics(
 
 
 @router.get("/{job_id}/scalars", response=schemas.ScalarsOut)
-def read_scalars(
+def get_job_scalars(
     request: HttpRequest, job_id: UUID, query: Query[schemas.ScalarsQuery]
 ) -> HttpResponse:
     """What it has printed: the curves of some names, and the last value of every one."""
@@ -184,7 +187,9 @@ def list_gpu_alerts(request: HttpRequest, connection_id: UUID, page: Query[Page]
     return listing(gpu_alerts.own_alerts(caller_of(request), connection_id), page, wish_dict)
 
 
-@queues.post("/{connection_id}/gpu-alerts", response={201: schemas.WishOut})
+@queues.post(
+    "/{connection_id}/gpu-alerts", response={201: schemas.WishOut}, openapi_extra=REPEATABLE
+)
 def create_gpu_alert(request: HttpRequest, connection_id: UUID, payload: schemas.WishIn) -> Any:
     """Be notified once when it is free."""
     caller = caller_of(request)

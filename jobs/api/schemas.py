@@ -14,12 +14,14 @@ from pydantic import (
     StringConstraints,
 )
 
+from core.openapi import Choice, Instant
 from core.pagination import Page
-from core.schemas import Input, Moment, Name, Output, Printable, Words
+from core.schemas import CHANGES, Input, Moment, Name, Output, Printable, Words
 from jobs.api import validators
 from jobs.log import store as log_store
-from jobs.models import Status
+from jobs.models import Reason, Status
 from jobs.tracking.curves import MOST_NAMES, MOST_POINTS
+from metrics.models import TierName
 
 Command = Annotated[StrictStr, AfterValidator(validators.command)]
 Image = Annotated[StrictStr, AfterValidator(validators.image)]
@@ -34,13 +36,19 @@ Names = Annotated[
 ]
 
 
+Kind = Annotated[Literal["command", "container"], Choice("JobKind")]
+_STATUS = Choice("JobStatus", Status.values)
+JobStatus = Annotated[str, _STATUS]
+JobReason = Annotated[str, Choice("JobReason", Reason.values)]
+
+
 class JobIn(Input):
     """A job to make; with `start` it goes into its machine's queue at once."""
 
     project_id: UUID
     name: Name
     model_name: Words = ""
-    kind: Literal["command", "container"] = "command"
+    kind: Kind = "command"
     command: Command = ""
     image: Image | None = None
     virtualenv: FolderPath | None = None
@@ -60,6 +68,8 @@ class JobIn(Input):
 
 class JobPatch(Input):
     """What is to change; a field that is not sent stays as it is."""
+
+    model_config = CHANGES
 
     name: Name = ""
     model_name: Words = ""
@@ -84,7 +94,7 @@ class JobFilter(Page):
 
     connection_id: UUID | None = None
     project_id: UUID | None = None
-    status: Status | None = None
+    status: Annotated[Status, _STATUS] | None = None
     q: Annotated[StrictStr, StringConstraints(max_length=100), Printable] = ""
 
 
@@ -109,7 +119,7 @@ class JobOut(Output):
     connection_id: UUID
     name: str
     model_name: str
-    kind: str
+    kind: Kind
     command: str
     image: str | None
     virtualenv: str | None
@@ -122,26 +132,26 @@ class JobOut(Output):
     max_minutes: int | None
     max_retries: int
     attempt: int
-    not_before: str | None
+    not_before: Instant | None
     after: UUID | None
     retry_of: UUID | None
     config: dict[str, Any]
-    status: str
-    reason: str | None
+    status: JobStatus
+    reason: JobReason | None
     detail: str | None
     waiting_reason: str | None
-    estimated_start_at: str | None
-    stop_requested_at: str | None
+    estimated_start_at: Instant | None
+    stop_requested_at: Instant | None
     container_id: str | None
     exit_code: int | None
     log_bytes: int
     log_lines: int
     requested_by: str | None
-    created_at: str
-    queued_at: str | None
-    started_at: str | None
-    completed_at: str | None
-    updated_at: str
+    created_at: Instant
+    queued_at: Instant | None
+    started_at: Instant | None
+    completed_at: Instant | None
+    updated_at: Instant
     metrics: dict[str, Any]
 
 
@@ -188,7 +198,7 @@ class OriginOut(Output):
     git_reason: str | None
     python: PythonOut | None
     gpus: list[OriginGpuOut]
-    recorded_at: str
+    recorded_at: Instant
 
 
 class JobDetailOut(JobOut):
@@ -234,7 +244,7 @@ class MetricsQuery(BaseModel):
 class RunSeries(Output):
     """On one time base; `gpus` by index. Each series has `avg`, `min` and `max`."""
 
-    timestamp: list[str]
+    timestamp: list[Instant]
     machine: dict[str, dict[str, list[float | None]]]
     gpus: dict[str, dict[str, dict[str, list[float | None]]]]
 
@@ -244,7 +254,7 @@ class CurveOut(Output):
 
     step: list[int]
     value: list[float | None]
-    timestamp: list[str | None]
+    timestamp: list[Instant | None]
 
 
 class ScalarsQuery(BaseModel):
@@ -264,8 +274,9 @@ class LastOut(Output):
 class ScalarsOut(Output):
     """`names` are all of them, what a run is judged by first; `end` is null while it goes on."""
 
-    end: str | None
+    end: Instant | None
     complete: bool
+    note: str | None
     names: list[str]
     last: dict[str, LastOut]
     scalars: dict[str, CurveOut]
@@ -282,9 +293,9 @@ class ProgressOut(Output):
 class JobMetricsOut(Output):
     """`energy_wh` and `mean_gpu_percent` cover `measured_seconds` of the run."""
 
-    start: str | None
-    end: str | None
-    tier: str | None
+    start: Instant | None
+    end: Instant | None
+    tier: Annotated[str, Choice("Tier", TierName.values)] | None
     resolution_seconds: int | None
     series: RunSeries
     energy_wh: float | None
@@ -300,9 +311,9 @@ class JobMetricsOut(Output):
 
 
 class ChangeOut(Output):
-    at: str
-    from_: Annotated[str | None, Field(alias="from")]
-    to: str
+    at: Instant
+    from_: Annotated[JobStatus | None, Field(alias="from")]
+    to: JobStatus
     who: str
     why: str | None
 
@@ -320,7 +331,7 @@ class WishIn(Input):
 
 class WishOut(Output):
     gpu: int | None
-    created_at: str
+    created_at: Instant
 
 
 class WishList(Output):
@@ -331,7 +342,7 @@ class WishList(Output):
 class QueueOut(Output):
     is_paused: bool
     paused_by: str | None
-    paused_at: str | None
+    paused_at: Instant | None
     idle_percent: float
     idle_bytes: int
     hold_seconds: float
@@ -340,6 +351,8 @@ class QueueOut(Output):
 
 class QueuePatch(Input):
     """The rules of a machine's queue; a field that is not sent stays as it is."""
+
+    model_config = CHANGES
 
     is_paused: StrictBool = False
     idle_percent: Annotated[float, Field(ge=0, le=100)] = 5.0

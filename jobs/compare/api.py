@@ -9,6 +9,7 @@ from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.auth.callers import caller_of
+from core.openapi import Choice
 from core.schemas import Output
 from jobs.compare import load
 from jobs.compare.load import By, Compared, Line
@@ -27,7 +28,7 @@ class CompareQuery(BaseModel):
     job: Annotated[list[UUID], Field(min_length=1, max_length=MOST_RUNS)]
     all: bool = False
     value: Annotated[str, Field(max_length=200)] = ""
-    by: By = "step"
+    by: Annotated[By, Choice("CurveAxis")] = "step"
 
 
 class ColumnOut(Output):

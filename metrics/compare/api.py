@@ -19,6 +19,7 @@ from metrics import annotations
 from metrics.compare import table
 from metrics.history import columnar
 from metrics.history import query as history_query
+from metrics.schemas import CompareOut, MarkList
 
 router = Router(tags=["metrics"])
 
@@ -37,8 +38,8 @@ class CompareQuery(BaseModel):
     max_points: Annotated[int, Field(ge=1, le=table.MOST_POINTS)] = 500
 
 
-@router.get("/compare")
-def compare_items(request: HttpRequest, asked: Query[CompareQuery]) -> HttpResponse:
+@router.get("/compare", response=CompareOut)
+def compare_machines(request: HttpRequest, asked: Query[CompareQuery]) -> HttpResponse:
     """Curves, mean, p95, max and energy of each, aligned on their starts."""
     caller = caller_of(request)
     ids = [_id(text) for text in _parts(asked.connections)]
@@ -69,8 +70,8 @@ class MarksQuery(BaseModel):
     end: ZonelessMoment | None = None
 
 
-@router.get("/connections/{connection_id}/metrics/marks")
-def marks(request: HttpRequest, connection_id: UUID, asked: Query[MarksQuery]) -> HttpResponse:
+@router.get("/connections/{connection_id}/metrics/marks", response=MarkList)
+def list_marks(request: HttpRequest, connection_id: UUID, asked: Query[MarksQuery]) -> HttpResponse:
     """Stretches of time to mark behind the charts: alerts and what else apps provide."""
     row = services.find(caller_of(request), connection_id, "metrics.view")
     span = history_query.window(None, asked.start, asked.end, datetime.now(UTC))

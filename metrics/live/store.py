@@ -76,6 +76,10 @@ return refused
 """
 
 
+class RedisUnavailable(Unavailable):
+    code = "redis_unavailable"
+
+
 @lru_cache(maxsize=1)
 def _client(url: str, timeout: float) -> redis.Redis:
     """The process's connections to Redis; a broken one is an error once, not a hidden wait."""
@@ -179,7 +183,7 @@ def _note_unreadable(error: Exception, *, strict: bool) -> None:
         _said_at = time.monotonic()
         logger.warning("samples cannot be read: %s", error)
     if strict:
-        raise Unavailable("Redis does not answer.", code="redis_unavailable") from error
+        raise RedisUnavailable("Redis does not answer.") from error
 
 
 # --- Writing -----------------------------------------------------------------------------------

@@ -7,22 +7,20 @@ Schemathesis invents would meet nothing but 404. What a call has done is undone 
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 import schemathesis
 from django.core.cache import cache
-from django.core.signals import request_finished
-from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
 from dgxsite.logs import CallersMistakes
 from tests.access.cast import Cast
-from tests.undone import undone
+from tests.undone import close_unread, undone
 
 ACTORS = ("viewer", "operator", "administrator", "superuser")
 # Cases of one operation before the next one's turn.
@@ -76,6 +74,8 @@ def play(cast: Cast, parts: Sequence[Any], calls: int, number: int, tally: Tally
 def _play(
     cast: Cast, operation: Any, mode: GenerationMode, examples: int, number: int, tally: Tally
 ) -> None:
+    documented = {int(status) for status in operation.definition.raw["responses"]}
+
     @seed(number)
     @settings(
         max_examples=examples,
@@ -88,7 +88,7 @@ def _play(
     def send_to_all(case: Any) -> None:
         request = _prepared(case)
         for actor in ACTORS:
-            _send(cast, actor, request, tally)
+            _send(cast, actor, request, tally, documented)
 
     send_to_all()
 
@@ -109,7 +109,13 @@ def _prepared(case: Any) -> requests.PreparedRequest:
     return requests.Request(**case.as_transport_kwargs(base_url=_BASE)).prepare()
 
 
-def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tally) -> None:
+def _send(
+    cast: Cast,
+    actor: str,
+    request: requests.PreparedRequest,
+    tally: Tally,
+    documented: Collection[int],
+) -> None:
     url = str(request.url).removeprefix(_BASE)
     path, _, query = url.partition("?")
     body: Any = request.body or b""
@@ -127,28 +133,19 @@ def _send(cast: Cast, actor: str, request: requests.PreparedRequest, tally: Tall
                 QUERY_STRING=query,
                 headers=_plain(request.headers),
             )
-            _close(answer)
+            close_unread(answer)
     finally:
         logging.getLogger().removeHandler(tracebacks)
     tally.calls += 1
     tally.statuses[answer.status_code] += 1
     tally.slowest = max(tally.slowest, time.perf_counter() - began)
+    method_and_url = f"{request.method} {url[:200]}"
     if answer.status_code >= 500 or tracebacks.met:
         what = "; ".join(tracebacks.met)[:300]
-        sent = f"{actor}: {request.method} {url[:200]} {body[:300]!r}"
+        sent = f"{actor}: {method_and_url} {body[:300]!r}"
         tally.faults.append(f"{answer.status_code} {sent} {what}")
-
-
-def _close(answer: Any) -> None:
-    """What a body owns is let go unread: its threads would not see what the test has written.
-
-    The test's own connection stays open, as Django's client sees to where it reads a body.
-    """
-    request_finished.disconnect(close_old_connections)
-    try:
-        answer.close()
-    finally:
-        request_finished.connect(close_old_connections)
+    elif answer.status_code not in documented:
+        tally.faults.append(f"{answer.status_code} is not documented: {actor}: {method_and_url}")
 
 
 def _plain(headers: Any) -> dict[str, str]:
