@@ -25,7 +25,8 @@ from alerts.guard import Gauge
 from alerts.models import Alert
 from alerts.plan import Plan, refreshed
 from alerts.quantities import NOT_SEEN, Board
-from connections.keeper import keeper
+from connections.keeper import process
+from connections.keeper.keeper import Keeper
 from connections.keeper.link import Link
 from core.background import isolation
 from metrics.collectors.readings import Sample
@@ -66,7 +67,7 @@ class Watch:
 
     def pace(self) -> None:
         """Called many times a second: judge when it is time, and never twice at once."""
-        held = keeper.current()
+        held = process.current()
         if held is None or time.monotonic() < self._due or self._is_judging.is_set():
             return
         self._due = time.monotonic() + settings.SAMPLE_SECONDS
@@ -90,7 +91,7 @@ class Watch:
         estimates.keep(left)
         return written
 
-    def _judge_safely(self, held: keeper.Keeper) -> None:
+    def _judge_safely(self, held: Keeper) -> None:
         try:
             self.judge(held.id, held.holdings())
         except Exception:

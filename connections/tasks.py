@@ -5,14 +5,14 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from connections import notify, purge
-from connections.keeper import keeper
+from connections.keeper import process
 from core.background import task_turns
 
 
 @shared_task(name="connections.look_at")
 def look_at() -> None:
     """A wish has changed: look at the rows now and not at the next tick."""
-    held = keeper.current()
+    held = process.current()
     if held is not None:
         held.wake()
 

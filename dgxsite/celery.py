@@ -73,24 +73,24 @@ def _keep_our_logging(**kwargs: Any) -> None:
 @worker_ready.connect
 def _become_keeper(sender: Any = None, **kwargs: Any) -> None:
     """A worker that hears the tick is a keeper."""
-    from connections.keeper import keeper  # these need the apps, which are loaded by now
+    from connections.keeper import process  # these need the apps, which are loaded by now
     from dgxsite import wiring
 
     names = {queue.alias or queue.name for queue in _queues_of(sender)}
     if "tick" in names:
         wiring.connect_keeper()
-        keeper.start()
+        process.start()
     if "celery" in names:
         heartbeats.stamp(heartbeats.WORKER_KEY)
 
 
 @worker_shutting_down.connect
 def _stop_keeping(**kwargs: Any) -> None:
-    from connections.keeper import keeper
+    from connections.keeper import process
     from notifications.delivery.dispatch import dispatcher
 
     dispatcher.stop()
-    keeper.stop()
+    process.stop()
 
 
 @beat_init.connect

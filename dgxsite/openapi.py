@@ -19,7 +19,7 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import REF_TEMPLATE, OpenAPISchema
 from ninja.operation import Operation
 
-from accounts import policy, routes
+from accounts import policy
 from accounts.auth.callers import CsrfFailed, SecondFactorRequired
 from accounts.auth.idempotency import HEADER, KeyReused
 from core import errors, problems
@@ -117,7 +117,7 @@ def _refusals(facts: _Facts, operation: Node) -> Iterator[tuple[int, list[Kind]]
 
 def _facts(path: str, method: str, operation: Node, schemas: Node) -> _Facts:
     route = path.removeprefix("/").replace("{", "<").replace("}", ">")
-    action = (routes.methods_of(route) or {})[method]
+    action = (policy.methods_of(route) or {})[method]
     parameters = operation.get("parameters", [])
     places = {one["in"] for one in parameters}
     body = operation.get("requestBody")

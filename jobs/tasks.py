@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections.keeper import keeper
+from connections.keeper import process
 from core.background import task_turns
 from jobs import retention, watchdog
 from jobs.keeper import agent, gpu_alerts, unreachable, usage
@@ -31,7 +31,7 @@ def mark_unseen() -> None:
 @task_turns.short
 def measure() -> None:
     """Every 20 s, in every keeper: add up what jobs used, and check who waits for a GPU."""
-    held = keeper.current()
+    held = process.current()
     if held is None:
         return
     try:

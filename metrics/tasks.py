@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections.keeper import keeper
+from connections.keeper import process
 from core.background import heartbeats, task_turns
 from metrics.history import retention, rollup, tiers
 from metrics.live import persist
@@ -22,7 +22,7 @@ def poll() -> None:
     Nothing hangs on it, so that a dead Redis hides no silent machine: the keeper's own thread looks
     at the same pace, and flushing follows the samples themselves.
     """
-    held = keeper.current()
+    held = process.current()
     if held is not None:
         held.watch()
     heartbeats.stamp(heartbeats.BEAT_KEY)
@@ -32,7 +32,7 @@ def poll() -> None:
 @task_turns.short
 def persist_window() -> None:
     """Every 20 s, in every keeper: write the windows that have ended."""
-    held = keeper.current()
+    held = process.current()
     if held is None:
         return
     try:

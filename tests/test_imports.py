@@ -1,18 +1,14 @@
-"""The arrows between the parts of the house point down; this file reads them from the source.
+"""The arrows between the parts of the house point down, and no part grows too large.
 
-Every import counts, wherever it stands. A new app is one line in `BELOW`.
+Every import counts, wherever it stands. A new app is one line in `BELOW`, and one in the block
+`order` of ARCHITECTURE.md, which also says in which order the sub-packages of an app stand.
 """
-
-import ast
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.product import ROOT
+from bench import house, imports
+from bench.imports import Import, imports_of, imports_of_packages
+from tests.product import PACKAGES, ROOT
 
 # What each app may import of the others. Each stands on `core`; `dgxsite` stands on all.
 BELOW: dict[str, set[str]] = {
@@ -33,9 +29,14 @@ BELOW: dict[str, set[str]] = {
         "usage",
         "exports",
     },
-    "ollama": {"accounts", "notifications", "connections", "metrics"},
+    "engines": {"accounts", "notifications", "connections", "metrics"},
 }
 OUTSIDE = {"simulator", "bench", "tests"}
+# Sub-packages that Django finds by their names.
+_WITHOUT_FLOOR = {"migrations", "management", "templatetags"}
+# Modules in one folder; elsewhere 30.
+_MOST = {"core": 24} | dict.fromkeys(("accounts", "connections", "dgxsite", "jobs", "metrics"), 20)
+LONGEST_FILE = 450
 
 # An import inside a function hides a circle, unless it stands here with its reason.
 INSIDE_FUNCTIONS: dict[tuple[str, str], str] = {
@@ -50,60 +51,9 @@ INSIDE_FUNCTIONS: dict[tuple[str, str], str] = {
 }
 
 
-class Import(NamedTuple):
-    """One imported name: `module` is as long as the source says it."""
-
-    path: str
-    line: int
-    module: str
-    is_inside_function: bool
-
-    @property
-    def package(self) -> str:
-        return self.module.split(".")[0]
-
-
 def _packages() -> list[str]:
     present = ["core", *BELOW, "dgxsite", "simulator", "bench"]
     return [name for name in present if (ROOT / name / "__init__.py").exists()]
-
-
-def _sources(package: str) -> list[Path]:
-    return [
-        path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts
-    ]
-
-
-@lru_cache
-def _imports_of(path: Path) -> tuple[Import, ...]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    name = path.relative_to(ROOT).as_posix()
-    return tuple(
-        Import(name, node.lineno, module, inside)
-        for node, inside in _walk(tree, inside=False)
-        for module in _modules(node, path)
-    )
-
-
-def _walk(node: ast.AST, *, inside: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, (ast.Import, ast.ImportFrom)):
-            yield child, inside
-        is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        yield from _walk(child, inside=inside or is_function)
-
-
-def _modules(node: ast.Import | ast.ImportFrom, path: Path) -> list[str]:
-    """`from a import b` counts as `a.b`, because `b` may be a module."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    package = path.relative_to(ROOT).with_suffix("").parts[: -node.level] if node.level else ()
-    start = ".".join([*package, *([node.module] if node.module else [])])
-    return [f"{start}.{alias.name}" for alias in node.names]
-
-
-def _all_imports(*packages: str) -> list[Import]:
-    return [i for package in packages for path in _sources(package) for i in _imports_of(path)]
 
 
 def _show(wrong: list[Import]) -> str:
@@ -113,48 +63,27 @@ def _show(wrong: list[Import]) -> str:
 @pytest.mark.parametrize("app", [name for name in _packages() if name in BELOW])
 def test_app_imports_only_what_is_below(app: str) -> None:
     others = (set(BELOW) | OUTSIDE) - {app} - BELOW[app]
-    wrong = [i for i in _all_imports(app) if i.package in others]
+    wrong = [i for i in imports_of_packages(app) if i.package in others]
     assert not wrong, _show(wrong)
 
 
 def test_floor_imports_neither_an_app_nor_the_roof() -> None:
-    wrong = [i for i in _all_imports("core") if i.package in {"dgxsite", *BELOW, *OUTSIDE}]
+    wrong = [i for i in imports_of_packages("core") if i.package in {"dgxsite", *BELOW, *OUTSIDE}]
     assert not wrong, _show(wrong)
 
 
 def test_roof_is_imported_by_no_app() -> None:
     apps = [name for name in _packages() if name in BELOW]
-    wrong = [i for i in _all_imports(*apps) if i.package == "dgxsite"]
+    wrong = [i for i in imports_of_packages(*apps) if i.package == "dgxsite"]
     assert not wrong, _show(wrong)
-
-
-def test_no_file_imports_itself_by_way_of_others() -> None:
-    product = [name for name in _packages() if name not in OUTSIDE]
-    modules = {_name_of(path): path for package in product for path in _sources(package)}
-    graph = {
-        name: {_module_of(i.module, modules) for i in _imports_of(path) if not i.is_inside_function}
-        - {name, None}
-        for name, path in modules.items()
-    }
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(" ← ".join(error.args[1]))
-
-
-def _name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def _module_of(imported: str, modules: Mapping[str, Path]) -> str | None:
-    """The module that `from a import b` reads: `a.b`, or `a` where `b` is something in it."""
-    return next((n for n in (imported, imported.rpartition(".")[0]) if n in modules), None)
 
 
 def test_only_the_door_to_a_machine_imports_paramiko() -> None:
     door = {f"connections/ssh/{name}.py" for name in ("login", "session", "transport", "sftp")}
     product = [name for name in _packages() if name not in OUTSIDE]
-    wrong = [i for i in _all_imports(*product) if i.package == "paramiko" and i.path not in door]
+    wrong = [
+        i for i in imports_of_packages(*product) if i.package == "paramiko" and i.path not in door
+    ]
     assert not wrong, _show(wrong)
 
 
@@ -162,7 +91,7 @@ def test_product_does_not_import_asyncssh() -> None:
     product = [name for name in _packages() if name not in OUTSIDE]
     wrong = [
         i
-        for i in _all_imports(*product)
+        for i in imports_of_packages(*product)
         if i.package == "asyncssh" and i.path != "connections/ssh/streams.py"
     ]
     assert not wrong, _show(wrong)
@@ -170,7 +99,7 @@ def test_product_does_not_import_asyncssh() -> None:
 
 def test_collectors_know_neither_django_nor_the_site() -> None:
     site = {"django", "core", "dgxsite", *BELOW}
-    found = [i for i in _all_imports("metrics") if i.path.startswith("metrics/collectors/")]
+    found = [i for i in imports_of_packages("metrics") if i.path.startswith("metrics/collectors/")]
     wrong = [
         i for i in found if i.package in site and not i.module.startswith("metrics.collectors")
     ]
@@ -180,19 +109,21 @@ def test_collectors_know_neither_django_nor_the_site() -> None:
 
 def test_simulator_knows_nothing_of_the_site() -> None:
     wrong = [
-        i for i in _all_imports("simulator") if i.package in {"django", "core", "dgxsite", *BELOW}
+        i
+        for i in imports_of_packages("simulator")
+        if i.package in {"django", "core", "dgxsite", *BELOW}
     ]
     assert not wrong, _show(wrong)
 
 
 def test_product_does_not_import_simulator_or_tests() -> None:
     product = [name for name in _packages() if name not in OUTSIDE]
-    wrong = [i for i in _all_imports(*product) if i.package in OUTSIDE]
+    wrong = [i for i in imports_of_packages(*product) if i.package in OUTSIDE]
     assert not wrong, _show(wrong)
 
 
 def test_imports_inside_functions_have_a_reason() -> None:
-    everything = [*_all_imports(*_packages()), *_imports_of(ROOT / "manage.py")]
+    everything = [*imports_of_packages(*_packages()), *imports_of(ROOT / "manage.py")]
     inside = [i for i in everything if i.is_inside_function]
     wrong = [i for i in inside if not _has_reason(i)]
     assert not wrong, _show(wrong)
@@ -208,7 +139,7 @@ def _has_reason(found: Import) -> bool:
 
 
 def test_reasons_are_still_needed() -> None:
-    everything = [*_all_imports(*_packages()), *_imports_of(ROOT / "manage.py")]
+    everything = [*imports_of_packages(*_packages()), *imports_of(ROOT / "manage.py")]
     inside = [i for i in everything if i.is_inside_function]
     unused = [
         entry
@@ -216,3 +147,44 @@ def test_reasons_are_still_needed() -> None:
         if not any(i.path == entry[0] and i.module.startswith(entry[1]) for i in inside)
     ]
     assert not unused, f"no longer in the source: {unused}"
+
+
+def test_order_is_declared_for_every_package() -> None:
+    order = imports.declared_order()
+    assert set(order) == set(PACKAGES)
+    for package, rooms in order.items():
+        there = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert there - _WITHOUT_FLOOR == set(rooms), package
+
+
+def test_no_import_runs_against_the_order() -> None:
+    wrong = imports.back_arrows(imports.declared_order(), PACKAGES)
+    assert not wrong, _show(wrong)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert imports.find_circle(imports.module_graph(PACKAGES)) == []
+
+
+def test_jobs_has_few_floors() -> None:
+    graph = imports.module_graph(["jobs"])
+    assert len(imports.longest_chain(graph)) <= 12, imports.longest_chain(graph)
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    folders = house.modules_by_folder(list(PACKAGES))
+    too_many = {name: n for name, n in folders.items() if n > _MOST.get(name.split("/")[0], 30)}
+    assert not too_many
+
+
+def test_no_file_is_too_long() -> None:
+    files = house.lines_by_file(list(PACKAGES))
+    assert not {name: n for name, n in files.items() if n > LONGEST_FILE}
+
+
+def test_each_walk_opens_few_files_that_exist() -> None:
+    walks = house.walks()
+    assert len(walks) == 3
+    for title, paths in walks.items():
+        assert 0 < len(paths) <= 20, title
+        assert [path for path in paths if not (ROOT / path).is_file()] == [], title

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from connections.keeper import keeper
+from connections.keeper import process
 from core.background import task_turns
 from usage import noting, tables
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 @task_turns.short
 def save_minutes() -> None:
     """Every 20 s, in every keeper: write the minutes that have ended."""
-    held = keeper.current()
+    held = process.current()
     if held is None:
         return
     try:

@@ -10,7 +10,6 @@ hold the pool, the lease is renewed. A thread that dies is started again, and he
 (`core.background.threads`).
 """
 
-import gc
 import logging
 import math
 import os
@@ -46,7 +45,6 @@ from core.hooks import Hook, name_of
 logger = logging.getLogger(__name__)
 
 CONNECT_THREADS = 24
-GC_THRESHOLDS = (7_000, 20, 20)
 PULSE_SECONDS = 10.0
 # Past this the pulse's thread hangs, which is a fault that health tells.
 PULSE_PATIENCE_SECONDS = 25.0
@@ -57,17 +55,12 @@ LOST_INTERVALS = 5
 LOOKS_PER_TICK = 4
 # Retries that are due within this time of each other are made in one tick.
 RETRIES_TOGETHER_SECONDS = 0.25
-# An attempt as young as that is what somebody who wishes one now asks for.
-YOUNG_SECONDS = 2.0
-# A session that lived this long makes the next failure a first one again.
-PROVEN_SECONDS = 30.0
 
 # Called for every session, on a pool thread, before it counts as connected. It is connected once
 # something calls `link.progress()`.
 on_connected: Hook[[Link], None] = Hook("a machine's session is open")
 # Called on the reading thread after each round, at least every 0.1 s.
 on_round: Hook[[], None] = Hook("a round of reading is over")
-_current: "Keeper | None" = None
 
 _UNSTORABLE = "What was said about this machine cannot be stored; the site's log says more."
 
@@ -77,31 +70,6 @@ class Report(NamedTuple):
 
     connection_id: UUID
     call: Callable[[], None]
-
-
-def current() -> "Keeper | None":
-    """The keeper of this process, if it is one."""
-    return _current
-
-
-def start() -> "Keeper":
-    """Make this process a keeper."""
-    global _current
-    # What is loaded by now stays; of what comes and goes every two seconds almost nothing is
-    # circular, so looking for circles a tenth as often saves a twentieth of the keeper's time.
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    _current = Keeper(holds_local=settings.HOLDS_LOCAL)
-    _current.start()
-    return _current
-
-
-def stop() -> None:
-    """Close every session and give the leases back."""
-    global _current
-    if _current is not None:
-        _current.stop()
-        _current = None
 
 
 class Keeper:
@@ -272,13 +240,13 @@ class Keeper:
         if held.unwritten is not None:
             self._write(held, held.unwritten)
         if row.revision != before.revision:
-            self._forget_attempts(held)
+            held.forget_attempts()
             self._open(held)
         elif row.retry_now_at != before.retry_now_at and held.link is None:
-            self._forget_attempts(held)
-            if held.opening is None or _has_lasted(held.opening, YOUNG_SECONDS):
+            held.forget_attempts()
+            if not held.has_young_attempt():
                 self._open(held)
-        elif self._retry_is_due(held):
+        elif held.is_retry_due():
             self._open(held)
 
     def _say_failed(self, row: Row, error: Exception) -> None:
@@ -288,11 +256,6 @@ class Keeper:
             with leases.fenced(row.id, row.epoch, keeper_id=self.id, changes=True):
                 Connection.objects.filter(pk=row.id).update(detail=detail)
             broadcast.connections([row.id])
-
-    def _retry_is_due(self, held: Held) -> bool:
-        if held.connecting or held.stopped or held.link is not None:
-            return False
-        return held.retry_at is None or time.monotonic() >= held.retry_at
 
     def _first_retry(self) -> float:
         """When the tick is to come in which the next retry is due."""
@@ -312,7 +275,7 @@ class Keeper:
 
     def _open(self, held: Held) -> None:
         """Start an attempt in the place of what there is; it reports back through the inbox."""
-        self._close_link(held)
+        held.close()
         held.stopped, held.retry_at = False, None
         if held.row.status != Status.CONNECTING:
             self._write(held, State(Status.CONNECTING))
@@ -354,13 +317,7 @@ class Keeper:
         if held is None or link not in (held.link, held.opening):
             return
         held.link = held.opening = None
-        if _has_lasted(link, PROVEN_SECONDS):
-            # What is too costly again and again is stopped, whatever else has failed before.
-            held.failures = held.costly if link.is_too_costly else 0
-        if link.is_too_costly:
-            held.costly += 1
-        elif _has_lasted(link, PROVEN_SECONDS):
-            held.costly = 0
+        held.count_loss(link)
         self._retry_or_stop(held, ssh.ConnectError(reason, detail))
 
     def _retry_or_stop(self, held: Held, error: ssh.ConnectError) -> None:
@@ -424,21 +381,11 @@ class Keeper:
         held.unwritten = None
         held.row = held.row._replace(status=state.status)
 
-    def _forget_attempts(self, held: Held) -> None:
-        held.failures, held.costly, held.stopped, held.retry_at = 0, 0, False, None
-
-    def _close_link(self, held: Held) -> None:
-        """End the session and the attempt; neither is heard of again."""
-        for link in (held.link, held.opening):
-            if link is not None:
-                link.close()
-        held.link = held.opening = None
-
     def _drop(self, connection_id: UUID) -> None:
         """No longer ours: close without a word."""
         held = self._held.pop(connection_id, None)
         if held is not None:
-            self._close_link(held)
+            held.close()
 
     def _drop_all(self) -> None:
         self._epochs = {}
@@ -499,8 +446,3 @@ class Keeper:
     def _pulse(self, link: Link) -> None:
         if link.silence() < LOST_INTERVALS * settings.SAMPLE_SECONDS:
             link.pulse()
-
-
-def _has_lasted(link: Link, seconds: float) -> bool:
-    """Whether so long has gone by since its log-in began; one that waits has not begun."""
-    return link.begun is not None and time.monotonic() - link.begun > seconds * settings.TIME_SCALE

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
+
 from connections import ssh
 from connections.keeper.budget import CpuBudget
 from connections.models import Reason
@@ -171,6 +173,12 @@ class Link:
         before, self._transport_spent, self._looked = self._transport_spent, spent, now
         if spent is not None and before is not None:
             self.spend(max(0.0, spent - before))
+
+    def has_lasted(self, seconds: float) -> bool:
+        """Whether so long has gone by since its log-in began; one that waits has not begun."""
+        if self.begun is None:
+            return False
+        return time.monotonic() - self.begun > seconds * settings.TIME_SCALE
 
     def silence(self) -> float:
         """Seconds since the last sign of life."""

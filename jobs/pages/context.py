@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet
-from django.utils import timezone
 
 from accounts.models import User
 from accounts.policy import Caller, may

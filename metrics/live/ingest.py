@@ -11,7 +11,7 @@ from functools import partial
 
 from django.conf import settings
 
-from connections.keeper import keeper
+from connections.keeper import process
 from connections.keeper.link import Link
 from connections.models import Reason, Transport
 from core import cleaner
@@ -49,7 +49,7 @@ def flush() -> None:
 
     Called after each round of the keeper's reading: what was read together leaves together.
     """
-    held = keeper.current()
+    held = process.current()
     if held is not None:
         recorder.flush(held.holdings())
 

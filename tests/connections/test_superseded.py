@@ -9,6 +9,7 @@ import pytest
 
 from connections import ssh
 from connections.keeper import keeper as keeping
+from connections.keeper import machine_state
 from connections.keeper.keeper import Keeper
 from connections.keeper.link import Link
 from connections.models import Connection
@@ -71,7 +72,7 @@ def test_a_second_wish_ends_the_slow_log_in_and_only_the_new_one_attaches(
     until(lambda: fleet.journal.connections == 1 and not logins.seconds, "the first log-in")
     first = keeper._held[row.pk].opening
     assert first is not None
-    until(lambda: keeping._has_lasted(first, keeping.YOUNG_SECONDS), "it is not young any more")
+    until(lambda: first.has_lasted(machine_state.YOUNG_SECONDS), "it is not young any more")
 
     row.wish(active=True)
     keeper.wake()

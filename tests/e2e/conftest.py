@@ -6,7 +6,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from connections.keeper import keeper as keeping
+from connections.keeper import process
 from dgxsite import wiring
 from metrics.live import ingest
 from tests.connections.conftest import quick  # noqa: F401 (a fixture)
@@ -23,6 +23,6 @@ def site(
     settings.KEEPER_TTL_SECONDS = 8.0  # nobody is to take over here
     with keeping.on_connected.only(), keeping.on_round.only(), ingest.on_sample.only():
         wiring.connect_keeper()
-        running = keeping.start()
+        running = process.start()
         yield running
-        keeping.stop()
+        process.stop()

@@ -21,7 +21,7 @@ from core import topics
 from core.background import threads
 from jobs.keeper.agent import Crew
 from metrics.collectors.local import LocalCollector
-from notifications.dispatch import Dispatcher, dispatcher
+from notifications.delivery.dispatch import Dispatcher, dispatcher
 from tests import sshd
 from tests.connections.conftest import state
 from tests.connections.test_keeper import machine

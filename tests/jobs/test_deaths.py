@@ -27,10 +27,10 @@ _KEEPER = """
 import time
 import django
 django.setup()
-from connections.keeper import keeper
+from connections.keeper import process
 from dgxsite import wiring
 wiring.connect_keeper()
-keeper.start()
+process.start()
 time.sleep(120)
 """
 
