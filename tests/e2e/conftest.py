@@ -6,7 +6,9 @@ import pytest
 import redis
 from pytest_django import Settings
 
+from connections.keeper import keeper as keeping
 from connections.keeper import process
+from connections.keeper.keeper import Keeper
 from dgxsite import wiring
 from metrics.live import ingest
 from tests.connections.conftest import quick  # noqa: F401 (a fixture)
@@ -18,7 +20,7 @@ def site(
     settings: Settings,
     transactional_db: None,
     redis_client: redis.Redis,
-) -> Iterator[keeping.Keeper]:
+) -> Iterator[Keeper]:
     """The keeper of this process, collecting samples until the test ends."""
     settings.KEEPER_TTL_SECONDS = 8.0  # nobody is to take over here
     with keeping.on_connected.only(), keeping.on_round.only(), ingest.on_sample.only():
