@@ -24,7 +24,7 @@ demo: install ## The same with simulated machines, in a data directory of its ow
 	@exec $(BIN)/python manage.py up --demo $(ADDRESS)
 
 test: develop ## Run the whole suite (PYTEST_ARGS="-k words" for a part)
-	@exec $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 chaos: develop ## Run all fault trials (SEED=, TRIALS= of jobs)
 	@DGX_CHAOS=1 DGX_TRIALS=$(TRIALS) exec $(BIN)/python -m pytest -m chaos -n 0 $(if $(SEED),--randomly-seed=$(SEED)) $(PYTEST_ARGS)

@@ -27,7 +27,9 @@ def start() -> Path:
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     if POSTGRES_VARIABLE not in os.environ:
         server = servers.postgres(directory)
-        _run(replace(server, argv=(*server.argv, "-c", "fsync=off")), directory)
+        # As many workers as there are, each with whole sites at times.
+        options = ("-c", "fsync=off", "-c", "max_connections=200")
+        _run(replace(server, argv=(*server.argv, *options)), directory)
         os.environ[POSTGRES_VARIABLE] = embedded.database_url(directory)
     _run(servers.redis_server(directory), directory)
     os.environ["DATABASE_URL"] = os.environ[POSTGRES_VARIABLE]
