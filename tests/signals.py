@@ -1,9 +1,13 @@
 """Signals as at a terminal, for the suite and for every process that it starts."""
 
 import signal
+from typing import Any
 
 # Ignored by a shell that starts something in the background, by `nohup`, and then by each child.
-_DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+_DEFAULTS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 
 def restore_defaults() -> None:
