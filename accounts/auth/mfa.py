@@ -111,4 +111,4 @@ def _columns(row: Authenticator, changed: Mapping[str, str]) -> dict[str, Any]:
 
 
 # What has to be rotated with all other secrets.
-SEEDS = key_rotation.Source(Authenticator, _sealed, _columns)
+SEEDS = key_rotation.Source(Authenticator, Authenticator.objects.all(), _sealed, _columns)

@@ -5,7 +5,7 @@ finds it by that. A ciphertext that was copied into another row or column does n
 neither do those of a model whose app or name has changed.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from django.db import models
 
@@ -32,6 +32,11 @@ class EncryptedRow(models.Model):
         """What its encrypted columns are called, without the ending."""
         names = (field.name for field in cls._meta.concrete_fields)
         return tuple(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+
+    @classmethod
+    def with_secrets(cls) -> models.QuerySet[Self]:
+        """The rows in which any of these columns holds something."""
+        return cls._base_manager.exclude(**{name + SUFFIX: "" for name in cls.encrypted_names()})
 
     def secret_context(self, name: str) -> str:
         """To what the secret is bound; needs the final primary key."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from core.background import isolation
 from core.security import crypto
@@ -25,6 +25,8 @@ class Source(NamedTuple):
     """A model whose rows hold secrets."""
 
     model: type[Model]
+    # Those rows that hold any.
+    rows: QuerySet[Any]
     # The ciphertexts of a row by name, and the columns that say them anew.
     sealed: Callable[[Any], Mapping[str, Sealed]]
     columns: Callable[[Any, Mapping[str, str]], Mapping[str, Any]]
@@ -53,8 +55,8 @@ def add(source: Source) -> None:
 
 def sources() -> dict[type[Model], Source]:
     """Everything that holds secrets."""
-    rows = [model for model in apps.get_models() if issubclass(model, EncryptedRow)]
-    return {model: Source(model, model.sealed, _as_they_are) for model in rows} | _added
+    found = [model for model in apps.get_models() if issubclass(model, EncryptedRow)]
+    return {m: Source(m, m.with_secrets(), m.sealed, _as_they_are) for m in found} | _added
 
 
 def rotate_all() -> dict[type[Model], Rotated]:
@@ -65,9 +67,8 @@ def rotate_all() -> dict[type[Model], Rotated]:
 def rotate_rows(source: Source) -> Rotated:
     """The secrets of one model's rows."""
     found = Rotated()
-    keys = source.model._base_manager.order_by().values_list("pk", flat=True)
     isolation.each(
-        list(keys),
+        list(source.rows.order_by().values_list("pk", flat=True)),
         partial(_rotate_row, source, found),
         name=f"rotating the keys of {source.model._meta.label_lower}",
         failed=lambda key, _: _note(found, source, key, 0, ["not written"]),

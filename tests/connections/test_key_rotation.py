@@ -185,6 +185,17 @@ def test_every_encrypted_column_is_rotated() -> None:
         assert key_rotation.sources()[model].sealed(row).keys() == {name}
 
 
+@pytest.mark.django_db
+def test_only_rows_with_a_secret_are_looked_at() -> None:
+    """Most jobs have none, and there may be very many."""
+    with_one, without = machine("x"), factories.make_connection()
+    Connection.objects.filter(pk=with_one.pk).update(private_key_encrypted="")
+    bare = make_job(make_project(without))
+    given = make_job(make_project(without), environment={"A": "1"})
+    assert list(Connection.with_secrets()) == [with_one]
+    assert (given in Job.with_secrets(), bare in Job.with_secrets()) == (True, False)
+
+
 # Who keeps ciphertexts elsewhere than in a column of an `EncryptedRow`, and why rotation need not
 # find them by themselves.
 ELSEWHERE = {
