@@ -104,7 +104,8 @@ def test_what_is_refused_is_documented(cast: Cast, schema: Any, actor: str) -> N
 
 @pytest.mark.parametrize("body", [{}, {"no_such_field": 1}, [], {"name": ["\x01"]}])
 def test_wrong_bodies_are_refused_as_documented(cast: Cast, schema: Any, body: Any) -> None:
-    made = [call for call in walk.calls(cast, schema, "superuser", bodies=body) if call.sent]
+    made = list(walk.calls(cast, schema, "superuser", bodies=body))
+    assert len(made) > 20
     assert [line for call in made for line in wrong_with(schema, call)] == []
 
 

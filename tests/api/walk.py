@@ -124,7 +124,10 @@ def furnish(cast: Cast, client: redis.Redis) -> None:
 
 
 def calls(cast: Cast, schema: Any, actor: str, *, bodies: Any = None) -> Iterator[Call]:
-    """Each operation once; what it does is undone. `bodies` is sent in place of a right body."""
+    """Each operation once; what it does is undone.
+
+    With `bodies`, only those that take a body, which is this one in place of a right one.
+    """
     operations = [
         (path, method, operation)
         for path, methods in schema["paths"].items()
@@ -133,6 +136,8 @@ def calls(cast: Cast, schema: Any, actor: str, *, bodies: Any = None) -> Iterato
     operations.sort(key=lambda one: _ANSWERS_IN_ORDER.index(one[1]))
     for path, method, operation in operations:
         sent = None
+        if bodies is not None and "requestBody" not in operation:
+            continue
         if "requestBody" in operation:
             route = path.removeprefix("/").replace("{", "<").replace("}", ">")
             right = _filled(_BODIES[f"{method.upper()} {route}"], cast.values)
