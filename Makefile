@@ -29,8 +29,9 @@ test: develop ## Run the whole suite (PYTEST_ARGS="-k words" for a part)
 chaos: develop ## Run all fault trials (SEED=, TRIALS= of jobs)
 	@DGX_CHAOS=1 DGX_TRIALS=$(TRIALS) exec $(BIN)/python -m pytest -m chaos -n 0 $(if $(SEED),--randomly-seed=$(SEED)) $(PYTEST_ARGS)
 
-check: develop ## Formatter, linters, types, arrows, deployment checks, missing migrations
+check: develop ## Formatters, linters, types, arrows, deployment checks, missing migrations
 	$(BIN)/ruff format --check .
+	$(BIN)/djangofmt --check templates
 	$(BIN)/ruff check .
 	$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive .
 	$(BIN)/mypy .
@@ -47,8 +48,9 @@ audit: $(AUDIT)/audit.lock ## Ask the advisory database about every locked depen
 bench: develop ## Measure, as a table with ratios (BENCH_ARGS=)
 	@exec $(BIN)/python -m bench $(BENCH_ARGS)
 
-format: develop ## Format and sort imports
+format: develop ## Format code and templates, sort imports
 	$(BIN)/ruff format .
+	$(BIN)/djangofmt templates
 	$(BIN)/ruff check --fix .
 
 house: develop ## Print how the source reads: imports, sizes, words

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import get_commands
+from django.template.loader import get_template
 
 from dgxsite.api import api
 from dgxsite.up import programs
@@ -160,3 +161,33 @@ def test_every_path_of_the_api_is_documented() -> None:
 def test_every_documented_path_of_the_api_exists() -> None:
     documented = set(re.findall(r"^\| `(/api/v1/[^`]+)`", _text("docs/api.md"), re.MULTILINE))
     assert documented == set(api.get_openapi_schema()["paths"])
+
+
+def _templates() -> dict[str, str]:
+    paths = sorted((ROOT / "templates").rglob("*.html"))
+    return {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in paths}
+
+
+@pytest.mark.parametrize("path", _templates())
+def test_every_template_compiles(path: str) -> None:
+    get_template(path.removeprefix("templates/"))
+
+
+def test_no_line_of_a_template_is_longer_than_120_characters() -> None:
+    # The formatter breaks neither a tag of Django's nor a value of an attribute.
+    long = [
+        f"{path}:{number}"
+        for path, text in _templates().items()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if len(line) > 120
+    ]
+    assert not long
+
+
+def test_what_the_pages_hide_when_empty_can_be_empty() -> None:
+    """`:empty` matches nothing with a line break in it, not even one before a tag of Django's."""
+    styles = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "static/css").glob("*.css"))
+    names = "|".join(set(re.findall(r"\.([\w-]+):empty", styles)))
+    assert "field-error" in names
+    opened = re.compile(rf'<\w+[^>]*class="[^"]*\b(?:{names})\b[^>]*>\s+\{{')
+    assert not [path for path, text in _templates().items() if opened.search(text)]

@@ -16,6 +16,7 @@ from notifications.events import notify
 from notifications.models import Channel, Delivery
 from tests import factories
 from tests.alerts.conftest import Crew, Scene, make_rule
+from tests.markup import flat
 
 # The same in every process of a run: it becomes part of a test's name.
 NOBODYS = UUID("7f2f3f0e-0a5b-4c57-9d3e-1f5d2b8c9a10")
@@ -155,7 +156,7 @@ def test_what_fires_stands_first_until_it_is_acknowledged(crew: Crew, scene: Sce
     page = text_of(browser.get("/alerts/"))
     assert "GPU temperature is 90\u00a0°C" in page
     assert "<title>1 ⚠ · Alerts" in page
-    assert "<title>1 ⚠ · Machines" in text_of(browser.get("/"))
+    assert "<title> 1 ⚠ · Machines" in flat(text_of(browser.get("/")))
     path = f"/alerts/{Alert.objects.get().pk}/acknowledge"
     assert client(crew.viewer).post(path).status_code == 403
     answer = browser.post(path, headers={"HX-Request": "true"})

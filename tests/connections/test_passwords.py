@@ -15,6 +15,7 @@ from connections.ssh import targets
 from core.errors import Invalid
 from tests import factories
 from tests.api.client import Api, fields_of
+from tests.markup import flat
 
 FIRST, SECOND = "SHA256:" + "A" * 43, "SHA256:" + "B" * 43
 
@@ -248,7 +249,7 @@ def test_the_page_of_a_changed_key_asks_for_the_password(team: Team, caller: Cal
     client, path = Client(), f"/machines/{row.pk}/"
     client.force_login(caller.user)
     page = client.get(path, {"tab": "connection"}).content.decode()
-    assert 'type="password" name="password"' in page
+    assert 'type="password" name="password"' in flat(page)
     told = client.post(f"{path}host-key", {"fingerprint": SECOND}, follow=True).content.decode()
     assert "Give the password again" in told
     assert again(row).host_key == FIRST

@@ -17,6 +17,7 @@ from jobs.models import MASK, Job, JobMeasure, JobOrigin, Status
 from projects.models import Project
 from tests import factories
 from tests.jobs.rows import make_job
+from tests.markup import flat
 from tests.pages.people import People, client_of, make_people
 
 STARTED = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -217,12 +218,12 @@ def test_runs_stand_once_and_in_the_order_asked_for(people: People, pair: tuple[
 
 
 def test_a_page_without_two_runs_says_what_to_do(people: People, project: Project) -> None:
-    assert "Tick two to 8 jobs" in text(people.guest.get("/jobs/compare"))
-    one = text(people.guest.get(address("/jobs/compare", make_job(project, name="alone"))))
+    assert "Tick two to 8 jobs" in flat(text(people.guest.get("/jobs/compare")))
+    one = flat(text(people.guest.get(address("/jobs/compare", make_job(project, name="alone")))))
     assert "One run alone" in one
     assert "alone" in one
     many = [make_job(project, name=f"many-{number}") for number in range(10)]
-    page = text(people.guest.get(address("/jobs/compare", *many)))
+    page = flat(text(people.guest.get(address("/jobs/compare", *many))))
     assert "Only the first 8 runs are shown; 2 more were chosen." in page
     assert "many-7" in page
     assert "many-8" not in page
@@ -277,7 +278,7 @@ def test_the_list_offers_its_jobs(people: People, project: Project) -> None:
         page = text(client.get("/jobs/"))
         assert '<form id="compare" method="get" action="/jobs/compare" hidden>' in page
         for job in jobs:
-            assert f'name="job" value="{job.pk}" form="compare"' in page
+            assert f'name="job" value="{job.pk}" form="compare"' in flat(page)
 
 
 def test_hostile_names_are_text(people: People, project: Project) -> None:
