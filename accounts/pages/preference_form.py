@@ -1,10 +1,9 @@
 """The form of the settings page."""
 
-from zoneinfo import available_timezones
-
 from django import forms
 
 from accounts.models import Density, Preference, Span, User
+from accounts.preferences import zone_names
 
 _SPANS = {
     Span.HOUR: "1 hour",
@@ -18,7 +17,7 @@ _SPANS = {
 
 def _zones() -> list[tuple[str, str]]:
     """Areas and cities by name, UTC first; without the files that are no places."""
-    names = (name for name in available_timezones() if "/" in name and "Etc/" not in name)
+    names = (name for name in zone_names() if "/" in name and "Etc/" not in name)
     return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in sorted(names))]
 
 
