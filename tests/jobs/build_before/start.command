@@ -1,0 +1,1 @@
+exec sh -c 'mask=$(umask); umask 077; cd && mkdir -p .dgxsite/jobs && cd .dgxsite/jobs && mkdir new.0a3f2c1e-5d47-4b8a-9c60-7e1d2f3a4b5c.5f5f5f5f5f5f && cd new.0a3f2c1e-5d47-4b8a-9c60-7e1d2f3a4b5c.5f5f5f5f5f5f && cat >box && [ $(wc -c <box) -eq 12139 ] && head -c 5917 box >program && . ./program'
