@@ -31,7 +31,7 @@ from jobs.queue import estimate as queue_estimate  # noqa: E402
 from jobs.queue import grant as queue_grant  # noqa: E402
 from jobs.queue import policy as queue_policy  # noqa: E402
 from jobs.queue.devices import Device  # noqa: E402
-from jobs.queue.waiting_list import LineUp  # noqa: E402
+from jobs.queue.waiting_list import WaitingList  # noqa: E402
 from projects.models import Project  # noqa: E402
 
 _JOBS = 2000
@@ -42,7 +42,7 @@ _BEGAN = datetime(2026, 11, 20, tzinfo=UTC)
 
 def main() -> dict[str, float]:
     machine = _queue()
-    line_up = LineUp()
+    line_up = WaitingList()
     for _ in range(2):
         queue_grant.grant_on(machine, 0, lambda rules: _busy(50), line_up)
     percents = iter(range(51, 100))

@@ -85,9 +85,9 @@ def connect_keeper() -> None:
     sample.
     """
     keeper.on_connected.register(ingest.attach)
-    keeper.on_connected.register(agent.crew.attach)
+    keeper.on_connected.register(agent.job_agent.attach)
     keeper.on_round.register(ingest.flush)
     keeper.on_round.register(watch.pace)
-    ingest.on_sample.register(agent.crew.note)
+    ingest.on_sample.register(agent.job_agent.note)
     ingest.on_sample.register(noting.note)
     ingest.on_sample.register(watch.note)

@@ -14,7 +14,7 @@ from jobs.results import ingest as results_ingest
 @shared_task(name="jobs.look")
 def look() -> None:
     """In every keeper: a job wants something, look now."""
-    agent.crew.wake()
+    agent.job_agent.wake()
 
 
 @shared_task(name="jobs.mark_unseen")

@@ -20,6 +20,7 @@ WHOLE: dict[tuple[str, str], str] = {
         "jobs/log/store.py",
         "_put",
     ): "the job's `log_bytes` were moved on before: nobody else appends",
+    ("jobs/models/job.py", "save"): "a step is written once, and never again",
     ("jobs/results/usage.py", "measure"): "locked",
     ("usage/models.py", "save"): "hands on what it was given",
 }

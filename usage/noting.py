@@ -8,7 +8,7 @@ from django.conf import settings
 
 from connections.keeper.link import Link
 from metrics.collectors.readings import Sample
-from metrics.history.buffer import Windows
+from metrics.history.buffer import WindowBuffer
 from metrics.history.saver import Keeping, Saver
 from metrics.live import store as live_store
 from usage import ledger, tables
@@ -19,13 +19,13 @@ from usage.notes import Note, note_from, note_of
 MAX_CLOSED = 5_000
 
 
-def make_minutes() -> Windows[Note, Minute]:
+def make_minutes() -> WindowBuffer[Note, Minute]:
     """Minutes that wait to be written."""
 
     def close(end: datetime, notes: Sequence[Note]) -> Minute:
         return minute(end, notes, settings.SAMPLE_SECONDS)
 
-    return Windows(MINUTE_SECONDS, close, MAX_CLOSED)
+    return WindowBuffer(MINUTE_SECONDS, close, MAX_CLOSED)
 
 
 minutes = make_minutes()
@@ -40,7 +40,7 @@ def save(
     keeper_id: UUID,
     holdings: Mapping[UUID, int],
     now: datetime,
-    waiting: Windows[Note, Minute] = minutes,
+    waiting: WindowBuffer[Note, Minute] = minutes,
 ) -> int:
     """Write the minutes that have ended by `now`; how many rows. Never raises for a database."""
     saver = Saver(waiting, _left, ledger.write, tables.ensure_days)

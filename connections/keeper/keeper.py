@@ -35,10 +35,10 @@ from connections.keeper.backoff import after_failure
 from connections.keeper.connect import open_link
 from connections.keeper.leases import LeaseLost
 from connections.keeper.link import Link
-from connections.keeper.machine_state import Held, Row
+from connections.keeper.machine_state import MachineState, Row
 from connections.keeper.write_state import State, write_state
 from connections.models import Connection, Reason, Status
-from connections.ssh.reader import Drain
+from connections.ssh.reader import StreamReader
 from core.background import isolation, own_connection, threads
 from core.hooks import Hook, name_of
 
@@ -79,7 +79,7 @@ class Keeper:
         self.id = uuid.uuid4()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.holds_local = holds_local
-        self._held: dict[UUID, Held] = {}
+        self._held: dict[UUID, MachineState] = {}
         self._epochs: dict[UUID, int] = {}
         self._renewed = 0.0
         self._inbox: queue.SimpleQueue[Report] = queue.SimpleQueue()
@@ -88,7 +88,7 @@ class Keeper:
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(CONNECT_THREADS, thread_name_prefix="connect")
-        self._drain = Drain(self._round)
+        self._drain = StreamReader(self._round)
         self._pulsing = threads.Loop(
             "pulse",
             "the pulse of the machines",
@@ -233,7 +233,7 @@ class Keeper:
         held = self._held.get(row.id)
         if held is None or held.row.epoch != row.epoch:
             self._drop(row.id)
-            held = self._held[row.id] = Held(row)
+            held = self._held[row.id] = MachineState(row)
             self._open(held)
             return
         before, held.row = held.row, row
@@ -273,7 +273,7 @@ class Keeper:
             write_state(self.id, row.id, row.epoch, State(Status.DISCONNECTED))
         leases.give_back(self.id, [row.id])
 
-    def _open(self, held: Held) -> None:
+    def _open(self, held: MachineState) -> None:
         """Start an attempt in the place of what there is; it reports back through the inbox."""
         held.close()
         held.stopped, held.retry_at = False, None
@@ -283,7 +283,7 @@ class Keeper:
         held.opening = self._new_link(held.row)
         self._pool.submit(self._attempt, held, held.opening)
 
-    def _opened(self, held: Held, link: Link) -> None:
+    def _opened(self, held: MachineState, link: Link) -> None:
         if held.opening is not link:
             link.close()
             return
@@ -305,7 +305,7 @@ class Keeper:
         logger.info("connected %s", link)
         self._write(held, State(Status.CONNECTED))
 
-    def _failed(self, held: Held, link: Link, error: ssh.ConnectError) -> None:
+    def _failed(self, held: MachineState, link: Link, error: ssh.ConnectError) -> None:
         if held.opening is not link:
             return
         held.opening = None
@@ -320,7 +320,7 @@ class Keeper:
         held.count_loss(link)
         self._retry_or_stop(held, ssh.ConnectError(reason, detail))
 
-    def _retry_or_stop(self, held: Held, error: ssh.ConnectError) -> None:
+    def _retry_or_stop(self, held: MachineState, error: ssh.ConnectError) -> None:
         held.failures += 1
         retry = after_failure(error.reason, held.failures, settings.RECONNECT_SECONDS)
         held.stopped = retry.seconds is None
@@ -352,12 +352,12 @@ class Keeper:
             key=lambda held: held.row.id,
         )
 
-    def _watch_held(self, held: Held) -> None:
+    def _watch_held(self, held: MachineState) -> None:
         if held.link is not None:
             held.link.spend_on_transport()
             self._watch_one(held, held.link, settings.SAMPLE_SECONDS)
 
-    def _watch_one(self, held: Held, link: Link, interval: float) -> None:
+    def _watch_one(self, held: MachineState, link: Link, interval: float) -> None:
         silence = link.silence()
         if not link.is_ready:
             if silence > SHELL_SECONDS:
@@ -369,7 +369,7 @@ class Keeper:
             reason = Reason.STALE if link.stale else ""
             self._write(held, State(Status.CONNECTED, reason))
 
-    def _write(self, held: Held, state: State) -> None:
+    def _write(self, held: MachineState, state: State) -> None:
         held.unwritten = state
         try:
             write_state(self.id, held.row.id, held.row.epoch, state)
@@ -415,7 +415,7 @@ class Keeper:
             ),
         )
 
-    def _attempt(self, held: Held, link: Link) -> None:
+    def _attempt(self, held: MachineState, link: Link) -> None:
         """Log in and let the apps attach (pool thread)."""
         try:
             open_link(link, on_connected)

@@ -12,7 +12,7 @@ from django.conf import settings
 from connections import ssh
 from connections.keeper.budget import CpuBudget
 from connections.models import Reason
-from connections.ssh.reader import Drain, Stream
+from connections.ssh.reader import Stream, StreamReader
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Link:
         name: str,
         transport: str,
         epoch: int,
-        drain: Drain,
+        drain: StreamReader,
         on_ready: LinkCallback,
         on_lost: Callable[["Link", str, str], None],
     ) -> None:

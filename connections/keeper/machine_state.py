@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class MachineState:
     """A leased machine, as this keeper knows it. Only the deciding thread changes it."""
 
     row: Row

@@ -129,7 +129,7 @@ class Stream:
             self._on_close(channel.exit_status if channel.exit_status >= 0 else None)
 
 
-class Drain:
+class StreamReader:
     """The reading thread. `on_round` runs on it after each round, at least every `idle_seconds`."""
 
     def __init__(self, on_round: Callable[[], None], idle_seconds: float = 0.1) -> None:

@@ -18,7 +18,7 @@ from typing import Self
 import paramiko
 
 from connections.ssh.errors import CommandTimeout, SentTooMuch, SessionLost, StoodStill
-from connections.ssh.reader import Drain, Spend, Stream, unlimited
+from connections.ssh.reader import Spend, Stream, StreamReader, unlimited
 from connections.ssh.sftp import Sftp
 from connections.ssh.stillness import Stillness
 from connections.ssh.transport import WINDOW_BYTES, Tap, TooMuch, Transport
@@ -107,7 +107,7 @@ class Session:
     @outside_database()
     def open_stream(
         self,
-        drain: Drain,
+        drain: StreamReader,
         command: str,
         stdin: bytes,
         *,
@@ -225,7 +225,7 @@ def _cpu_seconds(thread: int | None) -> float | None:
 
 
 def _collect(channel: paramiko.Channel, deadline: float, limit: int, command: str) -> CommandResult:
-    """Drain both streams until the command's end; the exit status is asked for last."""
+    """StreamReader both streams until the command's end; the exit status is asked for last."""
     streams: tuple[bytearray, bytearray] = (bytearray(), bytearray())
     sources = (
         (streams[0], channel.recv_ready, channel.recv),

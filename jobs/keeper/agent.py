@@ -22,7 +22,7 @@ from connections.models import Transport
 from core.background import isolation
 from core.background.threads import Loop
 from jobs.keeper import unreachable
-from jobs.keeper.reconciler import Tender
+from jobs.keeper.reconciler import Reconciler
 from jobs.log.store import Overtaken
 from jobs.models import ACTIVE, Job, Status
 from jobs.queue.devices import Device, Rules
@@ -39,16 +39,16 @@ TROUBLE_SECONDS = 2.0
 LONGEST_ROUND_SECONDS = 240.0
 
 
-class Hand(threading.Thread):
+class MachineWorker(threading.Thread):
     """Looks after one machine until there is nothing more to do."""
 
     def __init__(self, link: Link, history: History) -> None:
         super().__init__(name="jobs", daemon=True)
         self.link = link
         self.woken = threading.Event()
-        self.is_retired = False  # another hand has taken over
+        self.is_retired = False  # another worker has taken over
         self._round_began = time.monotonic()
-        self._tender = Tender(link, history)
+        self._reconciler = Reconciler(link, history)
 
     def run(self) -> None:
         idle = 0
@@ -73,7 +73,7 @@ class Hand(threading.Thread):
     def _round(self) -> float | None:
         """Seconds until the next round, negative when there was no job; None at the end."""
         try:
-            pause = self._tender.round()
+            pause = self._reconciler.reconcile()
         except leases.LeaseLost:
             return None
         except ssh.SessionLost as error:
@@ -98,11 +98,11 @@ class _Place:
     """What is kept of one session; it goes with it."""
 
     history: History = field(default_factory=History)
-    hand: Hand | None = None
+    worker: MachineWorker | None = None
     is_attached: bool = False
 
 
-class Crew:
+class JobAgent:
     """All machines of this keeper.
 
     Everything is kept by session and not by machine: two log-ins may overlap, and what the older
@@ -149,10 +149,10 @@ class Crew:
     def wake(self) -> None:
         """Look now."""
         with self._lock:
-            hands = [place.hand for place in self._places.values()]
-        for hand in hands:
-            if hand is not None:
-                hand.woken.set()
+            workers = [place.worker for place in self._places.values()]
+        for worker in workers:
+            if worker is not None:
+                worker.woken.set()
         self._woken.set()
 
     def _history_of(self, connection_id: UUID) -> History | None:
@@ -189,7 +189,7 @@ class Crew:
             return bool(self._places)
 
     def _look(self) -> None:
-        """Give every machine that has jobs a hand."""
+        """Give every machine that has jobs a worker."""
         links = self._living_links()
         ids = {link.connection_id for link in links}
         wanting = Job.objects.filter(connection_id__in=ids, status__in=[*ACTIVE, Status.QUEUED])
@@ -198,7 +198,7 @@ class Crew:
         isolation.each(
             [link for link in links if link.connection_id in wanted],
             lambda link: self._give_hand(link, forgotten.get(link.connection_id)),
-            name="giving a hand to",
+            name="giving a worker to",
         )
 
     def _living_links(self) -> list[Link]:
@@ -208,19 +208,19 @@ class Crew:
             return [link for link, place in self._places.items() if place.is_attached]
 
     def _give_hand(self, link: Link, forgotten: UUID | None) -> None:
-        """A living hand goes on; `forgotten` is a job that waits although it should not."""
+        """A living worker goes on; `forgotten` is a job that waits although it should not."""
         with self._lock:
             place = self._places.get(link)
-            if place is None or not _is_needed(place.hand, link, forgotten):
+            if place is None or not _is_needed(place.worker, link, forgotten):
                 return
-            place.hand = Hand(link, place.history)
-            place.hand.start()
+            place.worker = MachineWorker(link, place.history)
+            place.worker.start()
 
 
-def _is_needed(hand: Hand | None, link: Link, forgotten: UUID | None) -> bool:
-    """Whether a machine needs a new hand; says so in the log where it should have had one."""
-    is_alive = hand is not None and hand.is_alive()
-    if forgotten is None or (hand is not None and is_alive and not hand.hangs):
+def _is_needed(worker: MachineWorker | None, link: Link, forgotten: UUID | None) -> bool:
+    """Whether a machine needs a new worker; says so in the log where it should have had one."""
+    is_alive = worker is not None and worker.is_alive()
+    if forgotten is None or (worker is not None and is_alive and not worker.hangs):
         return not is_alive
     logger.error(
         "%s: job=%s waits without a reason: the agent of its machine %s; it is started again",
@@ -228,9 +228,9 @@ def _is_needed(hand: Hand | None, link: Link, forgotten: UUID | None) -> bool:
         forgotten,
         "hangs" if is_alive else "does not run",
     )
-    if hand is not None:
-        hand.is_retired = True
+    if worker is not None:
+        worker.is_retired = True
     return True
 
 
-crew = Crew()
+job_agent = JobAgent()

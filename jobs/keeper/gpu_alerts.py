@@ -5,7 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from core.background import isolation
-from jobs.keeper.agent import crew
+from jobs.keeper.agent import job_agent
 from jobs.models import GpuWish
 from jobs.queue import gpu_alerts
 
@@ -17,7 +17,9 @@ def check_machines(machines: Collection[UUID]) -> int:
     notified: list[int] = []
     isolation.each(
         list(ids),
-        lambda id_: notified.append(gpu_alerts.notify_waiting(id_, partial(crew.devices_of, id_))),
+        lambda id_: notified.append(
+            gpu_alerts.notify_waiting(id_, partial(job_agent.devices_of, id_))
+        ),
         name="GPU alerts of",
     )
     return sum(notified)

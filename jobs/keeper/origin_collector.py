@@ -24,7 +24,7 @@ from metrics.live import store as live_store
 PATIENCE_SECONDS = 60.0
 
 
-class Beginnings:
+class OriginCollector:
     """The jobs of one machine whose origin is awaited."""
 
     def __init__(self, link: Link) -> None:

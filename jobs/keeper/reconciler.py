@@ -21,14 +21,14 @@ from connections.keeper.link import Link
 from core.background import isolation
 from jobs import broadcast
 from jobs.keeper import failpoints, log_budget
-from jobs.keeper.origin_collector import Beginnings
+from jobs.keeper.origin_collector import OriginCollector
 from jobs.keeper.recorder import Writer, known
 from jobs.keeper.starter import Starter
 from jobs.log import store as log_store
 from jobs.models import FINAL, Job, MachineQueue, Status
 from jobs.queue import grant as queue_grant
 from jobs.queue.gpu_history import History
-from jobs.queue.waiting_list import LineUp
+from jobs.queue.waiting_list import WaitingList
 from jobs.remote import client as remote_client
 from jobs.remote import protocol as remote_protocol
 from jobs.remote.launch import GRACE_SECONDS
@@ -61,7 +61,7 @@ _NOT_STOPPED = "The site failed to stop it and tries again; the site's log says 
 _NOT_WRITTEN = "What the machine says of it cannot be written down; the site's log says why."
 
 
-class Tender:
+class Reconciler:
     """Looks after the jobs of one session's machine, on one thread."""
 
     def __init__(self, link: Link, history: History) -> None:
@@ -69,15 +69,15 @@ class Tender:
         self._history = history
         self._starter = Starter(link)
         self._writer = Writer(link, self._starter)
-        self._beginnings = Beginnings(link)
+        self._beginnings = OriginCollector(link)
         self._seen_at = -math.inf
         self._budget = log_budget.of(link.connection_id)
         self._stops: dict[UUID, float] = {}
         self._slow: dict[UUID, float] = {}
-        self._line_up = LineUp()
+        self._line_up = WaitingList()
         self._untold: dict[UUID, None] = {}
 
-    def round(self) -> float | None:
+    def reconcile(self) -> float | None:
         """Do what is to be done now; seconds until the next round, None when there is no job.
 
         Raises `leases.LeaseLost` and what `connections.ssh` and the database raise.

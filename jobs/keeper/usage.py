@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from core.background import isolation
-from jobs.keeper.agent import crew
+from jobs.keeper.agent import job_agent
 from jobs.models import ACTIVE, Job
 from jobs.results import usage
 
@@ -19,7 +19,7 @@ def measure_held_jobs(machines: Collection[UUID], now: datetime) -> int:
     jobs = list(rows.exclude(measure__is_closed=True))
     isolation.each(
         jobs,
-        lambda job: usage.measure(job, now, peak=crew.peak_of(job.connection_id, job.pk)),
+        lambda job: usage.measure(job, now, peak=job_agent.peak_of(job.connection_id, job.pk)),
         name="measuring",
     )
     return len(jobs)

@@ -20,7 +20,7 @@ from core import cleaner
 from jobs.models import Job, MachineQueue, Status
 from jobs.queue import estimate, policy
 from jobs.queue.devices import Device, Rules
-from jobs.queue.waiting_list import LineUp
+from jobs.queue.waiting_list import WaitingList
 from jobs.standing import objections
 
 # An estimate that moved by less is no news; as long as nothing changes it moves with the time.
@@ -35,7 +35,7 @@ DeviceReader = Callable[[Rules], Sequence[Device] | None]
 
 def grant(connection_id: UUID, epoch: int, devices: DeviceReader) -> list[Job]:
     """Let start what may start; the rows that changed. Raises `leases.LeaseLost`."""
-    return rows_of(grant_on(connection_id, epoch, devices, LineUp()))
+    return rows_of(grant_on(connection_id, epoch, devices, WaitingList()))
 
 
 def rows_of(ids: Collection[UUID]) -> list[Job]:
@@ -44,7 +44,9 @@ def rows_of(ids: Collection[UUID]) -> list[Job]:
     return [found[job_id] for job_id in ids if job_id in found]
 
 
-def grant_on(connection_id: UUID, epoch: int, devices: DeviceReader, line_up: LineUp) -> list[UUID]:
+def grant_on(
+    connection_id: UUID, epoch: int, devices: DeviceReader, line_up: WaitingList
+) -> list[UUID]:
     """The same with what is remembered of the queue: which jobs changed, at first those that start.
 
     Raises `leases.LeaseLost` and what the database raises; then nothing is remembered.
@@ -71,7 +73,7 @@ def rules_of(row: MachineQueue) -> Rules:
 class _Round:
     """One decision about the queue, as far as anything has changed since the last."""
 
-    def __init__(self, row: MachineQueue, line_up: LineUp, devices: DeviceReader) -> None:
+    def __init__(self, row: MachineQueue, line_up: WaitingList, devices: DeviceReader) -> None:
         self._line_up = line_up
         self._active = list(
             Job.objects.active()

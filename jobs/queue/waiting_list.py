@@ -52,7 +52,7 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class LineUp:
+class WaitingList:
     """What is remembered: the queue in its order, what its rows say, what was concluded last."""
 
     stamp: Stamp | None = None

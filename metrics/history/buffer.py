@@ -47,7 +47,7 @@ class _Open(Generic[R]):
     readings: dict[datetime, R] = field(default_factory=dict)
 
 
-class Windows(Generic[R, W]):
+class WindowBuffer(Generic[R, W]):
     """The windows of all machines of one keeper.
 
     `seconds` is the length of a window and `aggregate(end, readings)` what is left of one; `at` of
@@ -139,7 +139,7 @@ def _readings(window: _Open[R] | None) -> Iterable[R]:
     return window.readings.values() if window else ()
 
 
-class Unsaved(Windows[Reading, Window]):
+class Unsaved(WindowBuffer[Reading, Window]):
     """The windows of the history's raw tier."""
 
     def __init__(self, max_closed: int = MAX_CLOSED) -> None:

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from connections.keeper import leases
 from core.background import isolation
-from metrics.history.buffer import R, W, Windows
+from metrics.history.buffer import R, W, WindowBuffer
 from metrics.models import Machine
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Saver(Generic[R, W]):
     partitions of these days and answers how many were missing.
     """
 
-    windows: Windows[R, W]
+    windows: WindowBuffer[R, W]
     left: Callable[[Sequence[UUID]], Mapping[UUID, Iterable[R]]]
     write: Callable[[Keeping, Ended[W], Mapping[UUID, int]], int]
     ensure: Callable[[Sequence[date]], int]

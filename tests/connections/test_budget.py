@@ -63,7 +63,7 @@ class _Channel:
 
 
 def test_a_stream_beyond_its_budget_is_read_no_more_while_others_are() -> None:
-    reading = ssh_reader.Drain(lambda: None)
+    reading = ssh_reader.StreamReader(lambda: None)
     slow, good = _Channel(), _Channel()
     spent: list[float] = []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connections import ssh
-from connections.ssh.reader import Drain
+from connections.ssh.reader import StreamReader
 from tests import sshd
 
 
@@ -112,7 +112,7 @@ def test_a_frozen_server_costs_no_more_than_the_deadline(tmp_path: Path) -> None
 
 
 def test_a_stream_delivers_bytes_as_they_come_and_its_end(session: ssh.Session) -> None:
-    drain = Drain(lambda: None)
+    drain = StreamReader(lambda: None)
     drain.start()
     events: queue.Queue[object] = queue.Queue()
     stream = session.open_stream(
@@ -128,7 +128,7 @@ def test_a_stream_delivers_bytes_as_they_come_and_its_end(session: ssh.Session) 
 
 
 def test_an_endless_stream_does_not_starve_the_others(session: ssh.Session) -> None:
-    drain = Drain(lambda: None)
+    drain = StreamReader(lambda: None)
     drain.start()
     loud = session.open_stream(
         drain, "yes", b"", on_data=lambda data: None, on_close=lambda status: None
@@ -144,7 +144,7 @@ def test_an_endless_stream_does_not_starve_the_others(session: ssh.Session) -> N
 
 
 def test_stderr_without_end_does_not_stop_a_stream(session: ssh.Session) -> None:
-    drain = Drain(lambda: None)
+    drain = StreamReader(lambda: None)
     drain.start()
     received: queue.Queue[bytes] = queue.Queue()
     stream = session.open_stream(

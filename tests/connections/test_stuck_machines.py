@@ -17,7 +17,7 @@ from connections.keeper import keeper as keeping
 from connections.keeper.keeper import Keeper
 from connections.keeper.link import TAKES_NOTHING, Link
 from connections.models import Connection
-from connections.ssh.reader import Drain
+from connections.ssh.reader import StreamReader
 from core.background import threads
 from tests.connections import stuck_server
 from tests.connections.conftest import state
@@ -53,8 +53,8 @@ def senders(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 @pytest.fixture
-def drain() -> Iterator[Drain]:
-    running = Drain(lambda: None)
+def drain() -> Iterator[StreamReader]:
+    running = StreamReader(lambda: None)
     running.start()
     yield running
     running.stop()
@@ -80,7 +80,7 @@ def servers() -> Iterator[contextlib.ExitStack]:
 
 
 def test_a_key_exchange_that_never_ends_stops_nobody_else(
-    drain: Drain, good: Stuck, half_rekeyed: Stuck, senders: set[str]
+    drain: StreamReader, good: Stuck, half_rekeyed: Stuck, senders: set[str]
 ) -> None:
     came: list[float] = []
     read = bytearray()
@@ -111,7 +111,7 @@ def test_a_key_exchange_that_never_ends_stops_nobody_else(
 
 
 def test_a_stream_that_cannot_be_read_ends_its_session_at_once(
-    drain: Drain, good: Stuck, half_rekeyed: Stuck, senders: set[str]
+    drain: StreamReader, good: Stuck, half_rekeyed: Stuck, senders: set[str]
 ) -> None:
     def fail(data: bytes) -> None:
         raise RuntimeError
@@ -141,7 +141,7 @@ def test_a_command_in_it_ends_by_its_deadline(half_rekeyed: Stuck) -> None:
             session.run("say", timeout=1)
 
 
-def test_room_is_given_again_and_again(drain: Drain, good: Stuck) -> None:
+def test_room_is_given_again_and_again(drain: StreamReader, good: Stuck) -> None:
     """Also to a machine that waits for it, of which no packet comes meanwhile."""
     read = bytearray()
     size = 4 * ssh.STREAM_WINDOW_BYTES

@@ -144,18 +144,18 @@ def test_an_older_session_that_attaches_late_does_not_displace_the_newer(
     transactional_db: None,
 ) -> None:
     """What the jobs' agent keeps belongs to a session; the older one goes and takes its own."""
-    crew, older = agent.Crew(), a_link()
+    job_agent, older = agent.JobAgent(), a_link()
     newer = a_link(older.connection_id)
-    crew.attach(newer)
-    crew.attach(older)
+    job_agent.attach(newer)
+    job_agent.attach(older)
     older.close()
-    crew.wake()
-    until(lambda: list(crew._places) == [newer], "the older is forgotten")
-    assert crew._thread is not None
-    assert crew._thread.is_alive
+    job_agent.wake()
+    until(lambda: list(job_agent._places) == [newer], "the older is forgotten")
+    assert job_agent._thread is not None
+    assert job_agent._thread.is_alive
     newer.close()
-    crew.wake()
-    until(lambda: crew._thread is None)
+    job_agent.wake()
+    until(lambda: job_agent._thread is None)
 
 
 def a_link(connection_id: Any = None) -> Link:

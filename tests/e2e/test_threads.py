@@ -16,10 +16,10 @@ from pytest_django import Settings
 from connections.keeper import keeper as keeping
 from connections.keeper import link as linking
 from connections.keeper.keeper import Keeper
-from connections.ssh.reader import Drain
+from connections.ssh.reader import StreamReader
 from core import topics
 from core.background import threads
-from jobs.keeper.agent import Crew
+from jobs.keeper.agent import JobAgent
 from metrics.collectors.local import LocalCollector
 from notifications.delivery.dispatch import Dispatcher, dispatcher
 from tests import sshd
@@ -43,8 +43,8 @@ class Victim(NamedTuple):
 VICTIMS = (
     Victim("keeper", "keeping the machines", Keeper, "_tick"),
     Victim("pulse", "the pulse of the machines", Keeper, "_pulse"),
-    Victim("drain", "reading the machines", Drain, "_round_done"),
-    Victim("jobs-look", "looking after the jobs", Crew, "_look"),
+    Victim("drain", "reading the machines", StreamReader, "_round_done"),
+    Victim("jobs-look", "looking after the jobs", JobAgent, "_look"),
     Victim("local", "reading this machine", LocalCollector, "sample"),
     Victim("live", "showing what changes on the pages", topics, "get_channel_layer"),
     Victim("deliveries", "sending notifications", Dispatcher, "_work"),

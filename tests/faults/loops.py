@@ -37,7 +37,7 @@ from jobs.results import ingest as results_ingest
 from metrics.collectors.readings import Network
 from metrics.history import retention as metrics_retention
 from metrics.history import rollup, rollup_queue, tiers
-from metrics.history.buffer import Unsaved, Windows
+from metrics.history.buffer import Unsaved, WindowBuffer
 from metrics.history.window import reading_of
 from metrics.live import store as samples
 from metrics.live.persist import persist
@@ -522,7 +522,7 @@ def _() -> Outcome:
     return Outcome(_written("usage_minute", keys), machines[1].pk)
 
 
-@trial("metrics.history.buffer.Windows._close")
+@trial("metrics.history.buffer.WindowBuffer._close")
 def _() -> Outcome:
     machines = three_machines()
 
@@ -531,7 +531,7 @@ def _() -> Outcome:
             raise ZeroDivisionError
         return steady(end, 1.0)
 
-    windows: Any = Windows(20.0, add_up)
+    windows: Any = WindowBuffer(20.0, add_up)
     for number, machine in enumerate(machines):
         windows.add(machine.pk, reading_of(make_sample(MOMENT, gpus=int(number == 1))))
     ended = windows.ended(MOMENT + timedelta(minutes=1), [row.pk for row in machines])

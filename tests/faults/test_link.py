@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from connections import ssh
-from connections.ssh.reader import Drain
+from connections.ssh.reader import StreamReader
 from metrics.collectors import program
 from tests.faults import CHAOS, SCALE, promised
 from tests.faults.conftest import Collect, StartMachines
@@ -83,7 +83,7 @@ def test_a_collector_ends_when_the_site_has_vanished(
     start_machines: StartMachines, network: Network
 ) -> None:
     (machine,) = start_machines(address=network.address, prefix=network.prefix)
-    drain = Drain(lambda: None)
+    drain = StreamReader(lambda: None)
     drain.start()
     received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     with ssh.open_session(_target(machine, network)) as session:

@@ -46,13 +46,13 @@ ELSEWHERE = {
     "exports.queue._make_waiting": "test_one_bad_machine.py",
     "exports.retention._remove_strays": "files that belong to nobody",
     "exports.retention.tidy": "the three rules, each tried by itself",
-    "jobs.keeper.agent.Crew._look": "tests/jobs/test_retention.py",
-    "jobs.keeper.origin_collector.Beginnings.keep": "jobs of one machine: test_one_bad_job.py",
-    "jobs.keeper.reconciler.Tender._each": "jobs of one machine: test_one_bad_job.py",
-    "jobs.keeper.reconciler.Tender.round": "jobs of one machine: test_one_bad_job.py",
+    "jobs.keeper.agent.JobAgent._look": "tests/jobs/test_retention.py",
+    "jobs.keeper.origin_collector.OriginCollector.keep": "jobs of one machine: test_one_bad_job.py",
+    "jobs.keeper.reconciler.Reconciler._each": "jobs of one machine: test_one_bad_job.py",
+    "jobs.keeper.reconciler.Reconciler.reconcile": "jobs of one machine: test_one_bad_job.py",
     "jobs.keeper.gpu_alerts.check_machines": "what notify_waiting of that name does",
     "metrics.live.ingest._record": "test_one_bad_machine.py",
-    "metrics.live.store.Recorder.flush": "what metrics.history.buffer.Windows._close does",
+    "metrics.live.store.Recorder.flush": "what metrics.history.buffer.WindowBuffer._close does",
     "notifications.delivery.sender._give_up": "one conditional update for each row",
     "notifications.delivery.dispatch.Dispatcher._send_what_is_due": "test_one_bad_machine.py",
     "notifications.delivery.dispatch.Dispatcher._write_down": "test_one_bad_machine.py",
@@ -62,7 +62,7 @@ NAMED = {
     "alerts.watch.Watch._evaluate",
     "metrics.history.retention._clean_up",
     "metrics.history.saver.Saver._adopt",
-    "metrics.history.buffer.Windows._close",
+    "metrics.history.buffer.WindowBuffer._close",
 }
 
 

@@ -79,20 +79,20 @@ def fleet(tmp_path: Path) -> Iterator[tuple[light.LightFleet, Jobs]]:
 
 
 @pytest.fixture
-def crew(settings: Settings, transactional_db: None) -> Iterator[agent.Crew]:
-    """A keeper's crew; the keeper runs at the product's pace."""
+def job_agent(settings: Settings, transactional_db: None) -> Iterator[agent.JobAgent]:
+    """A keeper's job_agent; the keeper runs at the product's pace."""
     settings.ALLOW_LOOPBACK = True
-    crew, life = agent.Crew(), Life()
-    with keeping.on_connected.only(life.attach, crew.attach):
+    job_agent, life = agent.JobAgent(), Life()
+    with keeping.on_connected.only(life.attach, job_agent.attach):
         keeper = keeping.Keeper()
         RUNNING.append(keeper)
         keeper.start()
-        yield crew
+        yield job_agent
         RUNNING.remove(keeper)
         keeper.stop()
-    for link in list(crew._places):
+    for link in list(job_agent._places):
         link.close()
-    until(lambda: crew._thread is None)
+    until(lambda: job_agent._thread is None)
 
 
 @pytest.fixture
@@ -104,12 +104,12 @@ def administrator(transactional_db: None) -> Api:
 
 
 def test_each_machine_has_one_session_and_starts_its_job(
-    fleet: tuple[light.LightFleet, Jobs], crew: agent.Crew, administrator: Api
+    fleet: tuple[light.LightFleet, Jobs], job_agent: agent.JobAgent, administrator: Api
 ) -> None:
     running, jobs = fleet
     waits: list[float] = []
     for number in range(BATCHES):
-        waits += _batch(running, jobs, crew, administrator, number)
+        waits += _batch(running, jobs, job_agent, administrator, number)
     print(
         f"{len(waits)} machines: a job starts {max(waits):.2f} s after its machine is connected "
         f"at most, {sorted(waits)[len(waits) // 2]:.2f} s usually; "
@@ -121,7 +121,7 @@ def test_each_machine_has_one_session_and_starts_its_job(
 
 
 def _batch(
-    running: light.LightFleet, jobs: Jobs, crew: agent.Crew, api: Api, number: int
+    running: light.LightFleet, jobs: Jobs, job_agent: agent.JobAgent, api: Api, number: int
 ) -> list[float]:
     """Seconds from "connected" to a running job, of each machine; they are let go of afterwards."""
     cache.clear()  # so many requests of one person are more than a person makes
@@ -135,7 +135,7 @@ def _batch(
     until(lambda: _all(Job, queued, JobStatus.RUNNING), "all jobs run", seconds=PATIENCE * 120)
     ports = {entry["port"]: 1 for entry in running.entries}
     until(lambda: running.sessions == ports, "one session each")
-    living = Counter(link.connection_id for link in crew._places if not link.closed.is_set())
+    living = Counter(link.connection_id for link in job_agent._places if not link.closed.is_set())
     assert living == dict.fromkeys(ids, 1)
     assert [jobs.starts[str(job)] for job in queued] == [1] * BATCH
     waits = [_wait(id, job) for id, job in zip(ids, queued, strict=True)]

@@ -45,15 +45,15 @@ def host(tmp_path: Path) -> Iterator[sshd.Sshd]:
 
 @pytest.fixture
 def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., keeping.Keeper]]:
-    """Starts keepers with crews of their own; they end with the test."""
+    """Starts keepers with agents of their own; they end with the test."""
     running: list[keeping.Keeper] = []
-    crews: list[agent.Crew] = []
+    agents: list[agent.JobAgent] = []
     attached = ExitStack()
 
     def start() -> keeping.Keeper:
-        crew = agent.Crew()
-        crews.append(crew)
-        attached.enter_context(keeping.on_connected.only(show_life, crew.attach))
+        job_agent = agent.JobAgent()
+        agents.append(job_agent)
+        attached.enter_context(keeping.on_connected.only(show_life, job_agent.attach))
         keeper = keeping.Keeper()
         keeper.start()
         running.append(keeper)
@@ -63,11 +63,11 @@ def start_keeper(quick: None, transactional_db: None) -> Iterator[Callable[..., 
     for one in running:
         one.stop()
     attached.close()
-    for crew in crews:
+    for job_agent in agents:
         # A session that was being opened when its keeper was killed belongs to nobody.
-        for link in list(crew._places):
+        for link in list(job_agent._places):
             link.close()
-        until(lambda crew=crew: crew._thread is None)  # type: ignore[misc]
+        until(lambda job_agent=job_agent: job_agent._thread is None)  # type: ignore[misc]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from jobs.queue import estimate as queue_estimate
 from jobs.queue import grant as queue_grant
 from jobs.queue.devices import Device
 from jobs.queue.policy import Asked, Decision, Machine, _Round, decide
-from jobs.queue.waiting_list import LineUp
+from jobs.queue.waiting_list import WaitingList
 from projects.models import Project
 from tests.factories import make_user
 from tests.jobs.rows import make_job, make_project
@@ -68,7 +68,7 @@ def least(calls: int, call: Callable[[], object]) -> float:
 
 def test_a_round_of_a_long_queue_is_short(long_queue: Project) -> None:
     """Also where the words about a GPU change with every sample."""
-    machine, line_up = long_queue.connection_id, LineUp()
+    machine, line_up = long_queue.connection_id, WaitingList()
     first = queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     assert len(first) == MANY
     assert Job.objects.exclude(waiting_reason="").count() == MANY
@@ -84,7 +84,7 @@ def test_a_round_of_a_long_queue_is_short(long_queue: Project) -> None:
 
 
 def test_what_has_not_changed_is_not_read_again(long_queue: Project) -> None:
-    machine, line_up = long_queue.connection_id, LineUp()
+    machine, line_up = long_queue.connection_id, WaitingList()
     for _ in range(2):
         queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     places = line_up.places
@@ -117,7 +117,7 @@ def test_whoever_remembers_decides_as_who_reads_all(what: str) -> None:
     before = make_job(project, gpus=8, requested_by=person)
     job = make_job(project, gpus=1, after=before, requested_by=person)
     make_job(project, gpus=1, requested_by=person)
-    machine, line_up = project.connection_id, LineUp()
+    machine, line_up = project.connection_id, WaitingList()
     for _ in range(2):
         queue_grant.grant_on(machine, 0, lambda rules: busy(), line_up)
     CHANGES[what](job)
@@ -135,7 +135,7 @@ def _state() -> Any:
 def test_a_time_that_has_come_is_noticed() -> None:
     project = make_project()
     job = make_job(project, gpus=0, not_before=timezone.now() + timedelta(seconds=0.3))
-    line_up = LineUp()
+    line_up = WaitingList()
     ids: list[uuid.UUID] = []
     while job.pk not in ids or Job.objects.get(pk=job.pk).status == Status.QUEUED:
         ids += queue_grant.grant_on(project.connection_id, 0, lambda rules: busy(), line_up)
@@ -146,7 +146,7 @@ def test_a_time_that_has_come_is_noticed() -> None:
 def test_many_grants_come_in_turns_and_in_order() -> None:
     project = make_project()
     jobs = [make_job(project, gpus=0) for _ in range(queue_grant.MOST_GRANTS + 5)]
-    line_up = LineUp()
+    line_up = WaitingList()
     for expected in (queue_grant.MOST_GRANTS, len(jobs)):
         queue_grant.grant_on(project.connection_id, 0, lambda rules: busy(), line_up)
         started = [j.pk for j in jobs if Job.objects.get(pk=j.pk).status == Status.STARTING]
@@ -157,7 +157,7 @@ def test_many_grants_come_in_turns_and_in_order() -> None:
 def test_a_round_that_failed_is_not_remembered() -> None:
     project = make_project()
     make_job(project, gpus=1)
-    line_up = LineUp()
+    line_up = WaitingList()
     with pytest.raises(leases.LeaseLost):
         queue_grant.grant_on(project.connection_id, 7, lambda rules: busy(), line_up)
     assert line_up.stamp is None
@@ -167,7 +167,7 @@ def test_a_round_that_failed_is_not_remembered() -> None:
 def test_what_others_change_while_a_round_decides_is_noticed_by_the_next() -> None:
     project = make_project()
     stopped, other = (make_job(project, gpus=1) for _ in range(2))
-    machine, line_up = project.connection_id, LineUp()
+    machine, line_up = project.connection_id, WaitingList()
 
     def meanwhile(rules: object) -> list[Device]:
         Job.objects.get(pk=stopped.pk).move(Status.STOPPED, "test")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from connections.models import Connection, Status
 from jobs.keeper import agent, unreachable
-from jobs.keeper.reconciler import Tender
+from jobs.keeper.reconciler import Reconciler
 from jobs.models import Job
 from tests.connections.test_superseded import a_link
 from tests.factories import make_connection
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def crew() -> Iterator[agent.Crew]:
-    crew = agent.Crew()
-    yield crew
-    for link in list(crew._places):
+def job_agent() -> Iterator[agent.JobAgent]:
+    job_agent = agent.JobAgent()
+    yield job_agent
+    for link in list(job_agent._places):
         link.close()
-    crew.wake()
-    until(lambda: crew._thread is None)
+    job_agent.wake()
+    until(lambda: job_agent._thread is None)
 
 
 def waiting_job(since_seconds: float, *, reason: str = "") -> Job:
@@ -61,10 +61,10 @@ def test_a_reason_that_a_keeper_gave_stays() -> None:
 
 
 def test_an_agent_that_has_ended_is_told_of_and_started_again(
-    crew: agent.Crew, caplog: pytest.LogCaptureFixture
+    job_agent: agent.JobAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = waiting_job(60)
-    crew.attach(a_link(job.connection_id))
+    job_agent.attach(a_link(job.connection_id))
     until(lambda: _status(job) == "starting", "the queue is looked at")
     assert f"job={job.pk} waits without a reason: the agent of its machine does not run" in (
         caplog.text
@@ -72,29 +72,29 @@ def test_an_agent_that_has_ended_is_told_of_and_started_again(
 
 
 def test_an_agent_that_hangs_is_told_of_and_replaced(
-    crew: agent.Crew, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    job_agent: agent.JobAgent, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on, rounds = threading.Event(), []
-    really = Tender.round
+    really = Reconciler.reconcile
 
-    def hang_once(tender: Tender) -> float | None:
-        rounds.append(tender)
+    def hang_once(reconciler: Reconciler) -> float | None:
+        rounds.append(reconciler)
         if len(rounds) == 1:
             goes_on.wait(60)
-        return really(tender)
+        return really(reconciler)
 
-    monkeypatch.setattr(Tender, "round", hang_once)
+    monkeypatch.setattr(Reconciler, "reconcile", hang_once)
     monkeypatch.setattr(agent, "LONGEST_ROUND_SECONDS", 0.5)
     job = waiting_job(60)
     link = a_link(job.connection_id)
-    crew.attach(link)
-    until(lambda: rounds, "the first hand")
-    first = crew._places[link].hand
-    until(lambda: _status(job) == "starting", "another hand looks at the queue")
+    job_agent.attach(link)
+    until(lambda: rounds, "the first worker")
+    first = job_agent._places[link].worker
+    until(lambda: _status(job) == "starting", "another worker looks at the queue")
     assert "hangs; it is started again" in caplog.text
     assert first is not None
     goes_on.set()
-    until(lambda: not first.is_alive(), "the first hand ends when it can")
+    until(lambda: not first.is_alive(), "the first worker ends when it can")
 
 
 def _status(job: Job) -> str:

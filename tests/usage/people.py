@@ -6,7 +6,7 @@ from typing import Any
 
 from connections.models import Connection, Keeper
 from metrics.collectors.readings import Gpu, Process, Sample
-from metrics.history.buffer import Windows
+from metrics.history.buffer import WindowBuffer
 from tests.metrics.machines import MOMENT, holdings_of, make_gpu
 from usage import noting
 from usage.attribution import Minute
@@ -45,7 +45,7 @@ def notes(samples: Iterable[Sample]) -> list[Note]:
     return [note_of(one) for one in samples]
 
 
-def waiting(machine: Connection, samples: Iterable[Sample]) -> Windows[Note, Minute]:
+def waiting(machine: Connection, samples: Iterable[Sample]) -> WindowBuffer[Note, Minute]:
     minutes = noting.make_minutes()
     for one in samples:
         minutes.add(machine.pk, note_of(one))
