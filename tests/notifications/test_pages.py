@@ -7,6 +7,7 @@ from notifications import preferences
 from notifications.events import notify
 from notifications.kinds import Way
 from notifications.models import Channel, Notification, QuietHours
+from tests.markup import flat
 from tests.notifications.conftest import Crew, make_channel
 from tests.notifications.receivers import WebServer
 from tests.pages.people import client_of
@@ -62,7 +63,8 @@ def test_choices_are_kept(crew: Crew) -> None:
     line = {line.kind.name: line for line in preferences.lines(crew.viewer)}["unreachable"]
     assert (line.page, line.email) == (False, True)
     assert str(QuietHours.objects.get(user=crew.viewer)) == "22:00 to 07:00"
-    assert b'value="unreachable.email" checked' in client.get("/notifications/choices").content
+    page = flat(client.get("/notifications/choices").content.decode())
+    assert 'value="unreachable.email" checked' in page
 
 
 def test_half_of_quiet_hours_is_refused(crew: Crew) -> None:
