@@ -1,6 +1,5 @@
 """Fixtures that every part of the suite may use."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import wait
 from typing import Any
@@ -19,16 +18,9 @@ from core.web import known_callers
 from tests.emptying import empty_models
 from tests.signals import restore_defaults
 
-_WORKERS_PER_PROCESSOR = 2
-
 
 def pytest_configure() -> None:
     restore_defaults()
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Tests wait half of their time: for a machine, a keeper's round, a browser."""
-    return _WORKERS_PER_PROCESSOR * len(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="session")
