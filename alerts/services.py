@@ -53,7 +53,7 @@ def create(caller: Caller, fields: inputs.Fields) -> AlertRule:
 
 
 def add(caller: Caller, rule: AlertRule, channels: list[Channel]) -> AlertRule:
-    """Store what `drafts.new` made."""
+    """Store what `inputs.new` made."""
     with transaction.atomic():
         audit.record(caller, "alert_rule.create", rule)
         rule.save(force_insert=True)

@@ -72,7 +72,7 @@ def create(caller: Caller, fields: inputs.Fields) -> Connection:
 
 
 def add(caller: Caller, row: Connection) -> Connection:
-    """Store what `drafts.new` made; `Conflict` for a name the team already has."""
+    """Store what `inputs.new` made; `Conflict` for a name the team already has."""
     row.is_active = row.auto_connect
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)

@@ -30,7 +30,7 @@ from core.web.body_limit import TooSlow
 
 Node = dict[str, Any]
 
-# What real calls sent and were answered, by the name of the schema; `tests/api/recording.py`.
+# What real calls sent and were answered, by the name of the schema; `tests/api/walk.py`.
 EXAMPLES = Path(__file__).with_name("openapi_examples.json")
 _REF = re.compile(r'"#/components/(\w+)/([^"]+)"')
 

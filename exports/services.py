@@ -100,7 +100,7 @@ def check(kind: str, range_: str | None, format_: str) -> None:
 
 
 def begin(caller: Caller, export: Export) -> None:
-    """Store a draft as work that the caller does now, by `making.make` outside a transaction."""
+    """Store a draft as work that the caller does now, by `writer.make` outside a transaction."""
     export.state = State.RUNNING
     export.started_at = timezone.now()
     _add(caller, export)

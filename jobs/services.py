@@ -49,7 +49,7 @@ def create(caller: Caller, fields: inputs.Fields) -> Job:
 
 
 def add(caller: Caller, row: Job, *, start: bool) -> Job:
-    """Store what `drafts.new` made, in the queue or waiting to be started."""
+    """Store what `inputs.new` made, in the queue or waiting to be started."""
     with transaction.atomic():
         caller = audit.take_turn_of(caller)
         # Asked again: the check against the project's schema may have taken long.

@@ -64,7 +64,7 @@ def create(caller: Caller, fields: inputs.Fields) -> Project:
 
 
 def add(caller: Caller, row: Project) -> Project:
-    """Store what `drafts.new` made; `Conflict` for a name that the machine already has."""
+    """Store what `inputs.new` made; `Conflict` for a name that the machine already has."""
     with _unique_name(), transaction.atomic():
         caller = audit.take_turn_of(caller)
         machines.find(caller, row.connection_id, "project.create")

@@ -85,7 +85,7 @@ def _check_jump(connection: Connection, jump: Connection) -> None:
 
 
 def _check_server_key(connection: Connection) -> None:
-    """A draft has just been checked by `drafts.fill`, with the person who tries it."""
+    """A draft has just been checked by `inputs.fill`, with the person who tries it."""
     if connection._state.adding:
         return
     if problem := server_keys.refusal(connection):

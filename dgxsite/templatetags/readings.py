@@ -1,10 +1,13 @@
-"""Template filters for readings: the functions of `core.formats`, and the graphics' geometry."""
+"""Template filters and a tag for readings: the functions of `core.formats`, and the graphics'
+geometry."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from core import formats
 from core.times import iso
@@ -88,3 +91,15 @@ def utc(value: datetime | None) -> str:
 def stamp(value: datetime | None) -> str:
     """For people: `2026-11-20 14:05:09 CET`, in the time zone that they have chosen."""
     return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S %Z") if value else ""
+
+
+@register.simple_tag
+def time_ago(value: datetime | None, css: str = "") -> SafeString:
+    """How long ago it was, which the browser keeps current, with the moment itself as its title."""
+    return format_html(
+        '<time data-ago{} datetime="{}" title="{}">{}</time>',
+        format_html(' class="{}"', css) if css else "",
+        utc(value),
+        stamp(value),
+        ago(value),
+    )

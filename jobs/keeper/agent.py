@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 # Rounds without a job before a thread ends; until then it hears a wake at once.
 IDLE_ROUNDS = 5
 TROUBLE_SECONDS = 2.0
-# A few starts on a machine that answers slowly (`exchange.START_SECONDS`), and the pause after.
+# A few starts on a machine that answers slowly (`jobs.remote.client`), and the pause after.
 LONGEST_ROUND_SECONDS = 240.0
 
 

@@ -56,7 +56,7 @@ class Starter:
 
     def start(self, job: Job) -> str | None:
         """Ask the machine to start it; why it could not be, None if it could. Raises as
-        `exchange.start`.
+        `jobs.remote.client.start`.
         """
         if not self.is_due(job):  # its project has begun to rest in this very round
             return None

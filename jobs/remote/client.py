@@ -21,7 +21,7 @@ def report(
 ) -> protocol.Report:
     """What the machine knows of these jobs, and what those of `origins` began from.
 
-    Raises as `Session.run`, and `remote.Unreadable`.
+    Raises as `Session.run`, and `protocol.Unreadable`.
     """
     marker = _marker()
     launch = protocol.report(marker, asks, pids, origins)

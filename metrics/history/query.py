@@ -141,7 +141,7 @@ def tier_for(machine: Machine | None, span: Span) -> Tier:
 def rows_sql(
     tier: Tier, machine: Machine, span: Span, gpu: int | None, names: Sequence[str] | None = None
 ) -> sql.Composed:
-    """A SELECT of the tier's rows in time order: `at`, then `rows.columns` of the metrics.
+    """A SELECT of the tier's rows in time order: `at`, then `sql.columns` of the metrics.
 
     Of the raw tier the rows that end in (start, end], of the others those that begin in
     [start, end). `names`: metrics of the machine, or with `gpu` of that GPU; all of them if None.

@@ -4,7 +4,7 @@ A session begins with the first sample of a link and ends with the link. A keepe
 the counters from which it counts; a counter that goes back – the interface was reset – goes on
 where it was, and an interface that appears later counts from zero. The counters are written to
 Redis when they change and once a minute, because Redis may forget: `dgx:session:<id>`, as JSON.
-Readers put them beside the newest sample (`live.session`). No number leaves 64 bits, whatever a
+Readers put them beside the newest sample (`store.session`). No number leaves 64 bits, whatever a
 machine counts: JSON has no more. Pure but for the lock.
 """
 
